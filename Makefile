@@ -1,0 +1,49 @@
+# `make help` lists the targets. Everything runs in .venv; nothing needs to be activated.
+PYTHON ?= python3
+PROFILE ?= mini
+SEED ?= 0
+PY := .venv/bin/python
+SEMCG := $(PY) -m semcg
+
+.DEFAULT_GOAL := help
+.PHONY: help setup course test test-slow lab draw figures notebooks clean
+
+help:  ## list these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-12s %s\n", $$1, $$2}'
+
+setup: .venv/.ready  ## create .venv with the locked versions
+
+# The stamp holds the seconds the install took, for the table at the end of the course.
+.venv/.ready: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}; try make PYTHON=python3.11")'
+	@begun=$$(date +%s); \
+	test -x $(PY) || $(PYTHON) -m venv .venv || exit 1; \
+	$(PY) -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]' || exit 1; \
+	expr $$(date +%s) - $$begun > $@
+
+course: .venv/.ready  ## draw, train, evaluate: every notebook in order (PROFILE=mini SEED=0)
+	@$(SEMCG) course --profile $(PROFILE) --seed $(SEED)
+
+test: .venv/.ready  ## lint, unit tests, the smoke course, and the notebooks' outputs
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m pytest -m "not slow"
+
+test-slow: .venv/.ready  ## the tests that take minutes
+	$(PY) -m pytest -m slow
+
+lab: .venv/.ready  ## open the notebooks in JupyterLab, on this machine only
+	$(PY) -m jupyter lab --ip=127.0.0.1 notebooks
+
+draw: .venv/.ready  ## draw the miniature street world alone
+	$(SEMCG) draw --profile $(PROFILE)
+
+figures: .venv/.ready  ## redraw the paper's figures 1-3 from saved runs (PNG and SVG)
+	$(SEMCG) figures --profile $(PROFILE) --seed $(SEED)
+
+notebooks: .venv/.ready  ## refresh the committed notebooks from a real mini run
+	$(SEMCG) refresh --profile mini --seed 0
+
+clean:  ## remove what was drawn and trained, and caches; .venv stays
+	rm -rf data/world-* data/.world-* results/paper results/gpu results/mini results/smoke .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,283 @@
+"""Every number once, frozen and validated; a profile is its difference from the paper.
+
+The defaults of `Config` are the paper's experiment. A field says where its number comes from ("2.3" is a section of
+the paper, "ours" is what the paper leaves open) and which stages it can change the result of, so that a stage is
+repeated exactly when one of its own numbers differs.
+"""
+
+import difflib
+import os
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+__all__ = ["PROFILES", "STAGES", "Config", "make", "table"]
+
+STAGES = ("data", "segmenter", "judge", "translation", "downstream", "evaluation")
+"""What a field can change the result of. "translation" is the CycleGAN, with or without the semantic loss."""
+
+
+def _field(default: Any, source: str, stages: str, words: str, **limits: Any) -> Any:
+    return Field(
+        default, description=words, json_schema_extra={"source": source, "stages": stages.split()}, **limits
+    )
+
+
+Whole = Annotated[int, Field(ge=1)]
+Size = tuple[Whole, Whole]
+
+
+class Config(BaseModel):
+    """The numbers of one run. Frozen; unknown names and impossible values raise `pydantic.ValidationError`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    profile: str = _field("paper", "ours", "", "name of the set of differences this config started from")
+    data: str = _field("world", "ours", "", "the drawn world, or a name in data/ or a path", min_length=1)
+    seed: int = _field(
+        0, "ours", "translation downstream", "initial weights, order, augmentation, pool", ge=0
+    )
+    world_seed: int = _field(0, "ours", "data", "the drawn scenes", ge=0)
+    segmenter_seed: int = _field(0, "ours", "segmenter judge", "Sem_s, Sem_t and the judge", ge=0)
+
+    size: Size = _field((1024, 1024), "2.1", "data", "frames as (H, W), bilinear")
+    crop: int = _field(
+        768, "2.1", "segmenter judge translation downstream", "side of the random training crop", ge=32
+    )
+    flip: float = _field(0.5, "2.1", "segmenter judge translation downstream", "chance of a flip", ge=0, le=1)
+    mean: Literal[0.5] = _field(
+        0.5, "2.1", "", "subtracted from pixels in 0..1; G ends in tanh, so no other will do"
+    )
+    std: Literal[0.5] = _field(0.5, "2.1", "", "divides them afterwards, to [-1, 1]")
+
+    train_scenes: int = _field(600, "ours", "data", "drawn training scenes a domain", ge=2)
+    val_scenes: int = _field(120, "ours", "data", "drawn validation scenes a domain", ge=2)
+    test_scenes: int = _field(120, "ours", "data", "drawn test scenes a domain", ge=2)
+    judge_scenes: int = _field(
+        600, "ours", "data", "drawn scenes that only the judge trains on, both layouts", ge=2
+    )
+    style_strength: float = _field(
+        1.0, "ours", "data", "0 draws the target in the source's style", ge=0, le=1
+    )
+
+    segmenter: Literal["drn26", "deeplabv3", "segnet"] = _field(
+        "drn26", "2.2.2", "segmenter", "Sem_s and Sem_t"
+    )
+    segmenter_width: float = _field(1.0, "ours", "segmenter", "share of the published channels", gt=0, le=2)
+    segmenter_stride: Literal[4, 8] = _field(8, "ours", "segmenter", "pixels of the frame per score")
+    segmenter_start: Literal["imagenet", "random"] = _field(
+        "imagenet", "ours", "segmenter", "initial weights"
+    )
+    segmenter_optimizer: Literal["sgd", "adamw"] = _field("sgd", "ours", "segmenter", "SGD has momentum 0.9")
+    segmenter_lr: float = _field(1e-3, "2.3", "segmenter", "learning rate", gt=0, le=1)
+    segmenter_decay: float = _field(5e-4, "ours", "segmenter", "weight decay", ge=0, le=1)
+    segmenter_batch: int = _field(2, "2.3", "segmenter", "crops per step", ge=1)
+    segmenter_steps: int = _field(100_000, "ours", "segmenter", "steps", ge=1)
+    segmenter_schedule: Literal["constant", "poly"] = _field(
+        "constant", "ours", "segmenter", "poly: 50 steps of warm-up, then (1 - n/steps)^0.9"
+    )
+    segmenter_weights: bool = _field(False, "ours", "segmenter", "weight classes by 1 / sqrt(frequency)")
+    segmenter_color: bool = _field(False, "ours", "segmenter", "colour augmentation")
+
+    judge_width: int = _field(16, "ours", "judge", "channels of the judge's U-Net", ge=4)
+    judge_steps: int = _field(20_000, "ours", "judge", "steps", ge=1)
+    judge_batch: int = _field(6, "ours", "judge downstream", "crops per step", ge=1)
+    judge_lr: float = _field(2e-3, "ours", "judge downstream", "learning rate (AdamW, poly)", gt=0, le=1)
+    downstream_width: int = _field(
+        12, "ours", "downstream", "channels of the U-Net trained on translations", ge=4
+    )
+    downstream_steps: int = _field(10_000, "ours", "downstream", "steps", ge=1)
+    downstream_frames: int = _field(400, "ours", "downstream", "translated training frames", ge=2)
+
+    generator: Literal["unet", "resnet9"] = _field("unet", "2.2.1", "translation", "G_st and G_ts")
+    generator_width: int = _field(64, "ours", "translation", "channels of the first layer", ge=4)
+    generator_depth: int = _field(8, "ours", "translation", "down-samplings of the U-Net", ge=2, le=10)
+    generator_skip: Literal["half", "full"] = _field(
+        "half", "ours", "translation", "finest skip of the U-Net"
+    )
+    discriminator_width: int = _field(
+        64, "ours", "translation", "channels of the first layer; patches are 70 x 70", ge=4
+    )
+    gan_loss: Literal["log", "lsgan"] = _field("log", "2.4", "translation", "Eqs. 1-2; log is non-saturating")
+    lambda_c: float = _field(10.0, "2.3", "translation", "weight of the cycle consistency loss", ge=0, le=1e4)
+    lambda_s: float = _field(
+        1.0, "2.3", "translation", "weight of the semantic consistency loss", ge=0, le=1e4
+    )
+    semantic_loss: Literal[
+        "scores_l2", "scores_norm", "softmax_l2", "ce_pseudo", "ce_labels", "kl", "scores_in"
+    ] = _field("scores_l2", "2.2.2", "translation", "reading of Eq. 4")
+    identity: float = _field(
+        0.0, "ours", "translation", "weight of the identity loss; Eq. 5 has none", ge=0, le=1e4
+    )
+    lr: float = _field(2e-4, "2.3", "translation", "learning rate of G and D", gt=0, le=1)
+    betas: tuple[float, float] = _field((0.5, 0.999), "ours", "translation", "Adam")
+    batch: int = _field(1, "2.3", "translation", "crops of each domain per step", ge=1)
+    pool: int = _field(50, "ours", "translation", "translations that D is shown again", ge=0)
+    init_std: float = _field(0.02, "ours", "translation", "weights start as N(0, std)", gt=0, le=1)
+    epochs: int = _field(
+        20, "ours", "translation", "passes of the larger domain, half of them with a falling rate", ge=1
+    )
+    steps: int = _field(0, "ours", "translation", "steps; 0 means `epochs` passes", ge=0)
+
+    precision: Literal["fp32", "bf16", "auto"] = _field(
+        "fp32", "ours", "segmenter judge translation downstream", "auto: bf16 where a probe finds it faster"
+    )
+    save_every: int = _field(1000, "ours", "", "steps between saved training states", ge=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Config":
+        height, width = self.size
+        if self.crop > min(height, width):
+            raise ValueError(
+                f"crop = {self.crop}: larger than the frames, size = {self.size}; allowed: 32..{min(height, width)}"
+            )
+        multiple = 2**self.generator_depth if self.generator == "unet" else 4
+        if self.crop % multiple:
+            raise ValueError(f"crop = {self.crop}: the generator needs a multiple of {multiple}")
+        return self
+
+    def part(self, *stages: str) -> dict[str, Any]:
+        """Return the fields that can change the result of any of `stages`, JSON-able, by name."""
+        if unknown := set(stages) - set(STAGES):
+            raise ValueError(f"unknown stage {sorted(unknown)}; there are {', '.join(STAGES)}")
+        values = self.model_dump(mode="json")
+        return {
+            name: values[name]
+            for name, field in type(self).model_fields.items()
+            if set(stages) & set(field.json_schema_extra["stages"])
+        }
+
+    def translation_steps(self, epoch: int) -> int:
+        """Return the steps of the CycleGAN: `steps`, or `epochs` passes of `epoch` frames in batches of `batch`."""
+        return self.steps or self.epochs * -(-epoch // self.batch)
+
+
+_DRAWN = {  # what every profile on the drawn world shares
+    "segmenter_start": "random",
+    "segmenter_optimizer": "adamw",
+    "segmenter_lr": 2e-3,
+    "segmenter_batch": 6,
+    "segmenter_schedule": "poly",
+    "segmenter_weights": True,
+    "segmenter_color": True,
+    "generator_skip": "full",
+}
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "gpu": _DRAWN
+    | {
+        "size": (256, 512),
+        "crop": 256,
+        "train_scenes": 2000,
+        "judge_scenes": 2000,
+        "segmenter_steps": 4000,
+        "judge_steps": 4000,
+        "downstream_steps": 2000,
+        "downstream_frames": 2000,
+        "steps": 10_000,
+        "precision": "bf16",
+    },
+    "mini": _DRAWN
+    | {
+        "size": (128, 256),
+        "crop": 128,
+        "segmenter_width": 0.25,
+        "segmenter_stride": 4,
+        "segmenter_steps": 800,
+        "judge_steps": 1300,
+        "downstream_steps": 300,
+        "generator_width": 16,
+        "generator_depth": 5,
+        "discriminator_width": 32,
+        "steps": 1000,
+        "precision": "auto",
+        "save_every": 100,
+    },
+    "smoke": _DRAWN
+    | {
+        "size": (64, 128),
+        "crop": 64,
+        "train_scenes": 16,
+        "val_scenes": 8,
+        "test_scenes": 8,
+        "judge_scenes": 16,
+        "segmenter_width": 0.125,
+        "segmenter_stride": 4,
+        "segmenter_batch": 2,
+        "segmenter_steps": 10,
+        "judge_steps": 10,
+        "judge_batch": 2,
+        "downstream_steps": 5,
+        "downstream_frames": 16,
+        "generator_width": 8,
+        "generator_depth": 4,
+        "discriminator_width": 8,
+        "steps": 4,
+        "save_every": 2,
+    },
+}
+"""Profile -> what it changes against the paper. `gpu`, `mini` and `smoke` run on the drawn world."""
+
+
+def make(profile: str = "", **changes: Any) -> Config:
+    """Return the config of a profile with some fields changed.
+
+    Parameters
+    ----------
+    profile : str
+        A key of `PROFILES`; "" means $SEMCG_PROFILE, and without that "mini".
+    **changes
+        Fields of `Config`.
+
+    Raises
+    ------
+    ValueError
+        On an unknown profile, an unknown field or an impossible value; the message names the field, the value
+        and what is allowed.
+    """
+    profile = profile or os.environ.get("SEMCG_PROFILE", "") or "mini"
+    if profile not in PROFILES:
+        raise ValueError(f"profile = {profile!r}: unknown; allowed: {', '.join(PROFILES)}")
+    try:
+        return Config(**PROFILES[profile] | {"profile": profile} | changes)
+    except ValidationError as error:
+        raise ValueError("\n".join(_readable(e) for e in error.errors())) from None
+
+
+def _readable(error: dict[str, Any]) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, Config.model_fields, n=3, cutoff=0.5) or Config.model_fields
+        return f"{name} = {error['input']!r}: no such field; there is {', '.join(near)}"
+    if not name:  # a rule about several fields, which words itself
+        return str(error["ctx"]["error"])
+    return f"{name} = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def table(*profiles: str) -> pd.DataFrame:
+    """Return the profiles side by side: a row per field, the paper's value, its source, and each difference.
+
+    Parameters
+    ----------
+    *profiles : str
+        Which to show; none means all. A cell is empty where the profile keeps the paper's value.
+    """
+    rows = []
+    for name, field in Config.model_fields.items():
+        if name in ("profile", "data"):
+            continue
+        row = {"field": name, "paper": _shown(field.default), "source": field.json_schema_extra["source"]}
+        for profile in profiles or [p for p in PROFILES if p != "paper"]:
+            row[profile] = _shown(PROFILES[profile][name]) if name in PROFILES[profile] else ""
+        rows.append(row | {"meaning": field.description})
+    return pd.DataFrame(rows).set_index("field")
+
+
+def _shown(value: Any) -> str:
+    return (
+        " x ".join(str(v) for v in value)
+        if isinstance(value, tuple) and isinstance(value[0], int)
+        else str(value)
+    )

@@ -1,0 +1,208 @@
+"""Atomic writes, hashes, and the one folder layout that everything shares.
+
+    data/<name>/<source|target>/<train|val|test>/{images,labels}/   what `semcg.world` draws or `semcg.prepare` copies
+    data/<name>/judge/<train|val>/{images,labels}/                  what only the judge ever reads
+    data/<name>/source/test/oracle/                                 the same scenes in the target's style, if drawn
+    data/<name>/about.json                                          what these data are and how they were made
+    data/<name>/manifest.csv                                        every file with its size and CRC-32
+    results/<profile>/<run>/                                        what a training leaves (`semcg.runs`)
+
+Both `data/` and `results/` lie in `home()`.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = [
+    "DOMAINS",
+    "SPLITS",
+    "STRAY",
+    "atomic",
+    "check_manifest",
+    "data_folder",
+    "digest",
+    "home",
+    "images_in",
+    "manifest_digest",
+    "read_json",
+    "results_folder",
+    "swap",
+    "write_json",
+    "write_manifest",
+    "write_text",
+]
+
+DOMAINS = ("source", "target")
+SPLITS = ("train", "val", "test")
+STRAY = frozenset({"Thumbs.db", "desktop.ini"})
+"""File names that operating systems leave behind; never data, as is every name that begins with a dot."""
+
+
+def home() -> Path:
+    """Return the folder that holds `data/` and `results/`.
+
+    $SEMCG_HOME if set; else the repository that this package was installed from; else, for a package in
+    site-packages, the working folder.
+    """
+    if named := os.environ.get("SEMCG_HOME"):
+        return Path(named).expanduser().resolve()
+    repository = Path(__file__).resolve().parent.parent
+    return repository if (repository / "notebooks").is_dir() else Path.cwd()
+
+
+def data_folder(data: str, profile: str) -> Path:
+    """Return where the data called `data` lie: "world" is drawn per profile; else a name in `data/`, or a full path."""
+    if data == "world":
+        return home() / "data" / f"world-{profile}"
+    given = Path(data).expanduser()
+    return given if given.is_absolute() else home() / "data" / data
+
+
+def results_folder(data: str, profile: str) -> Path:
+    """Return where the runs of a profile lie; those on other data than the drawn world have its name in front."""
+    return home() / "results" / (profile if data == "world" else f"{Path(data).name}-{profile}")
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that takes its place, synced to disk, if the block ends well.
+
+    If the block raises, the temporary is removed and an older `path` stays as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix stays last, since writers choose the format by it.
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield partial
+        with open(partial, "rb+") as handle:
+            os.fsync(handle.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8, atomically."""
+    with atomic(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, value) -> None:
+    """Write `value` to `path` as indented JSON, atomically; NaN is refused, since JSON has none."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path):
+    """Return the value in the JSON file `path`.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON; names the file.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+
+
+def swap(new: Path, old: Path) -> None:
+    """Put folder `new` in the place of folder `old`, which is removed; a crash in between loses neither."""
+    replaced = old.with_name(f".{old.name}.replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if old.exists():
+        os.rename(old, replaced)
+    os.rename(new, old)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def digest(value) -> str:
+    """Return 16 hexadecimal digits of the SHA-256 of a JSON-able value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Return the PNG and JPEG files of a folder by sorted name, leaving out what operating systems leave behind.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist or holds no image.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder}")
+    found = sorted(
+        p
+        for p in folder.iterdir()
+        if p.suffix.lower() in {".png", ".jpg", ".jpeg"}
+        and p.name not in STRAY
+        and not p.name.startswith(".")
+    )
+    if not found:
+        raise FileNotFoundError(f"no PNG or JPEG file in {folder}")
+    return found
+
+
+def write_manifest(root: Path) -> Path:
+    """List every file under `root` with its size and CRC-32 in `manifest.csv`, and return that file's path."""
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(["name", "bytes", "crc32"])
+    for path in _files_under(root):
+        content = path.read_bytes()
+        rows.writerow([path.relative_to(root).as_posix(), len(content), f"{zlib.crc32(content):08x}"])
+    write_text(root / "manifest.csv", table.getvalue())
+    return root / "manifest.csv"
+
+
+def check_manifest(root: Path, *, contents: bool = False) -> None:
+    """Compare the files under `root` with its manifest: names and sizes, and with `contents` every byte.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no manifest, hence no complete data.
+    ValueError
+        If a file is missing, added or changed; the message names the first few.
+    """
+    listed = root / "manifest.csv"
+    if not listed.is_file():
+        raise FileNotFoundError(f"no manifest.csv in {root}: the data were not written to the end")
+    with open(listed, newline="", encoding="utf-8") as handle:
+        expected = {row["name"]: row for row in csv.DictReader(handle)}
+    found = {path.relative_to(root).as_posix(): path for path in _files_under(root)}
+    wrong = [f"{name} is missing" for name in expected.keys() - found.keys()]
+    wrong += [f"{name} was added" for name in found.keys() - expected.keys()]
+    for name in expected.keys() & found.keys():
+        if found[name].stat().st_size != int(expected[name]["bytes"]):
+            wrong.append(f"{name} has another size")
+        elif contents and f"{zlib.crc32(found[name].read_bytes()):08x}" != expected[name]["crc32"]:
+            wrong.append(f"{name} has other contents")
+    if wrong:
+        shown = "; ".join(sorted(wrong)[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
+        raise ValueError(f"the data in {root} are not what was written: {shown}. Write them again.")
+
+
+def manifest_digest(root: Path) -> str:
+    """Return 16 hexadecimal digits that stand for every byte that the manifest of `root` lists."""
+    return hashlib.sha256((Path(root) / "manifest.csv").read_bytes()).hexdigest()[:16]
+
+
+def _files_under(root: Path) -> list[Path]:
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders.sort()
+        for name in sorted(names):
+            if name != "manifest.csv" and name not in STRAY and not name.startswith("."):
+                found.append(Path(folder) / name)
+    return found
