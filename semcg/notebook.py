@@ -1,0 +1,104 @@
+"""What every notebook needs: settle the parameters, show a figure with its description, report progress."""
+
+import base64
+import html
+import io
+import os
+import sys
+from collections.abc import Iterable, Iterator
+
+import torch
+from IPython.display import display
+from lightning_fabric import Fabric
+from matplotlib.figure import Figure
+
+from semcg import config as configs
+from semcg.config import Config
+from semcg.training import fabric_for, precision_for
+
+__all__ = ["progress", "settle", "show"]
+
+
+def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple[Config, Fabric]:
+    """Turn a notebook's parameters into a config and a device, and say in one line what they are.
+
+    Parameters
+    ----------
+    profile : str
+        "" means $SEMCG_PROFILE, and without that "mini".
+    device : str
+        "auto", "cpu", "cuda", "cuda:0", ...
+    **knobs
+        Fields of `semcg.config.Config`. An empty text, and `steps` = 0, mean what the profile says.
+
+    Returns
+    -------
+    Config
+        With `precision` decided for this machine.
+    Fabric
+        Device, precision and processes for `semcg.training`.
+
+    Raises
+    ------
+    ValueError
+        On an impossible value; names the field, the value and what is allowed.
+    """
+    kept = {name: value for name, value in knobs.items() if value != "" and not (name == "steps" and value == 0)}
+    config = configs.make(profile, **kept)
+    config = config.model_copy(update={"precision": precision_for(config.precision, device)})
+    fabric = fabric_for(device, config.precision)
+    where = torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else "CPU"
+    kernel = f"kernel Python {sys.version.split()[0]}, torch {torch.__version__}"
+    print(
+        f"profile {config.profile} · data {os.path.basename(config.data)} · seed {config.seed} · {where} "
+        f"({torch.get_num_threads()} threads), {config.precision} · {kernel}"
+    )
+    if config.profile == "smoke":
+        print("Profile smoke only shows that everything runs: its numbers mean nothing.")
+    return config, fabric
+
+
+def show(figure: Figure, *, alt: str, caption: str = "") -> None:
+    """Display a figure with a description for those who do not see it, and close it.
+
+    Parameters
+    ----------
+    figure : Figure
+        From `semcg.plots`.
+    alt : str
+        What the figure shows, in a sentence or two.
+    caption : str
+        Printed below the figure.
+
+    Raises
+    ------
+    ValueError
+        If `alt` is empty.
+    """
+    if not alt.strip():
+        raise ValueError("a figure needs a description: alt is empty")
+    png = io.BytesIO()
+    figure.savefig(png, format="png", bbox_inches="tight", metadata={"Software": None})
+    figure.clear()
+    code = base64.b64encode(png.getvalue()).decode()
+    below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    page = f'<figure><img alt="{html.escape(alt)}" src="data:image/png;base64,{code}">{below}</figure>'
+    display({"text/html": page, "text/plain": f"Figure: {alt}"}, raw=True)
+
+
+def progress(records: Iterable[dict], steps: int, *, lines: int = 10) -> Iterator[dict]:
+    """Pass on training records and print about `lines` of them.
+
+    Parameters
+    ----------
+    records : iterable of dict
+        From `semcg.runs.keep`: "step" and losses.
+    steps : int
+        Steps in all.
+    """
+    every = max(1, steps // lines)
+    for record in records:
+        if record["step"] % every == 0 or record["step"] == steps:
+            losses = "  ".join(f"{name} {value:.3f}" for name, value in record.items() if name != "step")
+            print(f"step {record['step']:>{len(str(steps))}}/{steps}  {losses}", flush=True)
+        yield record

@@ -1,0 +1,23 @@
+"""Where results live, what made them, how they are saved and resumed, and how a notebook is executed."""
+
+from semcg.runs import recipes
+from semcg.runs.datasets import about, data, draw
+from semcg.runs.events import note
+from semcg.runs.origin import machine, origin
+from semcg.runs.recipes import Recipe
+from semcg.runs.store import Run, keep, load, start
+
+__all__ = [
+    "Recipe",
+    "Run",
+    "about",
+    "data",
+    "draw",
+    "keep",
+    "load",
+    "machine",
+    "note",
+    "origin",
+    "recipes",
+    "start",
+]

@@ -1,0 +1,163 @@
+"""The notebooks in their order: which are stale, where the minutes went, and the table at the end."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+
+from semcg import files
+from semcg.runs.execute import execute, parameters_of
+from semcg.runs.recipes import room_digest
+
+__all__ = ["SEQUENCE", "clock", "course", "notebook_path", "run"]
+
+SEQUENCE = (
+    "00_start_here",
+    "01_data",
+    "02_segmenters",
+    "03_cyclegan",
+    "04_semantic_cyclegan",
+    "05_evaluation",
+)
+
+_BY_NAME = {  # run names begin so -> the line of the clock that their training belongs to
+    "sem_": "segmenters",
+    "judge": "segmenters",
+    "cyclegan": "baseline CycleGAN",
+    "semantic": "semantic CycleGAN",
+    "downstream": "downstream segmenters",
+}
+
+
+def notebook_path(name: str) -> Path:
+    """Return the path of a notebook of the course, by its file name with or without the ending, or any path.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none; lists those that there are.
+    """
+    folder = Path(__file__).resolve().parents[2] / "notebooks"
+    for candidate in (Path(name), folder / name, folder / f"{name}.ipynb"):
+        if candidate.is_file():
+            return candidate.resolve()
+    raise FileNotFoundError(
+        f"no notebook {name}; there are {', '.join(p.stem for p in sorted(folder.glob('*.ipynb')))}"
+    )
+
+
+def output_of(notebook: Path, parameters: dict[str, object]) -> Path:
+    """Return where the executed copy of a notebook goes: by profile, data and, if it has one, seed."""
+    folder = files.results_folder(str(parameters.get("data") or "world"), str(parameters["profile"]))
+    seed = f"-s{parameters['seed']}" if "seed" in parameters else ""
+    return folder / "notebooks" / f"{notebook.stem}{seed}.ipynb"
+
+
+def run(
+    notebook: Path,
+    given: dict[str, object],
+    *,
+    kernel: str = "",
+    fresh: bool = False,
+    cell_timeout: int | None = None,
+    say: Callable[[str], None],
+) -> tuple[dict, bool]:
+    """Execute a notebook unless an execution with the same outcome is stored, and return its record.
+
+    Parameters
+    ----------
+    notebook : Path
+    given : dict
+        Parameters. "profile", "data", "seed" and "device" are passed on only where the notebook has them.
+
+    Returns
+    -------
+    dict
+        The record of `execute`.
+    bool
+        Whether it was reused.
+    """
+    has = parameters_of(notebook)
+    common = ("profile", "data", "seed", "device")
+    parameters = {name: value for name, value in given.items() if name in has or name not in common}
+    output = output_of(notebook, {"profile": given["profile"]} | parameters)
+    key = _key(notebook, parameters, kernel)
+    if not fresh and (stored := _reusable(output, key)):
+        say(f"{notebook.stem}: reused, nothing it depends on has changed")
+        return stored, True
+    say(f"{notebook.stem}: running")
+    record = execute(
+        notebook, output, parameters, kernel=kernel, fresh=fresh, cell_timeout=cell_timeout, say=say
+    )
+    record["key"] = key
+    files.write_json(output.with_suffix(".json"), record)
+    return record, False
+
+
+def course(*, given: dict[str, object], kernel: str, fresh: bool, say: Callable[[str], None]) -> Path:
+    """Run the whole sequence and return the folder of its results. Parameters as in `run`."""
+    begun = time.perf_counter()
+    records = {}
+    for name in SEQUENCE:
+        record, reused = run(notebook_path(name), given, kernel=kernel, fresh=fresh, say=say)
+        if not reused:
+            records[name] = record
+    folder = files.results_folder(str(given.get("data") or "world"), str(given["profile"]))
+    minutes = clock(records, time.perf_counter() - begun)
+    files.write_json(
+        folder / f"course-s{given.get('seed', 0)}.json", {"seconds": minutes, "executed": list(records)}
+    )
+    return folder
+
+
+def clock(records: dict[str, dict], total: float) -> dict[str, float]:
+    """Return where the seconds of a course went, by kind of work; what is left over is the notebooks' own."""
+    seconds: dict[str, float] = {}
+    install = Path(sys.prefix) / ".ready"  # the Makefile writes there how long it took
+    if install.is_file() and (text := install.read_text().strip()).isdigit():
+        seconds["install (once)"] = float(text)
+    spent: dict[str, float] = {"drawing the world": 0.0} | dict.fromkeys(_BY_NAME.values(), 0.0)
+    for record in records.values():
+        for name, took in record["trained"].items():
+            spent[next(kind for start, kind in _BY_NAME.items() if name.startswith(start))] += took
+        for what, took in record["clock"].items():
+            line = "drawing the world" if what == "draw" else what
+            spent[line] = spent.get(line, 0.0) + took
+    seconds |= {line: round(took, 1) for line, took in spent.items()}
+    seconds["the notebooks' other cells"] = round(total - sum(spent.values()), 1)
+    seconds["course"] = round(total, 1)
+    return seconds
+
+
+def _key(notebook: Path, parameters: dict[str, object], kernel: str) -> dict:
+    cells = [cell.source for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
+    package = Path(__file__).resolve().parent.parent
+    rooms = sorted({p.stem if p.suffix else p.name for p in package.iterdir() if not p.name.startswith("_")})
+    code = {room: room_digest(room) for room in rooms if room != "runs"}
+    return {
+        "cells": files.digest(cells),
+        "parameters": parameters,
+        "kernel": kernel,
+        "code": files.digest(code),
+    }
+
+
+def _reusable(output: Path, key: dict) -> dict | None:
+    """Return the record of an execution with this key whose runs and data are still what they were, else None."""
+    record_path = output.with_suffix(".json")
+    if not (output.is_file() and record_path.is_file()):
+        return None
+    record = files.read_json(record_path)
+    if record.get("status") != "ok" or record.get("key") != key:
+        return None
+    for run_name, fingerprint in record["runs"].items():
+        provenance = output.parent.parent / run_name / "provenance.json"
+        if not provenance.is_file() or files.read_json(provenance)["fingerprint"] != fingerprint:
+            return None
+    for data, digest in record["data"].items():
+        folder = files.data_folder(data, str(key["parameters"]["profile"]))
+        if not (folder / "manifest.csv").is_file() or files.manifest_digest(folder) != digest:
+            return None
+    return record

@@ -1,0 +1,85 @@
+"""The data of a config: drawn when it is the world, checked whatever it is."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from semcg import files
+from semcg import world as drawn
+from semcg.config import Config
+from semcg.runs import recipes
+from semcg.runs.events import note
+
+__all__ = ["about", "data", "draw"]
+
+
+def draw(config: Config, *, processes: int = 0, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Draw the world of `config`, unless it lies there already, and return its folder.
+
+    Parameters
+    ----------
+    processes : int
+        How many draw side by side; 0 means one per core. The pictures are the same for any number.
+    progress : callable, optional
+        Is called with (frames done, frames in all).
+    """
+    folder = files.data_folder("world", config.profile)
+    wanted = recipes.world(config)
+    if _recipe_of(folder) != wanted:
+        begun = time.perf_counter()
+        drawn.write(
+            folder,
+            size=config.size,
+            train=config.train_scenes,
+            val=config.val_scenes,
+            test=config.test_scenes,
+            judge_train=config.judge_scenes,
+            judge_val=config.val_scenes,
+            seed=config.world_seed,
+            strength=config.style_strength,
+            processes=processes or os.cpu_count() or 1,
+            progress=progress,
+            recipe=wanted,
+        )
+        note("clock", what="draw", seconds=time.perf_counter() - begun)
+    return data(config)
+
+
+def data(config: Config) -> Path:
+    """Return the folder of the data that `config` names, after a look at every file's name and size.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are no such data; says which command makes them.
+    ValueError
+        If files are missing, added or changed, or the drawn world is another config's.
+    """
+    folder = files.data_folder(config.data, config.profile)
+    command = (
+        f"semcg draw --profile {config.profile}"
+        if config.data == "world"
+        else f"semcg prepare folder --out {folder}"
+    )
+    try:
+        files.check_manifest(folder)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no data in {folder}. They are made by: {command}") from None
+    if config.data == "world" and (changed := recipes.difference(_recipe_of(folder), recipes.world(config))):
+        raise ValueError(
+            f"the world in {folder} differs in {', '.join(changed)} from what is asked for. Draw it anew: {command}"
+        )
+    note("data", data=config.data, digest=files.manifest_digest(folder))
+    return folder
+
+
+def about(config: Config) -> dict:
+    """Return what the data say of themselves: `about.json` in their folder."""
+    return files.read_json(files.data_folder(config.data, config.profile) / "about.json")
+
+
+def _recipe_of(folder: Path) -> dict:
+    if not (folder / "manifest.csv").is_file() or not (folder / "about.json").is_file():
+        return {}
+    return files.read_json(folder / "about.json").get("recipe", {})

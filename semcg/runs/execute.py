@@ -1,0 +1,274 @@
+"""How a notebook is executed: papermill, in a fresh kernel of this very environment, with its outcome in a file.
+
+The executed notebook lies in `results/<profile>/notebooks/`, with a JSON file of the same name beside it that says
+how it ended. That file is written by this module and not read off the notebook, whose own metadata call a run
+"completed" that was killed. While a notebook runs, its text is in `<name>.partial.ipynb`; one that failed is kept
+as `<name>.failed.ipynb`.
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import papermill
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config as TraitletsConfig
+
+from semcg import files
+from semcg.runs.events import VARIABLE
+from semcg.runs.failures import Failed, Stopped
+from semcg.runs.watch import Watch
+
+__all__ = ["execute", "parameters_of", "typed"]
+
+_PATIENCE = 60  # seconds that a stopped kernel gets to end its step and save
+
+
+class _Specs(KernelSpecManager):
+    """Knows one kernel: this interpreter. A user's own kernels of the same name are never found by accident."""
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        return KernelSpec(
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            display_name="semcg",
+            language="python",
+            metadata={"debugger": False, "supported_encryption": ["curve"]},
+        )
+
+
+class _Kernel(AsyncKernelManager):
+    """A kernel manager that remembers the process it started, so that a signal can be passed on."""
+
+    pids: list[int] = []
+
+    async def _async_start_kernel(self, **keywords):
+        await super()._async_start_kernel(**keywords)
+        self.pids.append(self.provisioner.process.pid)
+
+    start_kernel = _async_start_kernel
+
+
+class _OwnKernel(_Kernel):
+    def _kernel_spec_manager_default(self) -> KernelSpecManager:
+        return _Specs()
+
+
+@dataclass(frozen=True)
+class _Parameter:
+    type: str
+    help: str
+
+
+def parameters_of(notebook: Path) -> dict[str, _Parameter]:
+    """Return the parameters that a notebook declares: name -> its type and its comment."""
+    with _quiet():
+        found = papermill.inspect_notebook(str(notebook))
+    return {name: _Parameter(p["inferred_type_name"], p["help"]) for name, p in found.items()}
+
+
+def typed(notebook: Path, given: dict[str, str]) -> dict[str, object]:
+    """Turn `name=value` texts into values of the types that the notebook declares.
+
+    Raises
+    ------
+    ValueError
+        On a name that the notebook does not declare, or a text that is not of its type.
+    """
+    known = parameters_of(notebook)
+    if unknown := sorted(given.keys() - known.keys()):
+        raise ValueError(f"{notebook.stem} has no parameter {', '.join(unknown)}; it has {', '.join(known)}")
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    values = {}
+    for name, text in given.items():
+        kind = known[name].type
+        try:
+            if kind == "bool":
+                values[name] = words[str(text).lower()]
+            else:
+                values[name] = {"int": int, "float": float}.get(kind, str)(text)
+        except (ValueError, KeyError):
+            raise ValueError(
+                f"{name} = {text!r}: {notebook.stem} wants {kind} ({known[name].help})"
+            ) from None
+    return values
+
+
+def execute(
+    notebook: Path,
+    output: Path,
+    parameters: dict[str, object],
+    *,
+    kernel: str = "",
+    fresh: bool = False,
+    cell_timeout: int | None = None,
+    say: Callable[[str], None] | None = None,
+) -> dict:
+    """Execute a notebook and return what it did.
+
+    Parameters
+    ----------
+    notebook, output : Path
+        The notebook, and where its executed copy goes.
+    parameters : dict
+        Values for the notebook's parameters cell; a name it does not declare is refused before the kernel starts.
+    kernel : str
+        Name of an installed Jupyter kernel; "" is this interpreter.
+    fresh : bool
+        Runs inside start over instead of being reused or resumed.
+    cell_timeout : int, optional
+        Seconds that one cell may take.
+    say : callable, optional
+        Is shown progress lines while the notebook runs.
+
+    Returns
+    -------
+    dict
+        "seconds", "runs" (name -> fingerprint) and "data" (name -> digest) that it made or read, "trained"
+        (run -> seconds of training in this execution), "status" = "ok".
+
+    Raises
+    ------
+    ValueError
+        On an unknown parameter.
+    Failed, Stopped
+        If it did not run to its end; its outputs so far are in `<name>.failed.ipynb`.
+    """
+    if unknown := sorted(parameters.keys() - parameters_of(notebook).keys()):
+        known = ", ".join(parameters_of(notebook))
+        raise ValueError(f"{notebook.stem} has no parameter {', '.join(unknown)}; it has {known}")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_suffix(".partial.ipynb")
+    failed = output.with_suffix(".failed.ipynb")
+    record = output.with_suffix(".json")
+    record.unlink(missing_ok=True)
+    begun = time.time()
+    with TemporaryDirectory(prefix="semcg-") as scratch:
+        events = Path(scratch) / "events.jsonl"
+        try:
+            told = {VARIABLE: str(events)} | ({"SEMCG_FRESH": "1"} if fresh else {})
+            with _environment(told), Watch(events, say), _passing_signals() as arrived, _quiet():
+                papermill.execute_notebook(
+                    str(notebook),
+                    str(partial),
+                    parameters=parameters,
+                    kernel_name=kernel or "python3",
+                    kernel_manager_class=_Kernel if kernel else _OwnKernel,
+                    config=TraitletsConfig({"KernelManager": {"transport_encryption": "auto"}}),
+                    cwd=str(notebook.parent),
+                    progress_bar=False,
+                    execution_timeout=cell_timeout,
+                )
+        except (PapermillExecutionError, DeadKernelError, CellTimeoutError) as error:
+            if partial.exists():
+                os.replace(partial, failed)
+            status, sentence = _sentence(error, notebook, arrived)
+            outcome = {"status": status, "reason": sentence, "seconds": round(time.time() - begun, 1)}
+            files.write_json(record, outcome | {"parameters": parameters})
+            if arrived:
+                raise Stopped(sentence, arrived[0]) from None
+            raise Failed(f"{sentence}\nIts outputs so far: {failed}") from None
+        outcome = {"status": "ok", "seconds": round(time.time() - begun, 1), "parameters": parameters}
+        outcome |= _summary(events)
+    os.replace(partial, output)
+    failed.unlink(missing_ok=True)
+    files.write_json(record, outcome)
+    return outcome
+
+
+def _sentence(error: Exception, notebook: Path, arrived: list[int]) -> tuple[str, str]:
+    """Return one word and one sentence on why a notebook ended early."""
+    if arrived:
+        reason = f": {error.evalue}" if getattr(error, "evalue", "") else ""
+        return "stopped", f"{notebook.stem} was stopped by {signal.Signals(arrived[0]).name}{reason}"
+    if isinstance(error, DeadKernelError):
+        return "killed", (
+            f"the kernel of {notebook.stem} died; most often the memory was used up. "
+            "Close other programs or use a smaller profile; the same command goes on from the last saved state"
+        )
+    if isinstance(error, CellTimeoutError):
+        return "timeout", f"a cell of {notebook.stem} took longer than allowed"
+    return "failed", f"{notebook.stem}, cell {error.exec_count}: {error.ename}: {error.evalue}"
+
+
+def _summary(events: Path) -> dict:
+    """Collect what a kernel reported: the runs and data it used and the seconds it trained."""
+    lines = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
+    runs = {e["run"]: e["fingerprint"] for e in lines if e["event"] in ("run", "read")}
+    data = {e["data"]: e["digest"] for e in lines if e["event"] == "data"}
+    trained = {e["run"]: round(e["seconds"], 1) for e in lines if e["event"] == "done"}
+    clock: dict[str, float] = {}
+    for e in lines:
+        if e["event"] == "clock":
+            clock[e["what"]] = round(clock.get(e["what"], 0.0) + e["seconds"], 1)
+    why = {e["run"]: e["why"] for e in lines if e["event"] == "run"}
+    return {"runs": runs, "data": data, "trained": trained, "clock": clock, "why": why}
+
+
+@contextmanager
+def _passing_signals() -> Iterator[list[int]]:
+    """Pass SIGINT and SIGTERM on to the kernel, as SIGINT, and give it time to save before it is killed."""
+    arrived: list[int] = []
+    timers: list[threading.Timer] = []
+    _Kernel.pids.clear()
+    if threading.current_thread() is not threading.main_thread():
+        yield arrived
+        return
+
+    def pass_on(number: int, frame: object) -> None:
+        arrived.append(number)
+        if not _Kernel.pids:  # no kernel yet: nothing to save
+            raise KeyboardInterrupt
+        pid = _Kernel.pids[-1]
+        _send(pid, signal.SIGINT if len(arrived) < 3 else signal.SIGKILL)
+        timers.append(threading.Timer(_PATIENCE, _send, (pid, signal.SIGKILL)))
+        timers[-1].daemon = True
+        timers[-1].start()
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield arrived
+    finally:
+        for timer in timers:
+            timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _send(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep papermill's log lines below warnings out of the terminal; ours say the same in fewer words."""
+    logger = logging.getLogger("papermill")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

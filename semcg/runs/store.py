@@ -1,0 +1,303 @@
+"""Where a run lives, how it is saved and resumed, and what made it.
+
+A run trains in `results/<profile>/.<name>.partial/` and takes its place as `results/<profile>/<name>/` when it is
+complete; an older run of that name stays readable until then. In the folder:
+
+    <network>.safetensors   the trained weights
+    state.pt                everything training needs to go on: weights, optimisers, schedules, pools, random numbers
+    history.csv             one row per step
+    provenance.json         what made it: recipe, config, commit, versions, device, seconds, peak memory
+    *.json                  measures that a notebook adds, through `Run.write`
+"""
+
+import csv
+import io
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from semcg import files
+from semcg.runs.events import note
+from semcg.runs.origin import machine, origin
+from semcg.runs.recipes import Recipe, difference
+
+__all__ = ["Run", "keep", "load", "start"]
+
+_READ_EVERY = 10  # steps between two readings of the losses: reading makes a GPU wait
+
+
+class Run:
+    """One training: its folder, its history, and how far it is."""
+
+    def __init__(self, recipe: Recipe, *, steps: int, state: dict[str, object], why: str):
+        self.recipe = recipe
+        self.steps = steps
+        self.why = why
+        self.history: list[dict[str, float]] = []
+        self.seconds = 0.0
+        self._state = state
+
+    @property
+    def name(self) -> str:
+        """Name of the run, and of its folder."""
+        return self.recipe.name
+
+    @property
+    def step(self) -> int:
+        """Number of steps that the loaded state has behind it: where `fit` starts."""
+        return int(self.history[-1]["step"]) if self.history else 0
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the complete run."""
+        return _folder(self.recipe)
+
+    @property
+    def partial(self) -> Path:
+        """Folder of the run while it trains."""
+        return self.folder.with_name(f".{self.name}.partial")
+
+    @property
+    def complete(self) -> bool:
+        """Whether `folder` holds this very run, to its end."""
+        return _stored_parts(self.folder) == self.recipe.parts
+
+    def write(self, name: str, measures: dict) -> None:
+        """Add measures to the complete run, as `<name>.json`."""
+        files.write_json(self.folder / f"{name}.json", measures)
+
+    def _save(self) -> None:
+        """Write history and state to the partial folder; the state before stays until the new one is whole."""
+        files.write_text(self.partial / "history.csv", _as_csv(self.history))
+        content = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "state": {name: part.state_dict() for name, part in self._state.items()},
+            "rng": torch.get_rng_state(),
+        }
+        newest = self.partial / "state.pt"
+        if newest.exists():
+            os.replace(newest, self.partial / "state.previous.pt")
+        with files.atomic(newest) as partial:
+            torch.save(content, partial)
+
+    def _load(self, folder: Path) -> bool:
+        """Load the newest whole state in `folder` into the networks and optimisers; tell whether there was one."""
+        for candidate in (folder / "state.pt", folder / "state.previous.pt"):
+            try:
+                content = torch.load(candidate, map_location="cpu", weights_only=True)
+            except (OSError, RuntimeError, EOFError, ValueError, KeyError):
+                continue  # absent or torn; the one before it is whole
+            for name, part in self._state.items():
+                part.load_state_dict(content["state"][name])
+            torch.set_rng_state(content["rng"])
+            self.seconds = content["seconds"]
+            self.history = [r for r in _read_csv(folder / "history.csv") if r["step"] <= content["step"]]
+            return len(self.history) == content["step"]
+        return False
+
+    def _finish(self) -> None:
+        for name, part in self._state.items():
+            if isinstance(part, nn.Module):
+                with files.atomic(self.partial / f"{name}.safetensors") as partial:
+                    save_file({k: v.contiguous() for k, v in part.state_dict().items()}, partial)
+        (self.partial / "state.previous.pt").unlink(missing_ok=True)
+        made = {"run": self.name, "fingerprint": self.recipe.fingerprint, "recipe": self.recipe.parts}
+        made |= {"config": self.recipe.config.model_dump(mode="json"), "why": self.why, "steps": self.steps}
+        made |= {"seconds": round(self.seconds, 2), **machine(), **origin()}
+        files.write_json(self.partial / "provenance.json", made)
+        files.swap(self.partial, self.folder)
+        note("done", run=self.name, seconds=self.seconds)
+
+
+def start(recipe: Recipe, *, steps: int, state: dict[str, object], fresh: bool = False) -> Run:
+    """Return the run of a recipe: complete, to be resumed, or to be trained from its first step.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What decides the result.
+    steps : int
+        Steps in all.
+    state : dict
+        Networks, optimisers, schedules and pools by name, all with `state_dict` and `load_state_dict`; what was
+        saved is loaded into them. Networks end up as `<name>.safetensors`.
+    fresh : bool
+        Start over, whatever is stored. $SEMCG_FRESH=1 says the same.
+    """
+    run = Run(recipe, steps=steps, state=state, why="nothing stored")
+    fresh = fresh or os.environ.get("SEMCG_FRESH") == "1"
+    if fresh:
+        run.why = "asked to start over"
+    elif run.complete:
+        if not run._load(run.folder):
+            raise ValueError(f"the state in {run.folder} does not load; remove that folder and train again")
+        run.why = "reused"
+    elif _stored_parts(run.partial) == recipe.parts and run._load(run.partial):
+        run.why = f"resumed after step {run.step}"
+    elif stored := _stored_parts(run.folder) or _stored_parts(run.partial):
+        changed = difference(stored, recipe.parts)
+        run.why = f"{', '.join(changed)} differed" if changed else "nothing saved yet"
+    if not run.history:
+        shutil.rmtree(run.partial, ignore_errors=True)
+    if run.why != "reused":
+        files.write_json(
+            run.partial / "provenance.json", {"fingerprint": recipe.fingerprint, "recipe": recipe.parts}
+        )
+    note(
+        "run", run=run.name, fingerprint=recipe.fingerprint, folder=str(run.partial), steps=steps, why=run.why
+    )
+    return run
+
+
+def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
+    """Pass on the records of a training and see to it that nothing of them is lost.
+
+    What the run has in its history is replayed first, so that a reused or resumed run reads like a new one. Then
+    each record of `records` is appended; the whole training state is saved every `config.save_every` steps and at
+    SIGTERM or SIGINT, which then raise `KeyboardInterrupt` between two steps. When `records` end, the run is
+    complete and takes its place.
+
+    Parameters
+    ----------
+    run : Run
+        From `start`.
+    records : iterable of dict
+        From `semcg.training.fit`, begun at `run.step`.
+
+    Yields
+    ------
+    dict
+        "step" and the losses, as floats.
+    """
+    replayed = list(run.history)
+    yield from replayed
+    if run.why == "reused":
+        return
+    waiting: list[dict] = []
+    begun = time.perf_counter() - run.seconds
+
+    def read() -> list[dict[str, float]]:
+        new = [{k: v if k == "step" else float(v) for k, v in record.items()} for record in waiting]
+        waiting.clear()
+        run.history.extend(new)
+        run.seconds = time.perf_counter() - begun
+        if new:
+            with open(run.partial / "history.csv", "a", newline="") as handle:
+                handle.write(_as_csv(new, header=handle.tell() == 0))
+        return new
+
+    with _stop_signals() as stopped:
+        try:
+            for record in records:
+                waiting.append(record)
+                save = record["step"] % run.recipe.config.save_every == 0
+                if save or stopped or len(waiting) == _READ_EVERY:
+                    new = read()
+                    if save or stopped:
+                        run._save()
+                    if stopped:
+                        raise KeyboardInterrupt(
+                            f"{run.name} is saved at step {run.step}; the same command goes on from there"
+                        )
+                    yield from new
+        except GeneratorExit:  # the caller's loop was left early
+            read()
+            run._save()
+            raise
+        yield from read()
+    if run.step < run.steps:
+        run._save()
+        return
+    run._save()
+    run._finish()
+
+
+def load(recipe: Recipe, **networks: nn.Module) -> dict:
+    """Load the weights of a complete run into networks, and return its provenance.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The run that is wanted.
+    **networks : nn.Module
+        Networks by the name they were trained under.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such run; says which command makes it.
+    ValueError
+        If the stored run was made from another config, other data or other code; names what differs.
+    """
+    folder = _folder(recipe)
+    command = f"semcg run {recipe.made_by} --profile {recipe.config.profile} --seed {recipe.config.seed}"
+    if recipe.config.data != "world":
+        command += f" -p data={recipe.config.data}"
+    stored = _stored_parts(folder)
+    if not stored:
+        raise FileNotFoundError(f"no run {recipe.name} in {folder.parent}. It is made by: {command}")
+    if changed := difference(stored, recipe.parts):
+        raise ValueError(
+            f"the run in {folder} differs in {', '.join(changed)} from what is asked for. It is made anew by: {command}"
+        )
+    for name, network in networks.items():
+        network.load_state_dict(load_file(folder / f"{name}.safetensors"))
+    note("read", run=recipe.name, fingerprint=recipe.fingerprint)
+    return files.read_json(folder / "provenance.json")
+
+
+def _folder(recipe: Recipe) -> Path:
+    return files.results_folder(recipe.config.data, recipe.config.profile) / recipe.name
+
+
+def _stored_parts(folder: Path) -> dict:
+    path = folder / "provenance.json"
+    return files.read_json(path)["recipe"] if path.is_file() else {}
+
+
+def _as_csv(records: list[dict], *, header: bool = True) -> str:
+    text = io.StringIO()
+    if records:
+        writer = csv.DictWriter(text, records[0].keys(), lineterminator="\n")
+        if header:
+            writer.writeheader()
+        writer.writerows(records)  # floats by repr, which reads back to the same bits
+    return text.getvalue()
+
+
+def _read_csv(path: Path) -> list[dict[str, float]]:
+    with open(path, newline="") as handle:
+        rows = csv.DictReader(handle)
+        return [
+            {k: int(v) if k == "step" else float(v) for k, v in row.items()}
+            for row in rows
+            if None not in row.values()
+        ]
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM in a list while the block runs, so that a step is never cut in half."""
+    arrived: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield arrived
+        return
+    before = {
+        s: signal.signal(s, lambda number, frame: arrived.append(number))
+        for s in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield arrived
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

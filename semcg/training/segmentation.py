@@ -1,0 +1,104 @@
+"""Training a segmenter: Sem_s, Sem_t, the judge, and those that are trained on translations."""
+
+from dataclasses import dataclass
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from semcg import segmenters
+from semcg.labels import IGNORE
+from semcg.training.loop import Step, descend, warm_poly
+
+__all__ = ["Segmentation", "class_weights", "segmentation_step"]
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A segmenter and what training it needs."""
+
+    net: nn.Module
+    optimizer: Optimizer
+    schedule: LambdaLR
+
+    @classmethod
+    def begin(
+        cls,
+        net: nn.Module,
+        *,
+        optimizer: str,
+        lr: float,
+        decay: float,
+        steps: int,
+        schedule: str,
+        seed: int,
+        fabric: Fabric,
+    ) -> "Segmentation":
+        """Initialise a segmenter from `seed`, move it to the device and give it an optimiser.
+
+        Parameters
+        ----------
+        optimizer : str
+            "sgd" (momentum 0.9) or "adamw".
+        schedule : str
+            "constant" or "poly" (`warm_poly`).
+        """
+        segmenters.initialise(net, generator=torch.Generator().manual_seed(seed))
+        net = net.to(fabric.device)
+        if optimizer == "sgd":
+            chosen = torch.optim.SGD(net.parameters(), lr=lr, momentum=0.9, weight_decay=decay)
+        else:
+            chosen = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=decay, fused=True)
+        factor = warm_poly(steps) if schedule == "poly" else lambda n: 1.0
+        return cls(net, chosen, LambdaLR(chosen, factor))
+
+    def state(self) -> dict[str, object]:
+        """Return what a saved training state holds, by name."""
+        return {"net": self.net, "optimizer": self.optimizer, "schedule": self.schedule}
+
+
+def class_weights(frequencies: Tensor) -> Tensor:
+    """Return a weight per class, 1 / sqrt(frequency + 0.001), with mean 1 over pixels: rare classes count for more.
+
+    Parameters
+    ----------
+    frequencies : (19,) float
+        Share of the labelled pixels, 0..1.
+    """
+    weights = (frequencies + 1e-3).rsqrt()
+    return weights / (weights * frequencies).sum()
+
+
+def segmentation_step(training: Segmentation, *, fabric: Fabric, weights: Tensor | None = None) -> Step:
+    """Return a function of one batch (x, y) that takes one step on the cross-entropy of the up-sampled scores.
+
+    Parameters
+    ----------
+    weights : (19,) float, optional
+        Weight per class (`class_weights`).
+
+    Returns
+    -------
+    callable
+        (x (B, 3, H, W) in [-1, 1], y (B, H, W)) -> {"cross_entropy": ()}. Pixels labelled 255 count for nothing,
+        and a batch of only such pixels for zero.
+    """
+    weights = None if weights is None else weights.to(fabric.device, torch.float32)
+
+    def step(x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        training.net.train()
+        with fabric.autocast():
+            scores = training.net(x)  # (B, 19, h, w)
+        scores = segmenters.upsample(scores.float(), y.shape[-2:])  # (B, 19, H, W)
+        total = F.cross_entropy(scores, y, weights, ignore_index=IGNORE, reduction="sum")
+        counted = y != IGNORE
+        share = counted.sum() if weights is None else weights[y[counted]].sum()
+        loss = total / share.clamp(min=1e-6)
+        descend(training.optimizer, loss, {"cross_entropy": loss}, fabric=fabric)
+        training.schedule.step()
+        return {"cross_entropy": loss.detach()}
+
+    return step

@@ -1,0 +1,267 @@
+"""A run is reused only when nothing that decides it has changed, resumes to the same bits, and is never half there."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from semcg import config, files, runs
+from semcg.runs import recipes, store
+from semcg.runs.recipes import Recipe
+from semcg.training import fit
+
+STEPS = 12
+
+
+def recipe(**parts) -> Recipe:
+    return Recipe(
+        "toy-s0", "03_cyclegan", config.make("smoke"), {"config": {"lr": 0.1}, "rooms": {"gan": "a"}} | parts
+    )
+
+
+class Toy:
+    """A network, its optimiser and a step that also uses the global random numbers, as a learner's may."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.net = nn.Linear(3, 2)
+        self.adam = torch.optim.Adam(self.net.parameters(), lr=0.1)
+
+    @property
+    def state(self):
+        return {"net": self.net, "adam": self.adam}
+
+    def step(self, x):
+        loss = (self.net(x + 0.1 * torch.randn_like(x)) ** 2).mean()
+        self.adam.zero_grad()
+        loss.backward()
+        self.adam.step()
+        return {"loss": loss.detach()}
+
+    def batch(self, n):
+        return (torch.randn(4, 3, generator=torch.Generator().manual_seed(n)),)
+
+
+def train(until: int | None = None, made=None) -> tuple[Toy, list[dict], runs.Run]:
+    toy = Toy()
+    run = runs.start(made or recipe(), steps=STEPS, state=toy.state)
+    records = []
+    for record in runs.keep(run, fit(toy.step, toy.batch, STEPS, start=run.step)):
+        records.append(record)
+        if record["step"] == until:
+            break
+    return toy, records, run
+
+
+def state_of(folder: Path) -> dict:
+    return torch.load(folder / "state.pt", weights_only=True)["state"]
+
+
+def equal(a, b) -> bool:
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[k], b[k]) for k in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return a == b
+
+
+def test_a_complete_run_holds_everything(home):
+    toy, records, run = train()
+    folder = home / "results" / "smoke" / "toy-s0"
+    assert [r["step"] for r in records] == list(range(1, STEPS + 1))
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "history.csv",
+        "net.safetensors",
+        "provenance.json",
+        "state.pt",
+    ]
+    made = files.read_json(folder / "provenance.json")
+    assert made["fingerprint"] == recipe().fingerprint
+    assert {
+        "config",
+        "commit",
+        "versions",
+        "device",
+        "seconds",
+        "peak_memory_bytes",
+        "threads",
+    } <= made.keys()
+    other = nn.Linear(3, 2)
+    runs.load(recipe(), net=other)
+    assert equal(dict(other.state_dict()), dict(toy.net.state_dict()))
+    assert not list((home / "results" / "smoke").glob(".*"))
+
+
+def test_a_reused_run_reads_like_a_new_one(home):
+    first_toy, first, _ = train()
+    second_toy, second, run = train()
+    assert run.why == "reused"
+    assert second == first  # floats to the bit
+    assert equal(dict(second_toy.net.state_dict()), dict(first_toy.net.state_dict()))
+
+
+@pytest.mark.parametrize("cut", [1, 5, 6, 11])
+def test_a_cut_run_resumes_to_the_same_bits(home, cut, monkeypatch):
+    _, calm, _ = train()
+    expected = state_of(home / "results" / "smoke" / "toy-s0")
+    monkeypatch.setenv("SEMCG_HOME", str(home / "second"))
+    train(until=cut)
+    assert not (home / "second" / "results" / "smoke" / "toy-s0").exists()
+    _, resumed, run = train()
+    assert run.why.startswith("resumed after step")
+    assert resumed == calm
+    assert equal(state_of(run.folder), expected)
+    history = (run.folder / "history.csv").read_bytes()
+    assert history == (home / "results" / "smoke" / "toy-s0" / "history.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"), [({"config": {"lr": 0.2}}, "config.lr"), ({"rooms": {"gan": "b"}}, "rooms.gan")]
+)
+def test_a_stale_run_is_named_and_stays_until_its_successor_is_complete(home, changed, named):
+    _, first, _ = train()
+    folder = home / "results" / "smoke" / "toy-s0"
+    old = (folder / "provenance.json").read_bytes()
+    _, _, run = train(until=3, made=recipe(**changed))
+    assert run.why == f"{named} differed"
+    assert (folder / "provenance.json").read_bytes() == old
+    with pytest.raises(ValueError, match=named):
+        runs.load(recipe(**changed), net=nn.Linear(3, 2))
+    train(made=recipe(**changed))
+    assert files.read_json(folder / "provenance.json")["recipe"] == recipe(**changed).parts
+
+
+def test_a_missing_run_says_which_command_makes_it(home):
+    with pytest.raises(FileNotFoundError, match="semcg run 03_cyclegan --profile smoke --seed 0"):
+        runs.load(recipe(), net=nn.Linear(3, 2))
+
+
+def test_a_torn_state_falls_back_to_the_one_before(home):
+    _, calm, _ = train()
+    expected = state_of(home / "results" / "smoke" / "toy-s0")
+    files.swap(home / "results" / "smoke" / "toy-s0", home / "calm")
+    _, _, run = train(until=7)
+    newest = run.partial / "state.pt"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert (run.partial / "state.previous.pt").exists()
+    _, resumed, run = train()
+    assert run.why.startswith("resumed after step")
+    assert resumed == calm
+    assert equal(state_of(run.folder), expected)
+
+
+def test_starting_over(home, monkeypatch):
+    train()
+    monkeypatch.setenv("SEMCG_FRESH", "1")
+    _, records, run = train()
+    assert run.why == "asked to start over"
+    assert len(records) == STEPS
+
+
+def test_a_crash_between_the_two_renames_loses_nothing(home):
+    train()
+    folder = home / "results" / "smoke" / "toy-s0"
+    os.rename(folder, folder.with_name(".toy-s0.partial"))  # as if the second rename had not happened
+    _, records, run = train()
+    assert len(records) == STEPS
+    assert run.folder.is_dir()
+    assert not run.partial.exists()
+
+
+def test_events_tell_what_happened(home, monkeypatch, tmp_path):
+    monkeypatch.setenv("SEMCG_EVENTS", str(tmp_path / "events.jsonl"))
+    train()
+    train()
+    text = (tmp_path / "events.jsonl").read_text()
+    assert text.count('"event": "run"') == 2
+    assert text.count('"event": "done"') == 1
+    assert '"why": "reused"' in text
+
+
+CHILD = """
+    import os, signal, sys
+    sys.path.insert(0, {tests!r})
+    import test_runs as t
+    from semcg import runs
+    from semcg.training import fit
+    toy = t.Toy()
+    run = runs.start(t.recipe(), steps=t.STEPS, state=toy.state)
+    def batch(n):
+        if n == 5:
+            os.kill(os.getpid(), {signal})
+        return toy.batch(n)
+    for record in runs.keep(run, fit(toy.step, batch, t.STEPS, start=run.step)):
+        pass
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_signal_at_any_step_loses_nothing(home, number):
+    code = textwrap.dedent(CHILD).format(tests=str(Path(__file__).parent), signal=int(number))
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert child.returncode != 0
+    if number != signal.SIGKILL:
+        assert "toy-s0 is saved at step 6; the same command goes on from there" in child.stderr
+    _, resumed, run = train()
+    expected_step = 4 if number == signal.SIGKILL else 6  # smoke saves every 2 steps, a signal at once
+    assert run.why == f"resumed after step {expected_step}"
+    state = state_of(run.folder)
+    files.swap(run.folder, home / "cut")
+    _, calm, run = train()
+    assert resumed == calm
+    assert equal(state, state_of(run.folder))
+
+
+def test_room_digests_see_code_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(recipes, "_PACKAGE", tmp_path)
+    seen = []
+    for source in (
+        '"""Doc."""\n\n\ndef f(x):\n    """D."""\n    return x + 1\n',
+        "def f(x):  # c\n    return x + 1\n",
+    ):
+        (tmp_path / "gan.py").write_text(source)
+        recipes.room_digest.cache_clear()
+        seen.append(recipes.room_digest("gan"))
+    (tmp_path / "gan.py").write_text("def f(x):\n    return x + 2\n")
+    recipes.room_digest.cache_clear()
+    changed = recipes.room_digest("gan")
+    recipes.room_digest.cache_clear()
+    assert seen[0] == seen[1] != changed
+
+
+def test_recipes_hold_the_rooms_that_make_them():
+    """Each stage lists every room that its code imports, but for config and files, which decide nothing by themselves."""
+    import ast
+
+    package = Path(recipes.__file__).parent.parent
+    for rooms in (recipes._SEGMENTER_ROOMS, recipes._TRANSLATION_ROOMS):
+        listed = {room.split("/")[0] for room in rooms} | {"config", "files"}
+        for room in rooms:
+            path = package / room
+            for module in path.glob("*.py") if path.is_dir() else [path.with_suffix(".py")]:
+                for node in ast.walk(ast.parse(module.read_text())):
+                    if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("semcg"):
+                        names = (
+                            [a.name for a in node.names]
+                            if node.module == "semcg"
+                            else [node.module.split(".")[1]]
+                        )
+                        assert set(names) <= listed, f"{room} imports {names}"
+
+
+def test_a_learners_step_is_part_of_the_recipe():
+    def own(x):
+        return x
+
+    own.__module__ = "__main__"
+    assert "return x" in recipes._notebook_source(own)
+    assert recipes._notebook_source(store.keep) == ""
+    assert recipes._notebook_source(None) == ""

@@ -1,0 +1,137 @@
+"""The rooms of the package: arrows point down, and one library stays in one room."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "semcg"
+
+FLOORS = [  # a room may import from lower floors, and from its own if listed in BESIDE
+    {"labels", "config", "files"},
+    {"world", "prepare", "data", "segmenters", "gan", "losses", "metrics", "plots"},
+    {"training", "translate", "evaluate"},
+    {"runs", "notebook", "widgets"},
+    {"__main__"},
+]
+BESIDE = {
+    ("notebook", "runs"),
+    ("notebook", "plots"),
+    ("widgets", "runs"),
+    ("evaluate", "translate"),
+    ("evaluate", "training"),
+}
+ONLY_IN = {
+    "matplotlib": {"plots"},
+    "seaborn": {"plots"},
+    "papermill": {"runs"},
+    "ipywidgets": {"widgets"},
+    "typer": {"__main__"},
+    "pydantic": {"config"},
+    "lightning_fabric": {"training", "translate", "evaluate", "runs", "notebook"},
+}
+TYPES_ONLY = {
+    ("matplotlib", "notebook"),
+    ("matplotlib", "widgets"),
+    ("matplotlib", "runs"),
+}  # the Figure they are handed
+CONFIG_FREE = {
+    "world",
+    "prepare",
+    "data",
+    "segmenters",
+    "gan",
+    "losses",
+    "metrics",
+    "plots",
+    "labels",
+    "files",
+    "translate",
+}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return parts[0]
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names that a module imports, `from semcg import x` as semcg.x."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} line {node.lineno}: a relative import"
+            found |= (
+                {f"{node.module}.{a.name}" for a in node.names} if node.module == "semcg" else {node.module}
+            )
+    return found
+
+
+def upward(path: Path, seen: set[str]) -> list[str]:
+    floor = {name: n for n, rooms in enumerate(FLOORS) for name in rooms}
+    here = room(path)
+    bad = []
+    for name in seen:
+        parts = name.split(".")
+        if parts[0] != "semcg" or len(parts) < 2 or parts[1] == here:
+            continue
+        there = parts[1]
+        if floor[there] > floor[here] or (
+            floor[there] == floor[here] and floor[here] > 0 and (here, there) not in BESIDE
+        ):
+            bad.append(f"{here} -> {there}")
+    return bad
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_arrows_point_down(path):
+    if path.name == "__init__.py" and path.parent == PACKAGE:
+        assert not imports(path), "importing semcg imports nothing"
+        return
+    assert upward(path, imports(path)) == []
+    for library, rooms in ONLY_IN.items():
+        if any(name.split(".")[0] == library for name in imports(path)) and room(path) not in rooms:
+            assert (library, room(path)) in TYPES_ONLY, f"{library} is imported in {path}"
+    if room(path) in CONFIG_FREE:
+        assert not any(name.startswith("semcg.config") for name in imports(path)), f"{path} sees a config"
+
+
+def test_an_upward_arrow_is_found():
+    assert upward(PACKAGE / "losses.py", {"semcg.training", "semcg.labels"}) == ["losses -> training"]
+    assert upward(PACKAGE / "gan.py", {"semcg.losses"}) == ["gan -> losses"]
+
+
+def test_importing_has_no_effect():
+    """No seed set, no thread number, no file written, no logging configured."""
+    names = [
+        ".".join(("semcg", *p.relative_to(PACKAGE).with_suffix("").parts))
+        for p in modules()
+        if p.name != "__main__.py"
+    ]
+    code = (
+        "import logging, random, sys, numpy, torch\n"
+        "before = (random.getstate(), numpy.random.get_state()[1].tolist(), torch.get_rng_state().tolist(),"
+        " torch.get_num_threads(), list(logging.root.handlers))\n"
+        f"for name in {names!r}: __import__(name.removesuffix('.__init__'))\n"
+        "after = (random.getstate(), numpy.random.get_state()[1].tolist(), torch.get_rng_state().tolist(),"
+        " torch.get_num_threads(), list(logging.root.handlers))\n"
+        "assert before == after\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rooms_hold_one_idea():
+    long = {
+        p.relative_to(PACKAGE).as_posix(): n
+        for p in modules()
+        if (n := len(p.read_text().splitlines())) > 330
+    }
+    assert not long, f"these files hold more than one idea: {long}"

@@ -1,0 +1,223 @@
+"""The package's step is Eq. (5): equal to the equations as they read, finite or stopped, and resumable."""
+
+import copy
+
+import pytest
+import torch
+
+from semcg import config, losses, segmenters, training
+from semcg.gan import CycleGAN
+from semcg.training.loop import linear_decay, warm_poly
+
+KINDS = ("scores_l2", "softmax_l2", "ce_labels", "kl")
+
+
+def small(seed: int = 0, double: bool = False, **changes):
+    cfg = config.make("smoke", seed=seed, pool=0, **changes)
+    fabric = training.fabric_for("cpu")
+    nets = []
+    for s in (1, 2):
+        net = segmenters.build("drn26", width=0.0625, stride=8)
+        segmenters.initialise(net, generator=torch.Generator().manual_seed(s))
+        nets.append(net)
+    t = training.Translation.begin(cfg, steps=8, fabric=fabric, Sem_s=nets[0], Sem_t=nets[1])
+    if double:
+        for net in (t.m.G_st, t.m.G_ts, t.m.D_s, t.m.D_t, t.m.Sem_s, t.m.Sem_t):
+            net.double()
+    return t, fabric, cfg
+
+
+def crops(seed: int, dtype=torch.float32):
+    g = torch.Generator().manual_seed(seed)
+    x_s, x_t = (torch.rand(1, 3, 64, 64, generator=g, dtype=dtype) * 2 - 1 for _ in range(2))
+    y_s, y_t = (torch.randint(0, 19, (1, 64, 64), generator=g) for _ in range(2))
+    return x_s, y_s, x_t, y_t
+
+
+def literal(m: CycleGAN, x_s, y_s, x_t, *, kind: str, gan: str, lambda_c: float, lambda_s: float):
+    """Eqs. (1)-(5), term by term, every network called where the equation names it."""
+    x_st, x_ts = m.G_st(x_s), m.G_ts(x_t)
+    L_gan = losses.generator(m.D_t(x_st), kind=gan) + losses.generator(m.D_s(x_ts), kind=gan)
+    L_cyc = losses.cycle(x_s, m.G_ts(x_st)) + losses.cycle(x_t, m.G_st(x_ts))
+    back = "ce_pseudo" if kind == "ce_labels" else kind
+    L_sem = losses.semantic(m.Sem_s(x_s), m.Sem_t(x_st), kind=kind, labels=y_s)
+    L_sem = L_sem + losses.semantic(m.Sem_t(x_t), m.Sem_s(x_ts), kind=back)
+    L_G = L_gan + lambda_c * L_cyc + lambda_s * L_sem
+    L_D_t = losses.discriminator(m.D_t(x_t), m.D_t(x_st.detach()), kind=gan)
+    L_D_s = losses.discriminator(m.D_s(x_s), m.D_s(x_ts.detach()), kind=gan)
+    return {"gan": L_gan, "cycle": L_cyc, "semantic": L_sem, "D_s": L_D_s, "D_t": L_D_t}, L_G, L_D_s + L_D_t
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("gan", losses.GAN_KINDS)
+def test_gradients_and_losses_equal_the_literal_step(kind, gan):
+    """Float64, several batches: gradients to 1e-12 in relative L2, losses to 1e-9.
+
+    Biases in front of an instance norm are left out: their true gradient is zero.
+    """
+    t, fabric, cfg = small(double=True, gan_loss=gan, semantic_loss=kind)
+    m = t.m
+    grads: dict[str, list[torch.Tensor]] = {}
+
+    class Recorder:  # an optimiser that keeps the gradients and moves nothing
+        def __init__(self, nets):
+            self.param_groups = [{"params": [p for net in nets for p in net.parameters()]}]
+
+        def zero_grad(self, set_to_none):
+            for p in self.param_groups[0]["params"]:
+                p.grad = None
+
+        def step(self):
+            self.kept = [p.grad.clone() for p in self.param_groups[0]["params"]]
+
+    class Still:
+        def step(self):
+            pass
+
+    recorder_G, recorder_D = Recorder([m.G_st, m.G_ts]), Recorder([m.D_s, m.D_t])
+    still = training.Translation(m, recorder_G, recorder_D, Still(), Still(), t.pool_s, t.pool_t)
+    step = training.translation_step(
+        still, fabric=fabric, lambda_c=10, lambda_s=2, semantic_loss=kind, gan_loss=gan
+    )
+    biases = {
+        id(p)
+        for net in (m.G_st, m.G_ts, m.D_s, m.D_t)
+        for name, p in net.named_parameters()
+        if name.endswith("bias")
+    }
+    for seed in range(3):
+        x_s, y_s, x_t, y_t = crops(seed, torch.float64)
+        terms = step(x_s, y_s, x_t, y_t)
+        grads = {"G": recorder_G.kept, "D": recorder_D.kept}
+        words, L_G, L_D = literal(m, x_s, y_s, x_t, kind=kind, gan=gan, lambda_c=10, lambda_s=2)
+        for name, value in ((k, v.detach()) for k, v in words.items()):
+            assert abs(float(terms[name]) - float(value)) <= 1e-9 * max(1, abs(float(value))), name
+        for what, total, recorder in (("G", L_G, recorder_G), ("D", L_D, recorder_D)):
+            parameters = recorder.param_groups[0]["params"]
+            expected = torch.autograd.grad(total, parameters, allow_unused=True)
+            ours, theirs = [], []
+            for p, got, want in zip(parameters, grads[what], expected, strict=True):
+                if id(p) not in biases:
+                    ours.append(got.flatten())
+                    theirs.append(want.flatten())
+            ours, theirs = torch.cat(ours), torch.cat(theirs)
+            assert float((ours - theirs).norm() / theirs.norm()) <= 1e-12, what
+
+
+def test_no_gradient_is_left_where_none_is_owed():
+    t, fabric, _ = small()
+    step = training.translation_step(t, fabric=fabric, lambda_s=1, semantic_loss="softmax_l2")
+    step(*crops(0))
+    assert all(
+        p.grad is None and not p.requires_grad for net in (t.m.Sem_s, t.m.Sem_t) for p in net.parameters()
+    )
+    assert not t.m.Sem_s.training
+    assert not t.m.Sem_t.training
+
+
+def test_equal_seeds_differ_in_the_loss_alone():
+    one, _, _ = small(seed=3)
+    other, _, _ = small(seed=3, lambda_s=0.0)
+    another, _, _ = small(seed=4)
+    for name in ("G_st", "G_ts", "D_s", "D_t"):
+        mine, same, new = (getattr(x.m, name).state_dict() for x in (one, other, another))
+        assert all(torch.equal(mine[k], same[k]) for k in mine)
+        assert any(not torch.equal(mine[k], new[k]) for k in mine)
+
+
+@pytest.mark.parametrize(("term", "net"), [("cycle", "G_ts"), ("semantic", "Sem_t")])
+def test_a_loss_that_is_not_finite_stops_before_the_optimiser(term, net):
+    t, fabric, _ = small()
+    module = getattr(t.m, net)
+    module.register_forward_hook(lambda m, i, out: out * float("nan"))
+    before = copy.deepcopy(t.m.G_st.state_dict())
+    step = training.translation_step(t, fabric=fabric, lambda_s=1)
+    with pytest.raises(FloatingPointError, match=rf"step 1: the loss term .*{term}.* is not finite"):
+        list(training.fit(step, lambda n: crops(n), 2))
+    assert all(torch.equal(before[k], v) for k, v in t.m.G_st.state_dict().items())
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_optimiser():
+    t, fabric, _ = small()
+    weight = next(t.m.G_st.parameters())
+    weight.register_hook(lambda g: g * float("inf"))
+    before = weight.detach().clone()
+    step = training.translation_step(t, fabric=fabric, lambda_s=0)
+    with pytest.raises(FloatingPointError, match="step 1: the gradient of gan \\+ cycle is not finite"):
+        list(training.fit(step, lambda n: crops(n), 1))
+    assert torch.equal(before, weight)
+
+
+def test_the_semantic_loss_needs_both_segmenters():
+    cfg, fabric = config.make("smoke"), training.fabric_for("cpu")
+    t = training.Translation.begin(cfg, steps=4, fabric=fabric)
+    with pytest.raises(ValueError, match="needs both segmenters"):
+        training.translation_step(t, fabric=fabric, lambda_s=1)
+    terms = training.translation_step(t, fabric=fabric, lambda_s=0)(*crops(0))
+    assert set(terms) == {"gan", "cycle", "D_s", "D_t"}
+
+
+def test_the_identity_loss_is_added():
+    t, fabric, _ = small(identity=5.0)
+    terms = training.translation_step(t, fabric=fabric, lambda_s=0, identity=5.0)(*crops(0))
+    assert set(terms) == {"gan", "cycle", "identity", "D_s", "D_t"}
+    assert float(terms["identity"]) > 0
+
+
+def test_a_segmenter_learns_and_ignores_void():
+    cfg, fabric = config.make("smoke"), training.fabric_for("cpu")
+    net = segmenters.build("drn26", width=0.0625, stride=8)
+    t = training.Segmentation.begin(
+        net, optimizer="adamw", lr=1e-2, decay=0.0, steps=30, schedule="constant", seed=0, fabric=fabric
+    )
+    step = training.segmentation_step(t, fabric=fabric)
+    x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    y = torch.full((2, 32, 32), 10)
+    y[:, 16:] = 0
+    losses_seen = [float(r["cross_entropy"]) for r in training.fit(step, lambda n: (x, y), 30)]
+    assert losses_seen[-1] < 0.3 * losses_seen[0]
+    void = torch.full_like(y, 255)
+    assert float(step(x, void)["cross_entropy"]) == 0.0
+    assert cfg.segmenter_steps == 10
+
+
+def test_class_weights_by_hand():
+    """Frequencies 0.25 and 0.75: weights 1/sqrt(0.251), 1/sqrt(0.751), scaled so that pixels weigh 1 on average."""
+    weights = training.class_weights(torch.tensor([0.25, 0.75]))
+    raw = torch.tensor([0.251, 0.751]) ** -0.5
+    torch.testing.assert_close(weights, raw / (0.25 * raw[0] + 0.75 * raw[1]))
+    assert float(0.25 * weights[0] + 0.75 * weights[1]) == pytest.approx(1)
+
+
+def test_learning_rates_by_hand():
+    decay = linear_decay(1000)
+    assert [decay(n) for n in (0, 499, 500, 750, 999)] == [1, 1, 1, 0.5, 0.002]
+    poly = warm_poly(1000)
+    assert poly(0) == pytest.approx(1 / 50)
+    assert poly(500) == pytest.approx(0.5**0.9)
+    assert poly(999) == pytest.approx(0.001**0.9)
+
+
+def test_devices_are_checked():
+    for wrong in ("gpu", "cuda:x", "tpu"):
+        with pytest.raises(ValueError, match="allowed: auto, cpu, cuda"):
+            training.fabric_for(wrong)
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="0 CUDA devices"):
+            training.fabric_for("cuda")
+    assert training.precision_for("fp32") == "fp32"
+    assert training.precision_for("auto", "cpu") in ("fp32", "bf16")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_step_on_the_gpu_gives_the_losses_of_the_cpu():
+    batch = crops(0)
+    results = []
+    for device in ("cpu", "cuda"):
+        fabric = training.fabric_for(device)
+        cfg = config.make("smoke")
+        t = training.Translation.begin(cfg, steps=4, fabric=fabric)
+        step = training.translation_step(t, fabric=fabric, lambda_s=0)
+        results.append({k: float(v) for k, v in step(*(fabric.to_device(b) for b in batch)).items()})
+    assert results[0] == pytest.approx(results[1], rel=1e-3)
