@@ -1,0 +1,1 @@
+"""Arrays in, Figure out: reads nothing, writes nothing, shows nothing."""

@@ -1,0 +1,57 @@
+"""One style for all figures, and what every drawing function needs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import seaborn
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from semcg.labels import CLASSES
+
+__all__ = ["CONDITION_COLORS", "class_colors", "figure", "styled"]
+
+# Okabe and Ito's palette tells the conditions apart for the colour-blind too; the classes keep Cityscapes' colours.
+CONDITION_COLORS = {
+    "identity": "#999999",
+    "histogram matching": "#E69F00",
+    "CycleGAN": "#0072B2",
+    "semantic (paper)": "#D55E00",
+    "semantic (ours)": "#009E73",
+    "oracle": "#000000",
+}
+"""Colour of a condition in every figure of the course."""
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw in the course's style while the block runs; nothing is set for other figures of the session."""
+    style = seaborn.axes_style("whitegrid") | seaborn.plotting_context("notebook", font_scale=0.9)
+    own = {
+        "figure.facecolor": "white",
+        "savefig.facecolor": "white",
+        "figure.dpi": 110,
+        "svg.hashsalt": "semcg",
+    }
+    with rc_context(style | own):
+        yield
+
+
+def figure(
+    rows: int = 1, columns: int = 1, *, size: tuple[float, float], **options: object
+) -> tuple[Figure, np.ndarray]:
+    """Return a figure and its axes (rows, columns), outside pyplot: it is shown once, by whoever shows it.
+
+    Parameters
+    ----------
+    size : (width, height)
+        In inches.
+    """
+    drawn = Figure(figsize=size, layout="constrained")
+    return drawn, drawn.subplots(rows, columns, squeeze=False, **options)
+
+
+def class_colors() -> list[tuple[float, float, float]]:
+    """Return the 19 colours of Cityscapes as fractions, in the order of the train ids."""
+    return [tuple(v / 255 for v in c.color) for c in CLASSES]
