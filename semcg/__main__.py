@@ -198,8 +198,8 @@ def refresh(profile: Profile = "mini", seed: Seed = 0) -> None:
     from semcg.runs import refresh as refreshing
 
     given = _given(profile, "world", seed, "auto")
-    folder = courses.course(given=given, kernel="", fresh=False, say=print)
-    for path in refreshing.refresh(folder / "notebooks", seed=seed):
+    courses.course(given=given, kernel="", fresh=False, say=print)
+    for path in refreshing.refresh(given):
         print(f"refreshed {path}")
 
 

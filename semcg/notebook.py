@@ -16,7 +16,7 @@ from semcg import config as configs
 from semcg.config import Config
 from semcg.training import fabric_for, precision_for
 
-__all__ = ["progress", "settle", "show"]
+__all__ = ["check", "progress", "settle", "show"]
 
 
 def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple[Config, Fabric]:
@@ -43,7 +43,9 @@ def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple
     ValueError
         On an impossible value; names the field, the value and what is allowed.
     """
-    kept = {name: value for name, value in knobs.items() if value != "" and not (name == "steps" and value == 0)}
+    kept = {
+        name: value for name, value in knobs.items() if value != "" and not (name == "steps" and value == 0)
+    }
     config = configs.make(profile, **kept)
     config = config.model_copy(update={"precision": precision_for(config.precision, device)})
     fabric = fabric_for(device, config.precision)
@@ -84,6 +86,41 @@ def show(figure: Figure, *, alt: str, caption: str = "") -> None:
     below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
     page = f'<figure><img alt="{html.escape(alt)}" src="data:image/png;base64,{code}">{below}</figure>'
     display({"text/html": page, "text/plain": f"Figure: {alt}"}, raw=True)
+
+
+def check(answer: object, expected: object, *inputs: object, hint: str = "", tolerance: float = 1e-6) -> None:
+    """Say whether an exercise's answer is right, and if not, what it gave and what it should have given.
+
+    Parameters
+    ----------
+    answer : value or callable
+        A callable is called with `inputs`. An answer of `...` has not been given yet.
+    expected : value
+        Numbers, arrays and tensors are compared within `tolerance`.
+    hint : str
+        Where to look when the answer is wrong.
+    """
+    try:
+        got = answer(*inputs) if callable(answer) else answer
+    except Exception as error:
+        print(f"Not yet: it raises {type(error).__name__}: {error}. {hint}".rstrip())
+        return
+    if got is ... or got is None:
+        print(f"Not answered yet: replace the ... above. {hint}".rstrip())
+        return
+    try:
+        torch.testing.assert_close(
+            torch.as_tensor(got), torch.as_tensor(expected), rtol=tolerance, atol=tolerance, check_dtype=False
+        )
+        right = True
+    except (TypeError, ValueError, RuntimeError):  # not numbers
+        right = got == expected
+    except AssertionError:
+        right = False
+    given = f" for {', '.join(map(repr, inputs))}" if inputs else ""
+    print(
+        "Right." if right else f"Not yet: it gives {got!r}{given}, it should be {expected!r}. {hint}".rstrip()
+    )
 
 
 def progress(records: Iterable[dict], steps: int, *, lines: int = 10) -> Iterator[dict]:

@@ -11,7 +11,7 @@ from semcg import files
 from semcg.runs.execute import execute, parameters_of
 from semcg.runs.recipes import room_digest
 
-__all__ = ["SEQUENCE", "clock", "course", "notebook_path", "run"]
+__all__ = ["SEQUENCE", "clock", "code_digest", "course", "notebook_path", "output_of", "run"]
 
 SEQUENCE = (
     "00_start_here",
@@ -48,10 +48,10 @@ def notebook_path(name: str) -> Path:
     )
 
 
-def output_of(notebook: Path, parameters: dict[str, object]) -> Path:
-    """Return where the executed copy of a notebook goes: by profile, data and, if it has one, seed."""
-    folder = files.results_folder(str(parameters.get("data") or "world"), str(parameters["profile"]))
-    seed = f"-s{parameters['seed']}" if "seed" in parameters else ""
+def output_of(notebook: Path, given: dict[str, object]) -> Path:
+    """Return where the executed copy of a notebook goes: by profile, data and, if it takes one, seed."""
+    folder = files.results_folder(str(given.get("data") or "world"), str(given["profile"]))
+    seed = f"-s{given.get('seed', 0)}" if "seed" in parameters_of(notebook) else ""
     return folder / "notebooks" / f"{notebook.stem}{seed}.ipynb"
 
 
@@ -82,7 +82,7 @@ def run(
     has = parameters_of(notebook)
     common = ("profile", "data", "seed", "device")
     parameters = {name: value for name, value in given.items() if name in has or name not in common}
-    output = output_of(notebook, {"profile": given["profile"]} | parameters)
+    output = output_of(notebook, given)
     key = _key(notebook, parameters, kernel)
     if not fresh and (stored := _reusable(output, key)):
         say(f"{notebook.stem}: reused, nothing it depends on has changed")
@@ -131,17 +131,17 @@ def clock(records: dict[str, dict], total: float) -> dict[str, float]:
     return seconds
 
 
-def _key(notebook: Path, parameters: dict[str, object], kernel: str) -> dict:
+def code_digest(notebook: Path) -> str:
+    """Return a digest of a notebook's code cells and of every room that they can call."""
     cells = [cell.source for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
     package = Path(__file__).resolve().parent.parent
     rooms = sorted({p.stem if p.suffix else p.name for p in package.iterdir() if not p.name.startswith("_")})
-    code = {room: room_digest(room) for room in rooms if room != "runs"}
-    return {
-        "cells": files.digest(cells),
-        "parameters": parameters,
-        "kernel": kernel,
-        "code": files.digest(code),
-    }
+    # How a notebook is executed does not decide what it says.
+    return files.digest([cells, {room: room_digest(room) for room in rooms if room != "runs"}])
+
+
+def _key(notebook: Path, parameters: dict[str, object], kernel: str) -> dict:
+    return {"code": code_digest(notebook), "parameters": parameters, "kernel": kernel}
 
 
 def _reusable(output: Path, key: dict) -> dict | None:

@@ -1,15 +1,27 @@
 """The trained networks of a config, by the names of the paper, loaded from their runs and ready to look at images."""
 
+from pathlib import Path
+
 from lightning_fabric import Fabric
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
-from semcg import segmenters
+from semcg import files, segmenters
 from semcg.config import Config
 from semcg.runs import recipes
 from semcg.runs.store import load
 from semcg.training import generator_for
 
-__all__ = ["generators", "judge", "new_judge", "new_segmenter", "segmenter"]
+__all__ = [
+    "generator_from",
+    "generators",
+    "judge",
+    "judge_from",
+    "new_judge",
+    "new_segmenter",
+    "segmenter",
+]
 
 
 def new_segmenter(config: Config) -> nn.Module:
@@ -46,3 +58,64 @@ def generators(config: Config, fabric: Fabric, *, baseline: bool = False) -> tup
     G_st, G_ts = generator_for(config), generator_for(config)
     load(recipes.translation(config, baseline=baseline), G_st=G_st, G_ts=G_ts)
     return G_st.to(fabric.device).eval(), G_ts.to(fabric.device).eval()
+
+
+def generator_from(weights: Path | str, direction: str, fabric: Fabric) -> nn.Module:
+    """Return a trained generator from a run that lies anywhere, in evaluation mode.
+
+    Parameters
+    ----------
+    weights : path
+        A run's folder, or a .safetensors file in one. `provenance.json` beside it says what network it is.
+    direction : str
+        "st" (source to target) or "ts".
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are no such weights, or nothing beside them says what they are.
+    ValueError
+        For another direction, weights of the other one, or weights that are no generator of that config.
+    """
+    if direction not in ("st", "ts"):
+        raise ValueError(f"direction = {direction!r}: allowed: st (source to target), ts (target to source)")
+    weights = Path(weights)
+    path = weights if weights.suffix == ".safetensors" else weights / f"G_{direction}.safetensors"
+    other = f"G_{direction[::-1]}"
+    if path.stem == other:
+        raise ValueError(f"{path} is the generator of the direction {direction[::-1]}, not {direction}")
+    return _filled(generator_for(_config_beside(path)), path, fabric)
+
+
+def judge_from(weights: Path | str, fabric: Fabric) -> nn.Module:
+    """Return a trained judge from a run that lies anywhere, in evaluation mode; as `generator_from`."""
+    weights = Path(weights)
+    path = weights if weights.suffix == ".safetensors" else weights / "net.safetensors"
+    return _filled(new_judge(_config_beside(path)), path, fabric)
+
+
+def _config_beside(path: Path) -> Config:
+    provenance = path.parent / "provenance.json"
+    if not path.is_file():
+        there = sorted(p.name for p in path.parent.glob("*.safetensors"))
+        raise FileNotFoundError(
+            f"no weights {path}; in that folder: {', '.join(there) or 'no weights at all'}"
+        )
+    if not provenance.is_file():
+        raise FileNotFoundError(f"no {provenance}: it says what network the weights belong to")
+    made = files.read_json(provenance)
+    if not isinstance(made, dict) or "config" not in made:
+        raise ValueError(f"{provenance} has no config: it is not the record of a complete run")
+    try:
+        return Config(**made["config"])
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"the config in {provenance} is not one of this version: {error}") from None
+
+
+def _filled(net: nn.Module, path: Path, fabric: Fabric) -> nn.Module:
+    try:
+        net.load_state_dict(load_file(path))
+    except (RuntimeError, SafetensorError) as error:
+        what = str(error).partition("\n")[0]
+        raise ValueError(f"{path} does not fit the {type(net).__name__} of its config: {what}") from None
+    return net.to(fabric.device).eval()

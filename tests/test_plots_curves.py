@@ -1,0 +1,44 @@
+"""Curves draw what they are given."""
+
+import numpy as np
+import pytest
+
+from semcg.plots import curves
+
+
+def records(n, **losses):
+    return [{"step": i + 1} | {name: f(i) for name, f in losses.items()} for i in range(n)]
+
+
+def test_the_running_mean_by_hand():
+    """Window 3 of 30 values: each is the mean of itself and its neighbours, two values at the ends."""
+    values = np.arange(30.0) ** 2
+    mean = curves._running_mean(values, 3)
+    assert mean[0] == (0 + 1) / 2
+    assert mean[5] == pytest.approx((16 + 25 + 36) / 3)
+    assert mean[29] == (28**2 + 29**2) / 2
+
+
+def test_each_training_gets_its_line_where_it_has_the_loss():
+    histories = {
+        "CycleGAN": records(20, gan=lambda i: 1.0, cycle=lambda i: i),
+        "semantic (paper)": records(20, gan=lambda i: 2.0, semantic=lambda i: i),
+    }
+    drawn = curves.training_curves(histories, names=("gan", "semantic", "nothing"))
+    gan, semantic = drawn.axes
+    assert [ax.get_title() for ax in drawn.axes] == ["gan", "semantic"]
+    assert len(gan.get_lines()) == 4
+    assert len(semantic.get_lines()) == 2
+    assert semantic.get_lines()[0].get_ydata().tolist() == list(range(20))
+
+
+def test_nothing_to_draw_is_an_error():
+    with pytest.raises(ValueError, match="none of the trainings"):
+        curves.training_curves({"CycleGAN": records(3, gan=lambda i: 1.0)}, names=("semantic",))
+    with pytest.raises(ValueError, match="shape"):
+        curves.generator_losses(np.zeros(3), {"a": np.zeros(4)})
+
+
+def test_floors_are_shares_of_the_identity():
+    drawn = curves.floors({"scores_l2": (10.0, 5.0), "softmax_l2": (0.4, 0.04)})
+    assert [round(bar.get_width()) for bar in drawn.axes[0].patches] == [50, 10]
