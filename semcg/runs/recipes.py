@@ -17,7 +17,18 @@ import torch
 from semcg import files
 from semcg.config import Config
 
-__all__ = ["Recipe", "difference", "downstream", "judge", "room_digest", "segmenter", "translation", "world"]
+__all__ = [
+    "Recipe",
+    "conditions",
+    "difference",
+    "downstream",
+    "judge",
+    "room_digest",
+    "segmenter",
+    "slug",
+    "translation",
+    "world",
+]
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SEGMENTER_ROOMS = ("labels", "data", "segmenters", "training/loop", "training/segmentation")
@@ -130,6 +141,20 @@ def translation(config: Config, *, baseline: bool = False, step: Callable | None
     return Recipe(f"{name}-s{config.seed}", made_by, config, parts)
 
 
+def conditions(config: Config) -> dict[str, Config]:
+    """Return the CycleGANs that the course compares, by name; the baseline is the one without a semantic loss."""
+    readings = {"semantic (paper)": ("scores_l2", 1.0), "semantic (ours)": ("softmax_l2", 10.0)}
+    return {"CycleGAN": config.model_copy(update={"lambda_s": 0.0})} | {
+        name: config.model_copy(update={"semantic_loss": kind, "lambda_s": weight})
+        for name, (kind, weight) in readings.items()
+    }
+
+
+def slug(condition: str) -> str:
+    """Return the name of a condition as part of a file name: "semantic (paper)" -> "semantic_paper"."""
+    return "_".join(condition.replace("(", "").replace(")", "").split())
+
+
 def downstream(config: Config, condition: str, reads: str) -> Recipe:
     """Return the recipe of a segmenter trained on translated frames.
 
@@ -142,7 +167,7 @@ def downstream(config: Config, condition: str, reads: str) -> Recipe:
     """
     rooms = (*_SEGMENTER_ROOMS, "translate")
     parts = _parts(config, "downstream", rooms, condition=condition, reads=reads)
-    return Recipe(f"downstream-{condition}-s{config.seed}", "05_evaluation", config, parts)
+    return Recipe(f"downstream-{slug(condition)}-s{config.seed}", "05_evaluation", config, parts)
 
 
 def _notebook_source(step: Callable | None) -> str:

@@ -1,0 +1,216 @@
+"""Whole frames against their labels, against the oracle, and against themselves after a round trip."""
+
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from PIL import Image
+from torch import Tensor, nn
+
+from semcg import metrics
+from semcg.data import Scenes
+from semcg.labels import CLASSES
+from semcg.prepare.codings import decode_labels, readable
+from semcg.segmenters import upsample
+from semcg.translate import Translation, any_size, identity, image, pad, stems
+
+__all__ = ["counts_of_folders", "cycle_distance", "oracle_distance", "segmentation_counts"]
+
+
+def segmentation_counts(
+    net: nn.Module,
+    scenes: Scenes,
+    *,
+    translate: Translation | None = None,
+    batch: int = 8,
+    fabric: Fabric,
+) -> Tensor:
+    """Count what a segmenter reads in whole frames, translated or not, against their labels.
+
+    Parameters
+    ----------
+    net : Module
+        From images to scores at any stride, on the device of `fabric`. Run in evaluation mode; left in the mode it was
+        in. Scores are up-sampled (`semcg.segmenters.upsample`) before the best class is taken, as in training.
+    scenes : Scenes
+        With labels.
+    translate : callable, optional
+        What is done to the images first. A generator with a `multiple` is padded.
+    batch : int
+        Frames at once; neighbours of different size are not put together. The counts are the same for any number.
+
+    Returns
+    -------
+    (19, 20) int64
+        Row = label, column = class read, as in `metrics.confusion`; on the CPU.
+
+    Raises
+    ------
+    ValueError
+        If the scenes have no labels.
+    """
+    if not scenes.labelled:
+        raise ValueError(f"{scenes.folder} has no labels: there is nothing to score against")
+    frames = (scenes.frame(i) for i in range(len(scenes)))
+    return _counts(net, frames, translate or identity, batch=batch, fabric=fabric)
+
+
+def counts_of_folders(
+    net: nn.Module, images: Path | str, labels: Path | str, *, batch: int = 8, fabric: Fabric
+) -> Tensor:
+    """Count as `segmentation_counts` does, on two folders of files with the same stems.
+
+    Parameters
+    ----------
+    images, labels : path
+        Pictures as `semcg.translate.folder` takes them; 8-bit grey PNG of train ids, the same sizes.
+
+    Returns
+    -------
+    (19, 20) int64
+
+    Raises
+    ------
+    FileNotFoundError
+        If a folder is missing or empty.
+    ValueError
+        If files do not pair by name or size, do not decode, or a label holds what is no train id; names the file.
+    """
+    found, truth = stems(images), stems(labels)
+    for lacking, missing in ((labels, found.keys() - truth), (images, truth.keys() - found)):
+        if missing:
+            shown = ", ".join(sorted(missing)[:5]) + (", ..." if len(missing) > 5 else "")
+            raise ValueError(f"{lacking} has nothing for {len(missing)} file(s) of the other folder: {shown}")
+
+    def frames() -> Iterator[tuple[Tensor, Tensor]]:
+        for stem in sorted(found):
+            x, y = image(found[stem]), _label(truth[stem])
+            if x.shape[-2:] != y.shape:
+                raise ValueError(
+                    f"sizes differ (height x width): {found[stem]} is {x.shape[1]}x{x.shape[2]}, "
+                    f"{truth[stem]} is {y.shape[0]}x{y.shape[1]}"
+                )
+            yield x, y
+
+    return _counts(net, frames(), identity, batch=batch, fabric=fabric)
+
+
+def oracle_distance(
+    translate: Translation, scenes: Scenes, oracle_folder: Path | str, *, batch: int = 8, fabric: Fabric
+) -> dict[str, float]:
+    """Distance of translated frames to the oracle: the same scenes, drawn in the target's style.
+
+    Parameters
+    ----------
+    translate : callable
+        From source images to target images.
+    scenes : Scenes
+        Source frames.
+    oracle_folder : path
+        One PNG file of the same stem and size for each.
+
+    Returns
+    -------
+    dict
+        "l1": mean absolute difference, images in [-1, 1], so 0..2. "psnr": 10 log10(2^2 / mean squared difference) in
+        dB, infinite for equal frames. Both means are over all channels and pixels of all frames. "frames": how many.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder, or no oracle of a frame in it. Only the drawn world has one.
+    ValueError
+        If a frame and its oracle differ in size.
+    """
+    drawn = stems(oracle_folder)
+    if missing := [name for name in scenes.names if name not in drawn]:
+        raise FileNotFoundError(
+            f"no oracle in {oracle_folder} for {len(missing)} of {len(scenes)} frames, {missing[0]} first"
+        )
+
+    def frames() -> Iterator[tuple[Tensor, Tensor]]:
+        for i, name in enumerate(scenes.names):
+            x, oracle = scenes.frame(i)[0], image(drawn[name])
+            if x.shape != oracle.shape:
+                raise ValueError(
+                    f"{drawn[name]} is {tuple(oracle.shape[1:])} (H, W), its frame {tuple(x.shape[1:])}"
+                )
+            yield x, oracle
+
+    run, absolute, squared, values = any_size(translate), 0.0, 0.0, 0
+    with torch.inference_mode():
+        for x, oracle in _batches(frames(), batch, fabric):
+            off = (run(x) - oracle).double()
+            absolute, squared = absolute + off.abs().sum().item(), squared + off.square().sum().item()
+            values += off.numel()
+    psnr = float(10 * np.log10(4 * values / squared)) if squared else float("inf")
+    return {"l1": absolute / values, "psnr": psnr, "frames": len(scenes)}
+
+
+def cycle_distance(
+    G_st: Translation, G_ts: Translation, scenes: Scenes, *, batch: int = 8, fabric: Fabric
+) -> float:
+    """Mean of |x - G_ts(G_st(x))| over whole frames, images in [-1, 1], so 0..2: Eq. (3) in one direction.
+
+    It tells how well a frame is brought back, and is no measure of semantics: a sky that was made a building and
+    comes back as sky costs nothing (Chu, Zhmoginov and Sandler, "CycleGAN, a Master of Steganography", 2017).
+    For the other direction exchange the generators and pass target scenes.
+    """
+    there, back, absolute, values = any_size(G_st), any_size(G_ts), 0.0, 0
+    frames = ((x, x) for x, _ in (scenes.frame(i) for i in range(len(scenes))))
+    with torch.inference_mode():
+        for x, _ in _batches(frames, batch, fabric):
+            absolute += (back(there(x)) - x).double().abs().sum().item()
+            values += x.numel()
+    return absolute / values
+
+
+def _counts(
+    net: nn.Module,
+    frames: Iterable[tuple[Tensor, Tensor]],
+    translate: Translation,
+    *,
+    batch: int,
+    fabric: Fabric,
+) -> Tensor:
+    total = torch.zeros(len(CLASSES), len(CLASSES) + 1, dtype=torch.int64)
+    run, training, multiple = any_size(translate), net.training, getattr(net, "multiple", 1)
+    net.eval()
+    try:
+        with torch.inference_mode():
+            for x, y in _batches(frames, batch, fabric):
+                around, top, left = pad(run(x), multiple)
+                scores = upsample(net(around), around.shape[-2:])  # (B, 19, H', W')
+                scores = scores[..., top : top + x.shape[-2], left : left + x.shape[-1]]  # (B, 19, H, W)
+                total += metrics.confusion(scores.argmax(1), y).cpu()
+    finally:
+        net.train(training)
+    return total
+
+
+def _batches(
+    frames: Iterable[tuple[Tensor, Tensor]], batch: int, fabric: Fabric
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Stack up to `batch` neighbours of equal size, on the device."""
+    held: list[tuple[Tensor, Tensor]] = []
+
+    def stacked() -> tuple[Tensor, Tensor]:
+        x, y = zip(*held, strict=True)
+        held.clear()
+        return torch.stack(x).to(fabric.device), torch.stack(y).to(fabric.device)
+
+    for pair in frames:
+        if held and (len(held) == batch or pair[0].shape != held[0][0].shape):
+            yield stacked()
+        held.append(pair)
+    if held:
+        yield stacked()
+
+
+def _label(path: Path) -> Tensor:
+    with readable(path):
+        picture = Image.open(io.BytesIO(path.read_bytes()), formats=("PNG",))
+    return torch.from_numpy(decode_labels(picture, coding="grey", name=str(path))[0]).long()

@@ -1,0 +1,160 @@
+"""Pictures of segmenters: what they are built of, how far they see, what they score."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
+
+from semcg.labels import CLASSES, names
+from semcg.plots.style import figure, styled
+
+__all__ = ["class_bars", "receptive_fields", "stages"]
+
+# Darker is wider: the order survives any colour vision.
+_DILATION = {1: "#DEEBF7", 2: "#9ECAE1", 4: "#3182BD"}
+# Okabe and Ito's colours, and hatches.
+_BARS = ("#0072B2", "#E69F00", "#444444", "#56B4E9")
+_HATCHES = ("", "///", "...", "xxx")
+
+
+def stages(rows: Sequence[Mapping[str, object]]) -> Figure:
+    """Draw a network from left to right: one box per stage, as high as its maps are.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Per stage "stage" (its name), "blocks", "channels" (out), "stride" (of the stage), "dilation" and "adds"
+        (whether its blocks add their input to what they compute).
+
+    Returns
+    -------
+    Figure
+        Height of a box: side of the maps against the frame's, on a log scale. Colour: dilation. An arc: an addition.
+    """
+    with styled():
+        drawn, axes = figure(size=(10, 3.6))
+        ax, total, left = axes[0, 0], 1, 0.0
+        for row in rows:
+            total *= int(row["stride"])
+            height, width = 4 - np.log2(total), 0.55 + 0.35 * int(row["blocks"])
+            color = _DILATION.get(int(row["dilation"]), "#08519C")
+            ax.add_patch(Rectangle((left, -height / 2), width, height, facecolor=color, edgecolor="#333333"))
+            middle, dark = left + width / 2, int(row["dilation"]) >= 4
+            ax.text(
+                middle,
+                0,
+                f"{row['channels']}",
+                ha="center",
+                va="center",
+                color="white" if dark else "black",
+                weight="bold",
+            )
+            ax.text(middle, -2.2, f"{row['stage']}\n{row['blocks']} x", ha="center", va="top", fontsize=8)
+            ax.text(middle, -3.15, f"1/{total}" if total > 1 else "1", ha="center", va="top", fontsize=8)
+            if row["adds"]:
+                arc = FancyArrowPatch(
+                    (left + 0.08, height / 2),
+                    (left + width - 0.08, height / 2),
+                    connectionstyle="arc3,rad=-0.5",
+                    arrowstyle="-|>",
+                    mutation_scale=8,
+                    color="#333333",
+                )
+                ax.add_patch(arc)
+            left += width + 0.22
+        ax.text(-0.15, 0, "channels", ha="right", va="center", fontsize=8)
+        ax.text(-0.15, -2.2, "stage\nblocks", ha="right", va="top", fontsize=8)
+        ax.text(-0.15, -3.15, "map / frame", ha="right", va="top", fontsize=8)
+        ax.set(xlim=(-1.6, left), ylim=(-3.6, 3.1))
+        ax.set_axis_off()
+        keys = [Patch(facecolor=c, edgecolor="#333333", label=f"dilation {d}") for d, c in _DILATION.items()]
+        ax.legend(handles=keys, loc="upper right", ncols=3, frameon=False)
+    return drawn
+
+
+def receptive_fields(fields: Mapping[str, np.ndarray], *, frame: tuple[int, int] | None = None) -> Figure:
+    """Draw what one score sees: its gradient with respect to the pixels, one panel per network.
+
+    Parameters
+    ----------
+    fields : mapping
+        Title -> (H, W) float, the magnitude of the gradient, 0 where the score does not depend on the pixel. The
+        panels share one scale: each is drawn about its own centre.
+    frame : (H, W), optional
+        Outline of a frame about the score, dashed.
+
+    Returns
+    -------
+    Figure
+        Shade: gradient as a share of its maximum, on a log scale down to 1e-4. Outline: the pixels it depends on.
+    """
+    side = max(max(field.shape) for field in fields.values())
+    with styled():
+        drawn, axes = figure(1, len(fields), size=(2.7 * len(fields), 3.1), sharex=True, sharey=True)
+        for ax, (title, field) in zip(axes[0], fields.items(), strict=True):
+            height, width = field.shape
+            share = np.ma.masked_equal(field / field.max(), 0)
+            extent = (-width / 2, width / 2, height / 2, -height / 2)
+            shown = ax.imshow(
+                share.clip(1e-4, 1), extent=extent, norm=LogNorm(1e-4, 1), cmap="Blues", rasterized=True
+            )
+            rows, columns = (np.flatnonzero(field.sum(axis)) for axis in (1, 0))
+            _outline(ax, rows[0] - height / 2, columns[0] - width / 2, np.ptp(rows) + 1, np.ptp(columns) + 1)
+            if frame:
+                _outline(ax, -frame[0] / 2, -frame[1] / 2, *frame, linestyle="--")
+            ax.set(title=title, xlim=(-side / 2, side / 2), ylim=(side / 2, -side / 2), xlabel="pixels")
+            ax.grid(visible=False)
+        drawn.colorbar(shown, ax=axes, label="gradient / its maximum", shrink=0.8)
+    return drawn
+
+
+def _outline(ax: Axes, top: float, left: float, height: float, width: float, linestyle: str = "-") -> None:
+    edge = {"fill": False, "edgecolor": "black", "linestyle": linestyle}
+    ax.add_patch(Rectangle((left, top), width, height, **edge))
+
+
+def class_bars(scores: Mapping[str, np.ndarray]) -> Figure:
+    """Draw the intersection over union of each class for several networks.
+
+    Parameters
+    ----------
+    scores : mapping
+        Network -> (19,) float, 0..1; NaN (a class that does not occur) is marked by a cross. At most four networks.
+
+    Returns
+    -------
+    Figure
+        Horizontal bars, in percent, a group per class in the order of the train ids; the dashed lines are the means.
+
+    Raises
+    ------
+    ValueError
+        If there are no scores, too many, or not 19 each.
+    """
+    if not 1 <= len(scores) <= len(_BARS):
+        raise ValueError(f"bars for 1..{len(_BARS)} networks, not {len(scores)}")
+    for network, values in scores.items():
+        if np.shape(values) != (len(CLASSES),):
+            raise ValueError(f"{network} has scores of shape {np.shape(values)}, not ({len(CLASSES)},)")
+    rows, thick = np.arange(len(CLASSES)), 0.8 / len(scores)
+    with styled():
+        drawn, axes = figure(size=(7.5, 7))
+        ax = axes[0, 0]
+        for k, (network, values) in enumerate(scores.items()):
+            where = rows + (k - (len(scores) - 1) / 2) * thick
+            percent = 100 * np.asarray(values, float)
+            seen = ~np.isnan(percent)
+            style = {"color": _BARS[k], "hatch": _HATCHES[k], "edgecolor": "white", "linewidth": 0.5}
+            ax.barh(where[seen], percent[seen], thick, label=network, **style)
+            if not seen.all():
+                ax.plot(np.zeros((~seen).sum()), where[~seen], "x", color=_BARS[k], clip_on=False)
+            if seen.any():
+                ax.axvline(percent[seen].mean(), color=_BARS[k], linestyle="--", linewidth=1)
+        ax.set(yticks=rows, yticklabels=names(), xlim=(0, 100), xlabel="IoU (%)")
+        ax.set_ylim(len(CLASSES) - 0.4, -0.6)
+        ax.grid(visible=False, axis="y")
+        ax.legend(loc="lower right")
+    return drawn

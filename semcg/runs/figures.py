@@ -1,0 +1,133 @@
+"""The paper's Figures 1-3, redrawn from saved runs: nothing is trained here."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from semcg import files
+from semcg.config import Config
+from semcg.data import Scenes
+from semcg.plots import frames
+from semcg.plots.style import styled
+from semcg.runs import trained
+from semcg.runs.datasets import data
+from semcg.runs.recipes import conditions
+from semcg.training import fabric_for, precision_for
+from semcg.translate import Padded, Translation, image
+
+__all__ = ["draw_figures", "paper_figures"]
+
+EXAMPLES = 4
+"""Frames of a domain in Figure 1."""
+ROWS = 3
+"""Frames of a direction in Figure 3."""
+
+
+def paper_figures(config: Config, *, device: str = "auto") -> list[Path]:
+    """Redraw Figures 1-3 as PNG and SVG in `results/<profile>/figures/`, and return the paths.
+
+    Parameters
+    ----------
+    config : Config
+        Of the runs to draw; its `lambda_s` and `semantic_loss` do not matter.
+    device : str
+        As in `semcg.training.fabric_for`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the data or one of the three CycleGANs is missing or was made otherwise; names the command that makes it.
+        No figure is then changed.
+    """
+    # As `semcg.notebook.settle` does: the precision is part of what the runs are recognised by.
+    config = config.model_copy(update={"precision": precision_for(config.precision, device)})
+    fabric = fabric_for(device)
+    root = data(config)
+    networks = {
+        name: trained.generators(one, fabric, baseline=one.lambda_s == 0)
+        for name, one in conditions(config).items()
+    }
+    return draw_figures(
+        root,
+        {name: tuple(Padded(G) for G in pair) for name, pair in networks.items()},
+        files.results_folder(config.data, config.profile) / "figures",
+        fabric=fabric,
+    )
+
+
+def draw_figures(
+    root: Path, translations: dict[str, tuple[Translation, Translation]], out: Path, *, fabric: Fabric
+) -> list[Path]:
+    """Draw Figures 1-3 from the test frames of the data in `root`, and return the paths of the files in `out`.
+
+    Parameters
+    ----------
+    translations : dict
+        Condition -> (source to target, target to source), on the device of `fabric`. Figure 2 shows the second, or the
+        only one.
+    """
+    source, target = Scenes(root / "source" / "test"), Scenes(root / "target" / "test")
+    names = list(translations)
+    shown = translations[names[min(1, len(names) - 1)]]
+    x_s, x_t = source.frame(0)[0], target.frame(0)[0]
+    drawn = {
+        "figure_1": _examples({"source": source, "target": target}),
+        "figure_2": frames.framework(
+            x_s, _translated(shown[0], x_s, fabric), x_t, _translated(shown[1], x_t, fabric)
+        ),
+        "figure_3": _translations(source, target, translations, fabric),
+    }
+    paths = []
+    for name, figure in drawn.items():
+        for suffix, options in ((".png", {"dpi": 200}), (".svg", {"metadata": {"Date": None}})):
+            with styled(), files.atomic(out / f"{name}{suffix}") as partial:
+                figure.savefig(partial, **options)
+            paths.append(out / f"{name}{suffix}")
+    return paths
+
+
+def _examples(domains: dict[str, Scenes]) -> Figure:
+    """Figure 1: frames of both domains, above their labels where there are some."""
+    rows, names = [], []
+    columns = min(EXAMPLES, *(len(scenes) for scenes in domains.values()))
+    for domain, scenes in domains.items():
+        pairs = [scenes.frame(i) for i in _spread(len(scenes), columns)]
+        rows.append([x for x, _ in pairs])
+        names.append(domain)
+        if scenes.labelled:
+            rows.append([y.numpy() for _, y in pairs])
+            names.append("labels")
+    return frames.sheet(rows, names=names)
+
+
+def _translations(
+    source: Scenes, target: Scenes, translations: dict[str, tuple[Translation, Translation]], fabric: Fabric
+) -> Figure:
+    """Figure 3: target frames as source frames, then the other way round, with the oracle where it was drawn."""
+    oracle = source.folder / "oracle"
+    rows, names = [], []
+    for k, scenes, name in ((1, target, "T to S"), (0, source, "S to T")):
+        for i in _spread(len(scenes), min(ROWS, len(scenes))):
+            x, _ = scenes.frame(i)
+            row = [x, *(_translated(pair[k], x, fabric) for pair in translations.values())]
+            if oracle.is_dir():
+                # A target frame has no oracle: nobody drew it in the source's style. Its place stays white.
+                path = oracle / f"{scenes.names[i]}.png"
+                row.append(image(path) if scenes is source else np.full((*x.shape[1:], 3), 255, np.uint8))
+            rows.append(row)
+            names.append(name)
+    return frames.sheet(rows, titles=["image", *translations, *["oracle"] * oracle.is_dir()], names=names)
+
+
+def _translated(translate: Translation, x: Tensor, fabric: Fabric) -> Tensor:
+    with torch.inference_mode():
+        return translate(x[None].to(fabric.device))[0].float().cpu()
+
+
+def _spread(frames: int, number: int) -> list[int]:
+    """Return `number` of the frames 0 .. frames - 1, evenly spread from the first."""
+    return [k * frames // number for k in range(number)]

@@ -1,0 +1,155 @@
+"""Runs beside each other, networks from a run that lies anywhere, and the paper's figures from saved runs."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from semcg import config as configs
+from semcg import files, runs
+from semcg.runs import comparison, figures, recipes, trained
+from semcg.training import Segmentation, Translation, fabric_for, fit
+
+FABRIC = fabric_for("cpu")
+
+
+def provenance(folder, config, recipe, **measures):
+    files.write_json(folder / "provenance.json", {"config": config, "recipe": recipe, "seconds": 3.0})
+    for name, value in measures.items():
+        files.write_json(folder / f"{name}.json", value)
+    return folder
+
+
+def test_differences_by_hand(tmp_path):
+    a = provenance(
+        tmp_path / "a",
+        {"lambda_s": 0.0, "seed": 1, "size": [64, 128]},
+        {"config": {"lambda_s": 0.0}, "rooms": {"losses": "aa", "gan": "x"}},
+        judge={"mIoU": 0.25, "per class": [0.5, 0.75], "name": "a", "done": True},
+        old={"x": 1},
+    )
+    b = provenance(
+        tmp_path / "b",
+        {"lambda_s": 1.0, "seed": 1, "size": [64, 128]},
+        {"config": {"lambda_s": 1.0}, "rooms": {"losses": "bb", "gan": "x"}, "reads": {"source": "r"}},
+        judge={"mIoU": 0.375, "per class": [0.5, 0.5], "name": "b", "done": False},
+    )
+    assert comparison.compare(a, b) == [
+        f"a: {a}",
+        f"b: {b}",
+        "config.lambda_s: 0.0 | 1.0",
+        "recipe.reads: absent | {'source': 'r'}",
+        "recipe.rooms.losses: aa | bb",
+        "judge.mIoU: 0.25 | 0.375 (+0.125)",
+        "judge.per class.1: 0.75 | 0.5 (-0.25)",
+        "old.x: 1 | absent",
+    ]
+    assert "differ neither" in comparison.compare(str(a), a)[-1]
+
+
+def test_what_is_no_run_is_said(tmp_path):
+    a = provenance(tmp_path / "runs" / "a", {}, {})
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        comparison.compare(a, tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="not the folder of a run; runs in it: a"):
+        comparison.compare(a, tmp_path / "runs")
+    files.write_json(tmp_path / "half" / "provenance.json", {"recipe": {}})
+    with pytest.raises(ValueError, match="has no config: the run is not complete"):
+        comparison.compare(tmp_path / "half", a)
+    (a / "judge.json").write_text("{")
+    with pytest.raises(ValueError, match=r"judge\.json is not JSON"):
+        comparison.compare(a, a)
+
+
+@pytest.fixture
+def small(home):
+    """Data of a few frames, a config, and its complete (hardly trained) CycleGANs and judge."""
+    config = configs.make("smoke", data="few", steps=1, judge_steps=1, pool=2)
+    numbers = np.random.default_rng(0)
+    for split in ("source/test", "target/test", "source/train", "target/train"):
+        for kind, shape in (("images", (64, 128, 3)), ("labels", (64, 128)), ("oracle", (64, 128, 3))):
+            if kind != "oracle" or split == "source/test":
+                folder = home / "data" / "few" / split / kind
+                folder.mkdir(parents=True)
+                for k in range(4):
+                    values = numbers.integers(0, 19 if kind == "labels" else 256, shape, np.uint8)
+                    Image.fromarray(values).save(folder / f"{k}.png")
+    files.write_manifest(home / "data" / "few")
+    for one in recipes.conditions(config).values():
+        made = Translation.begin(one, steps=1, fabric=FABRIC)
+        run = runs.start(recipes.translation(one, baseline=one.lambda_s == 0), steps=1, state=made.state())
+        for _ in runs.keep(run, fit(lambda: {"gan": torch.zeros(())}, lambda n: (), 1)):
+            pass
+    return config
+
+
+def test_figures_are_redrawn_without_training(small, home, monkeypatch):
+    monkeypatch.setattr(figures, "EXAMPLES", 2)
+    monkeypatch.setattr(figures, "ROWS", 1)
+    paths = figures.paper_figures(small, device="cpu")
+    folder = home / "results" / "few-smoke" / "figures"
+    assert paths == [folder / f"figure_{k}{suffix}" for k in (1, 2, 3) for suffix in (".png", ".svg")]
+    assert sorted(p.name for p in folder.iterdir()) == [p.name for p in paths], "nothing half-written is left"
+    for path in paths[::2]:
+        assert np.array(Image.open(path).convert("L")).std() > 10, "an empty picture"
+    assert paths[5].read_text().count("<image") == 2 * 5, (
+        "a frame a direction, with three translations and the oracle"
+    )
+    before = {p.name: p.read_bytes() for p in paths}
+    figures.paper_figures(small, device="cpu")
+    assert before == {p.name: p.read_bytes() for p in paths}
+    shutil.rmtree(home / "results" / "few-smoke" / "semantic-softmax_l2-10-s0")
+    with pytest.raises(FileNotFoundError, match="no run semantic-softmax_l2-10-s0.*semcg run 04_semantic"):
+        figures.paper_figures(small, device="cpu")
+
+
+def test_a_generator_from_a_folder(small, home, tmp_path):
+    run = home / "results" / "few-smoke" / "cyclegan-s0"
+    moved = shutil.copytree(run, tmp_path / "elsewhere")
+    expected = trained.generators(small.model_copy(update={"lambda_s": 0.0}), FABRIC, baseline=True)
+    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for k, direction in enumerate(("st", "ts")):
+        for weights in (moved, moved / f"G_{direction}.safetensors"):
+            G = trained.generator_from(weights, direction, FABRIC)
+            assert not G.training
+            with torch.no_grad():
+                assert torch.equal(G(x), expected[k](x))
+    wrong = {
+        (moved, "back"): "direction = 'back'",
+        (moved / "G_ts.safetensors", "st"): "is the generator of the direction ts",
+        (moved / "D_s.safetensors", "st"): "does not fit the UNet",
+        (tmp_path / "none", "st"): "no weights at all",
+    }
+    for (weights, direction), message in wrong.items():
+        with pytest.raises((ValueError, FileNotFoundError), match=re.escape(message)):
+            trained.generator_from(weights, direction, FABRIC)
+    (moved / "G_st.safetensors").write_bytes(b"torn")
+    with pytest.raises(ValueError, match=r"G_st\.safetensors does not fit"):
+        trained.generator_from(moved, "st", FABRIC)
+    files.write_json(moved / "provenance.json", {"config": {"generator": "diffusion"}})
+    with pytest.raises(ValueError, match="not one of this version"):
+        trained.generator_from(moved, "ts", FABRIC)
+    files.write_json(moved / "provenance.json", {"recipe": {}})
+    with pytest.raises(ValueError, match="has no config"):
+        trained.generator_from(moved, "ts", FABRIC)
+    (moved / "provenance.json").unlink()
+    with pytest.raises(FileNotFoundError, match="says what network"):
+        trained.generator_from(moved, "ts", FABRIC)
+
+
+def test_a_judge_from_a_folder(small, home):
+    net = trained.new_judge(small)
+    made = Segmentation.begin(
+        net, optimizer="adamw", lr=1e-3, decay=0, steps=1, schedule="poly", seed=3, fabric=FABRIC
+    )
+    run = runs.start(recipes.judge(small), steps=1, state=made.state())
+    list(runs.keep(run, fit(lambda: {"cross_entropy": torch.zeros(())}, lambda n: (), 1)))
+    judge = trained.judge_from(run.folder, FABRIC)
+    x = torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(judge(x), net.eval()(x))
+    with pytest.raises(FileNotFoundError, match=r"in that folder: D_s\.safetensors, D_t\.safetensors, G_st"):
+        trained.judge_from(home / "results" / "few-smoke" / "cyclegan-s0", FABRIC)

@@ -1,0 +1,222 @@
+"""Translations of any size, and of folders: nothing lost, nothing mixed, nothing half-written."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.exposure import match_histograms
+from torch import nn
+
+from semcg.data import Scenes
+from semcg.gan import ResNet9, UNet
+from semcg.translate import HistogramMatching, Padded, fingerprint, folder, identity, image, pad, split
+
+
+def noise(seed, *shape):
+    return torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+
+
+def save(path, pixels, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(pixels)).save(path, **options)
+
+
+def frames(root, n=4, size=(20, 33), seed=0):
+    for k in range(n):
+        save(root / "images" / f"{k:02d}.png", noise(seed + k, *size, 3))
+        save(root / "labels" / f"{k:02d}.png", noise(50 + seed + k, *size) % 19)
+    return root
+
+
+def generator(seed=0):
+    torch.manual_seed(seed)
+    return UNet(width=4, depth=3, skip="full").eval()
+
+
+class Counting(nn.Module):
+    """Inverts images and counts them; takes multiples of 4."""
+
+    multiple = 4
+
+    def __init__(self):
+        super().__init__()
+        self.seen = 0
+
+    def forward(self, x):
+        assert x.shape[-2] % 4 == 0
+        assert x.shape[-1] % 4 == 0
+        self.seen += len(x)
+        return -x
+
+
+def test_padding_by_hand():
+    x = torch.arange(1.0, 10).view(1, 1, 1, 9)
+    around, top, left = pad(x.expand(1, 1, 9, 9), 4)  # 9 -> 12: one before, two after
+    assert (around.shape, top, left) == ((1, 1, 12, 12), 1, 1)
+    assert around[0, 0, 5].tolist() == [2, 1, 2, 3, 4, 5, 6, 7, 8, 9, 8, 7]
+    short, top, left = pad(torch.tensor([[[[5.0, 7.0]]]]), 16)  # too short to be mirrored: 7 before, 7 after
+    assert (short.shape, top, left) == ((1, 1, 16, 16), 7, 7)
+    assert short[0, 0, 3].tolist() == [5] * 8 + [7] * 8
+
+
+def test_what_fits_is_not_padded():
+    x = torch.zeros(1, 3, 16, 24)
+    assert pad(x, 8)[0] is x
+    G = generator()
+    x = torch.rand(2, 3, 16, 24) * 2 - 1
+    with torch.no_grad():
+        assert torch.equal(Padded(G)(x), G(x))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 40), (17, 23), (31, 8), (64, 65)])
+@pytest.mark.parametrize("G", [generator(), ResNet9(width=2).eval()], ids=["unet", "resnet9"])
+def test_any_size_comes_back(G, size):
+    x = torch.rand(1, 3, *size) * 2 - 1
+    with torch.no_grad():
+        y = Padded(G)(x)
+    assert y.shape == x.shape
+    assert y.abs().max() <= 1
+
+
+def test_padding_and_cropping_keep_every_pixel_in_place():
+    x = torch.rand(2, 3, 13, 22)
+    assert torch.equal(Padded(Counting())(x), -x)
+
+
+def test_histogram_matching_is_that_of_scikit_image_on_the_pooled_pixels(tmp_path):
+    target = Scenes(frames(tmp_path / "t", n=3, size=(40, 50)))
+    pooled = np.concatenate([np.array(Image.open(p)) for p in sorted((tmp_path / "t/images").iterdir())])
+    source = (noise(9, 40, 50, 3).float() * 0.5).to(torch.uint8).numpy()  # dark
+    expected = match_histograms(source.astype(float), pooled.astype(float), channel_axis=-1)
+    x = torch.from_numpy(source).permute(2, 0, 1)[None] / 127.5 - 1
+    matching = HistogramMatching.of(target)
+    got = matching(x)
+    assert got.dtype == torch.float32
+    np.testing.assert_allclose((got[0].permute(1, 2, 0) + 1) * 127.5, expected, atol=0.3)
+    assert torch.equal(matching(torch.cat([x, -x]))[:1], got), "each frame is matched on its own"
+    assert not torch.equal(HistogramMatching.of(target, frames=1)(x), got)
+
+
+def test_histogram_matching_by_hand():
+    counts = np.zeros((3, 256), int)
+    counts[:, 0], counts[:, 255] = 1, 3  # a quarter of the target's pixels is black, the rest white
+    ramp = torch.linspace(-1, 1, 8).view(1, 1, 1, 8).expand(1, 3, 8, 8)
+    got = HistogramMatching(counts)(ramp)[0, 0, 0]
+    assert got[:2].tolist() == [-1, -1]  # the darkest quarter
+    assert got[-1] == pytest.approx(1)
+    assert (got.diff() >= 0).all()
+    with pytest.raises(ValueError, match="3, 256"):
+        HistogramMatching(np.ones((256, 3), int))
+
+
+def test_folder_translates_every_size_and_kind(tmp_path):
+    source = tmp_path / "in"
+    colour = noise(1, 19, 30, 3).numpy()
+    save(source / "b.png", colour)
+    save(source / "a.png", colour[..., 0])  # grey
+    save(source / "c.PNG", np.dstack([colour, np.full((19, 30), 255, np.uint8)]))  # opaque RGBA
+    save(source / "d.jpg", noise(2, 5, 3, 3))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying on its side
+    save(source / "e.png", colour, exif=exif)
+    for stray in ("Thumbs.db", ".DS_Store", "notes.txt"):
+        (source / stray).write_text("stray")
+    done = list(folder(Counting(), source, tmp_path / "out"))
+    assert done == [(k, 5, name) for k, name in enumerate("abcde", 1)]
+    out = {p.name: np.array(Image.open(p)) for p in sorted((tmp_path / "out").glob("*.png"))}
+    assert list(out) == ["a.png", "b.png", "c.png", "d.png", "e.png"]
+    assert np.array_equal(out["b.png"], 255 - colour)
+    assert np.array_equal(out["c.png"], 255 - colour)
+    assert np.array_equal(out["a.png"], 255 - np.repeat(colour[..., :1], 3, 2))
+    assert np.array_equal(out["e.png"], np.rot90(255 - colour, -1))
+    assert out["d.png"].shape == (5, 3, 3)
+
+
+def test_folder_goes_on_where_it_stopped(tmp_path):
+    source, out = frames(tmp_path) / "images", tmp_path / "out"
+    G = Counting()
+    started = folder(G, source, out)
+    next(started), next(started)
+    started.close()
+    assert G.seen == 2
+    (out / ".03.999.partial.png").write_bytes(b"torn")
+    (out / "01.png").write_bytes((out / "01.png").read_bytes()[:-40])  # damaged since
+    save(source / "00.png", noise(99, 20, 33, 3))  # another image under the same name
+    assert [name for *_, name in folder(G, source, out)] == ["00", "01", "02", "03"]
+    assert G.seen == 2 + 4
+    assert sorted(p.name for p in out.iterdir()) == ["00.png", "01.png", "02.png", "03.png", "about.json"]
+    list(folder(G, source, out))
+    assert G.seen == 6, "whole outputs are kept"
+    for name in ("00", "01"):
+        inverted = 255 - np.array(Image.open(source / f"{name}.png"))
+        assert np.array_equal(np.array(Image.open(out / f"{name}.png")), inverted)
+
+
+def test_two_translations_do_not_mix(tmp_path):
+    source, out = frames(tmp_path) / "images", tmp_path / "out"
+    list(folder(generator(0), source, out))
+    list(folder(Padded(generator(0)), source, out))  # the same network
+    with pytest.raises(
+        FileExistsError, match="holds 4 images made by .*UNet.*not by .*UNet.*remove that folder"
+    ):
+        next(folder(generator(1), source, out))
+    with pytest.raises(FileExistsError, match="not by .*identity"):
+        next(folder(identity, source, out))
+    list(folder(identity, source, out, frames=2, replace=True))
+    assert sorted(p.stem for p in out.glob("*.png")) == ["00", "01"]
+    assert torch.equal(image(out / "01.png"), image(source / "01.png"))
+
+
+def test_folder_spares_what_is_not_its_own(tmp_path):
+    source = frames(tmp_path) / "images"
+    with pytest.raises(ValueError, match="into itself"):
+        next(folder(identity, source, source))
+    save(tmp_path / "mine" / "photo.png", noise(0, 9, 9, 3))
+    for replace in (False, True):
+        with pytest.raises(FileExistsError, match="by something else"):
+            next(folder(identity, source, tmp_path / "mine", replace=replace))
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["photo.png"]
+
+
+def test_bad_images_are_named(tmp_path):
+    source = frames(tmp_path) / "images"
+    content = (source / "02.png").read_bytes()
+    (source / "02.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"02\.png does not decode"):
+        list(folder(identity, source, tmp_path / "out"))
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["00.png", "01.png", "about.json"]
+    save(source / "02.png", noise(0, 4, 4, 4))
+    with pytest.raises(ValueError, match=r"02\.png is transparent"):
+        list(folder(identity, source, tmp_path / "out"))
+    Image.fromarray(np.zeros((4, 4), np.uint16)).save(source / "02.png")
+    with pytest.raises(ValueError, match=r"02\.png is a picture of mode"):
+        list(folder(identity, source, tmp_path / "out"))
+    shutil.copy(source / "00.png", source / "00.jpg")
+    with pytest.raises(ValueError, match="same stem"):
+        next(folder(identity, source, tmp_path / "out"))
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        next(folder(identity, tmp_path / "nowhere", tmp_path / "out"))
+
+
+def test_a_split_is_read_as_scenes(tmp_path):
+    source, out = frames(tmp_path / "train"), tmp_path / "out"
+    list(split(Counting(), source, out))
+    list(split(generator(), source, out, frames=3))
+    there, back = Scenes(source), Scenes(out)
+    assert back.names == ["00", "01", "02"]
+    for i in range(3):
+        assert torch.equal(there.frame(i)[1], back.frame(i)[1])
+        assert not torch.equal(there.frame(i)[0], back.frame(i)[0])
+    (source / "labels" / "01.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no label .*01\.png"):
+        next(split(identity, source, out))
+
+
+def test_fingerprints():
+    assert fingerprint(generator(0)) == fingerprint(Padded(generator(0))) != fingerprint(generator(1))
+    assert fingerprint(identity) == {"name": "identity"}
+    one, two = np.ones((3, 256), int), np.ones((3, 256), int)
+    two[0, 0] = 500
+    assert fingerprint(HistogramMatching(one)) != fingerprint(HistogramMatching(two))
