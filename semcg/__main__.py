@@ -93,16 +93,43 @@ def prepare_folder(
     target_mapping: Annotated[
         Path | None, typer.Option(help="CSV or TOML: value or colour to train id.")
     ] = None,
+    source_coding: Annotated[str, typer.Option(help="auto, palette, grey or color.")] = "auto",
+    target_coding: Annotated[str, typer.Option(help="auto, palette, grey or color.")] = "auto",
+    source_sequence: Annotated[
+        str, typer.Option(help="Regular expression; its group names the sequence.")
+    ] = "",
+    target_sequence: Annotated[
+        str, typer.Option(help="Regular expression; its group names the sequence.")
+    ] = "",
+    max_color_distance: Annotated[
+        float, typer.Option(min=0, help="Euclidean, in RGB; beyond it: ignored.")
+    ] = 30.0,
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH, or none to keep the frames as they are.")] = "none",
+    val_share: Annotated[float, typer.Option(help="Of the frames of a domain.")] = 0.1,
+    test_share: Annotated[float, typer.Option(help="Of the frames of a domain.")] = 0.2,
+    judge_share: Annotated[float, typer.Option(help="Of the target's frames, for the judge alone.")] = 0.25,
 ) -> None:
     """Your own two domains: folders of images, with or without labels."""
     from semcg import prepare
 
+    def domain(images, labels, mapping, coding, sequence) -> prepare.Domain:
+        return prepare.Domain(
+            images,
+            labels,
+            mapping,
+            coding=coding,
+            max_color_distance=max_color_distance,
+            sequence=sequence or None,
+        )
+
     made = prepare.folder(
         out,
-        source=prepare.Domain(source, source_labels, source_mapping),
-        target=prepare.Domain(target, target_labels, target_mapping),
+        source=domain(source, source_labels, source_mapping, source_coding, source_sequence),
+        target=domain(target, target_labels, target_mapping, target_coding, target_sequence),
         size=_size(size),
+        val_share=val_share,
+        test_share=test_share,
+        judge_share=judge_share,
     )
     print(f"the data lie in {made}; next: semcg course --data {made}")
 
@@ -167,7 +194,12 @@ def evaluate(
 
     fabric = fabric_for(device)
     counts = evaluation.counts_of_folders(trained.judge_from(judge, fabric), images, labels, fabric=fabric)
-    print(evaluation.class_table({"IoU": counts}).to_string(float_format=lambda v: f"{v:.3f}"))
+    table = evaluation.class_table({"score": counts})
+    present = int(table.loc["classes present", "score"])
+    print(table.drop("classes present").to_string(float_format="{:.3f}".format))
+    print(
+        f"{len(files.images_in(images))} frames, {present} of 19 classes present; IoU 0..1, at the size of the labels"
+    )
 
 
 @app.command()

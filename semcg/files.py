@@ -75,7 +75,8 @@ def results_folder(data: str, profile: str) -> Path:
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its place, synced to disk, if the block ends well.
 
-    If the block raises, the temporary is removed and an older `path` stays as it was.
+    If the block raises, the temporary is removed and an older `path` stays as it was. An OSError without
+    a file name, such as "No space left on device", gets that of `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,6 +87,10 @@ def atomic(path: Path) -> Iterator[Path]:
         with open(partial, "rb+") as handle:
             os.fsync(handle.fileno())
         os.replace(partial, path)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
 

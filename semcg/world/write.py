@@ -116,7 +116,8 @@ def write(
         "labels": dict.fromkeys(files.DOMAINS, True),
         "seen_in_training": [],
         "size": list(size),
-        "counts": counts,
+        "counts": {f"{domain}/{split}": counts[split] for domain in files.DOMAINS for split in files.SPLITS}
+        | {f"judge/{split}": counts[f"judge_{split}"] for split in ("train", "val")},
         "settings": {"version": VERSION, "seed": int(seed), "strength": float(strength), "layout": layout},
         "recipe": recipe or {},
     }

@@ -1,0 +1,320 @@
+"""Your own two folders of images, brought into the common layout."""
+
+import io
+import json
+import shutil
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from semcg import files
+from semcg.prepare.codings import Mapping, decode_labels, mapping, opaque, readable
+from semcg.prepare.splits import divide
+
+__all__ = ["Domain", "folder"]
+
+FORMATS = ("PNG", "JPEG")
+MADE_BY = "prepare folder"
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One domain as it lies on disk.
+
+    Attributes
+    ----------
+    images : path
+        Folder of PNG or JPEG files, 8-bit RGB, grey, or RGBA that is opaque throughout. EXIF rotation is
+        applied.
+    labels : path, optional
+        Folder of label files with the same stems and sizes.
+    mapping : path, optional
+        CSV or TOML file for `mapping`. Without one the labels hold train ids already.
+    coding : str
+        What a label file stores: "palette" (a palette PNG, its index), "grey" (an 8-bit grey PNG, its value),
+        "color" (a PNG or JPEG, the nearest colour of the mapping); "auto": "color" if the mapping has
+        colours, else either of the other two.
+    max_color_distance : float
+        Euclidean distance in RGB, 0..255 a channel, beyond which a colour is 255, "ignored". JPEG mixes
+        colours at the rims of regions, so 0 is for exact files; there another colour is an error.
+    sequence : str, optional
+        Regular expression whose first group, found in a stem, names the sequence that a frame is from. A
+        sequence is never divided between what the judge reads and what it does not.
+    """
+
+    images: Path | str
+    labels: Path | str | None = None
+    mapping: Path | str | None = None
+    coding: str = "auto"
+    max_color_distance: float = 30.0
+    sequence: str | None = None
+
+
+def folder(
+    out: Path | str,
+    *,
+    source: Domain,
+    target: Domain,
+    size: tuple[int, int] | None = None,
+    val_share: float = 0.1,
+    test_share: float = 0.2,
+    judge_share: float = 0.25,
+    few: int = 20,
+) -> Path:
+    """Bring two folders of your own into the common layout.
+
+    Frames are dealt out by sorted name, in whole sequences or blocks of consecutive files, spread evenly: the
+    target first between the judge and everything else, then each part to its splits. A source of fewer than
+    `few` frames is not divided: train, val and test are then the same frames, and about.json names val and
+    test "seen_in_training". Nothing else is in two splits.
+
+    Parameters
+    ----------
+    out : path
+        Folder to write, commonly `data/<name>`. Data that this function wrote there before are kept if inputs
+        and settings are the same, and replaced, once the new ones are complete, if not.
+    source, target : Domain
+        The two domains. Labels are optional; what needs them later will say so.
+    size : (H, W), optional
+        Size to write, whatever the shape of the frames: images bilinear with antialiasing, labels nearest.
+    val_share, test_share : float
+        Shares of the frames (of the target: of those that are not the judge's) in val and test.
+    judge_share : float
+        Share of the target frames that only the judge reads.
+    few : int
+        Number of source frames from which the source is divided.
+
+    Returns
+    -------
+    Path
+        `out`.
+
+    Raises
+    ------
+    FileNotFoundError, FileExistsError
+        If an input is missing, or `out` is something else than data written by this function.
+    ValueError
+        If an input is not as `Domain` and `mapping` describe, or too little to divide. The message names the
+        file.
+    OSError
+        If a file cannot be written. What was written before stays in `<out>.partial` for the next call.
+    """
+    out = Path(out)
+    shares = {"val_share": val_share, "test_share": test_share, "judge_share": judge_share}
+    if min(shares.values()) <= 0 or val_share + test_share >= 1 or judge_share >= 1:
+        raise ValueError(f"shares must be above 0, and val and test below 1 together: {shares}")
+    if size is not None and min(size) < 1:
+        raise ValueError(f"size is (height, width), at least 1 each, not {tuple(size)}")
+    domains = {"source": source, "target": target}
+    for given in (path for d in domains.values() for path in (d.images, d.labels, d.mapping) if path):
+        if Path(given).resolve().is_relative_to(out.resolve()):
+            raise ValueError(f"{given} lies in {out}, which would be replaced; write elsewhere")
+
+    _made_here(out)
+    frames = {name: _frames(name, domain) for name, domain in domains.items()}
+    maps = {name: mapping(domain.mapping) if domain.mapping else None for name, domain in domains.items()}
+    each = {"val_share": val_share, "test_share": test_share}
+    splits, notes = divide(
+        list(frames["target"]), "target", sequence=target.sequence, judge_share=judge_share, **each
+    )
+    undivided = len(frames["source"]) < few
+    if undivided:
+        splits |= {f"source/{split}": list(frames["source"]) for split in files.SPLITS}
+        notes.append(
+            f"source: only {len(frames['source'])} frame(s), so val and test are the frames of train"
+        )
+    else:
+        more, told = divide(list(frames["source"]), "source", sequence=source.sequence, **each)
+        splits, notes = splits | more, notes + told
+    checked = {name: _check(domains[name], frames[name], maps[name]) for name in domains}
+    for name, domain in domains.items():
+        if domain.labels is None:
+            notes.append(f"{name}: no labels, so nothing that is trained or scored on them")
+        if checked[name].too_far > 0:
+            notes.append(
+                f"{name}: {checked[name].too_far:.2%} of the label pixels have a colour further than "
+                f"{domain.max_color_distance:g} from all of {maps[name].name}, and are ignored"
+            )
+    sizes = {tuple(size)} if size else checked["source"].sizes | checked["target"].sizes
+    about = {
+        "data": out.name,
+        "made_by": MADE_BY,
+        "oracle": False,
+        "labels": {name: domain.labels is not None for name, domain in domains.items()},
+        "seen_in_training": ["source/val", "source/test"] if undivided else [],
+        "counts": {split: len(splits[split]) for split in sorted(splits)},
+        "size": list(sizes.pop()) if len(sizes) == 1 else None,
+        "settings": {"size": list(size) if size else None, **shares, "few": few}
+        | {name: _settings(domain) for name, domain in domains.items()},
+        "inputs": {name: checked[name].digest for name in domains},
+        "notes": sorted(notes),
+    }
+    if _made_here(out) == about and _complete(out):
+        return out
+
+    partial = out.with_name(out.name + ".partial")
+    if _made_here(partial) != about:
+        shutil.rmtree(partial, ignore_errors=True)
+        files.write_json(partial / "about.json", about)
+    for torn in partial.rglob(".*.partial.*"):
+        torn.unlink()
+    for split, stems in splits.items():
+        name = "source" if split.startswith("source/") else "target"
+        for stem in stems:
+            _write(partial / split, stem, frames[name][stem], domains[name], maps[name], size)
+    files.write_manifest(partial)
+    files.swap(partial, out)
+    return out
+
+
+class _Frame(NamedTuple):
+    image: Path
+    label: Path | None
+
+
+class _Checked(NamedTuple):
+    sizes: set[tuple[int, int]]
+    digest: str
+    too_far: float
+
+
+def _frames(name: str, domain: Domain) -> dict[str, _Frame]:
+    """Pair the files of a domain by stem, sorted."""
+    if domain.labels is None and domain.mapping is not None:
+        raise ValueError(f"{name}: a mapping ({domain.mapping}) is given, but no folder of labels")
+    images = _by_stem(domain.images)
+    if domain.labels is None:
+        return {stem: _Frame(path, None) for stem, path in images.items()}
+    labels = _by_stem(domain.labels)
+    for lacking, missing in (
+        (domain.labels, images.keys() - labels),
+        (domain.images, labels.keys() - images),
+    ):
+        if missing:
+            shown = ", ".join(sorted(missing)[:5]) + (", ..." if len(missing) > 5 else "")
+            raise ValueError(
+                f"{name}: {lacking} has nothing for {len(missing)} file(s) of the other folder: {shown}"
+            )
+    return {stem: _Frame(path, labels[stem]) for stem, path in images.items()}
+
+
+def _by_stem(folder: Path | str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in files.images_in(Path(folder)):
+        if path.stem in found:
+            raise ValueError(f"{found[path.stem]} and {path} have the same stem; rename or remove one")
+        found[path.stem] = path
+    return dict(sorted(found.items()))
+
+
+def _check(domain: Domain, frames: dict[str, _Frame], to_train_ids: Mapping | None) -> _Checked:
+    """Decode every file of a domain once, and keep what identifies its contents."""
+    sizes, contents, too_far, pixels = set(), [], 0.0, 0
+    if to_train_ids:
+        contents.append([to_train_ids.keys.tolist(), to_train_ids.train_ids.tolist()])
+    for stem, frame in frames.items():
+        image, image_crc = _image(frame.image)
+        sizes.add((image.height, image.width))
+        contents.append([stem, image_crc])
+        if frame.label:
+            label, far, label_crc = _label(frame.label, domain, to_train_ids)
+            if label.shape != (image.height, image.width):
+                raise ValueError(
+                    f"sizes differ (height x width): {frame.image} is {image.height}x{image.width}, "
+                    f"{frame.label} is {label.shape[0]}x{label.shape[1]}"
+                )
+            contents.append(label_crc)
+            too_far, pixels = too_far + far * label.size, pixels + label.size
+    return _Checked(sizes, files.digest(contents), too_far / max(pixels, 1))
+
+
+def _image(path: Path) -> tuple[Image.Image, int]:
+    """Return an image upright, in RGB, and the CRC-32 of its file."""
+    image, crc = _opened(path)
+    if image.mode not in ("RGB", "RGBA", "L"):
+        raise ValueError(
+            f"{path} is a picture of mode {image.mode}; images are 8-bit RGB, grey, or opaque RGBA"
+        )
+    return ImageOps.exif_transpose(opaque(image, path)), crc
+
+
+def _label(path: Path, domain: Domain, to_train_ids: Mapping | None) -> tuple[np.ndarray, float, int]:
+    """Return the train ids of a label file, the share of colours too far from all, and the file's CRC-32."""
+    image, crc = _opened(path)
+    train_ids, too_far = decode_labels(
+        image,
+        to_train_ids,
+        coding=domain.coding,
+        max_color_distance=domain.max_color_distance,
+        name=str(path),
+    )
+    # Only now: asking for EXIF decodes a PNG, after which Pillow no longer tells how many bits it had.
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        raise ValueError(f"{path} is a label picture that EXIF would rotate; store it upright")
+    return train_ids, too_far, crc
+
+
+def _opened(path: Path) -> tuple[Image.Image, int]:
+    content = path.read_bytes()
+    with readable(path):
+        return Image.open(io.BytesIO(content), formats=FORMATS), zlib.crc32(content)
+
+
+def _write(
+    folder: Path,
+    stem: str,
+    frame: _Frame,
+    domain: Domain,
+    to_train_ids: Mapping | None,
+    size: tuple[int, int] | None,
+) -> None:
+    """Write one frame of a split, unless an earlier call did."""
+    image_to, label_to = folder / "images" / f"{stem}.png", folder / "labels" / f"{stem}.png"
+    if not image_to.exists():
+        _save(_image(frame.image)[0], image_to, size, Image.Resampling.BILINEAR)
+    if frame.label and not label_to.exists():
+        label = Image.fromarray(_label(frame.label, domain, to_train_ids)[0])
+        _save(label, label_to, size, Image.Resampling.NEAREST)
+
+
+def _save(picture: Image.Image, path: Path, size: tuple[int, int] | None, how: Image.Resampling) -> None:
+    if size:
+        picture = picture.resize((size[1], size[0]), how)
+    with files.atomic(path) as partial:
+        # Level 6, the default, takes several times as long for a sixth of the bytes.
+        picture.save(partial, compress_level=1)
+
+
+def _settings(domain: Domain) -> dict:
+    """Return a domain as about.json has it: names instead of paths, which differ between machines."""
+    paths = {key: getattr(domain, key) for key in ("images", "labels", "mapping")}
+    plain = {key: getattr(domain, key) for key in ("coding", "max_color_distance", "sequence")}
+    return {key: Path(path).resolve().name if path else None for key, path in paths.items()} | plain
+
+
+def _made_here(folder: Path) -> dict | None:
+    """Return what about.json says of a folder that this module wrote; None if there is none yet."""
+    # A call killed at its very first write leaves nothing but that file's temporary.
+    if not folder.exists() or (folder.is_dir() and all(p.match(".about.*.json") for p in folder.iterdir())):
+        return None
+    try:
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        if about["made_by"] == MADE_BY:
+            return about
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise FileExistsError(
+        f"{folder} exists and is not data that `semcg {MADE_BY}` wrote; remove it or write elsewhere"
+    )
+
+
+def _complete(folder: Path) -> bool:
+    try:
+        files.check_manifest(folder)
+    except (FileNotFoundError, ValueError):
+        return False  # damaged since; to be written again
+    return True

@@ -1,0 +1,186 @@
+"""The runner of notebooks: refuses early, says why a run ended, and leaves nothing half-written or running."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from semcg import files
+from semcg.runs.execute import execute, typed
+from semcg.runs.failures import Failed
+
+PARAMETERS = "n: int = 1  # how many\nrate: float = 0.5  # how fast\nloud: bool = False  # or not\nname: str = 'a'  # whose"
+
+
+def notebook(path: Path, *cells: str, parameters: str = PARAMETERS) -> Path:
+    made = nbformat.v4.new_notebook()
+    made.cells = [nbformat.v4.new_code_cell(parameters), *map(nbformat.v4.new_code_cell, cells)]
+    made.cells[0].metadata["tags"] = ["parameters"]
+    made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(made, path)
+    return path
+
+
+@pytest.fixture
+def place(home):
+    (home / "books").mkdir()
+    return home / "books"
+
+
+def outputs(path: Path) -> str:
+    return json.dumps(nbformat.read(path, as_version=4).cells[-1].outputs)
+
+
+def test_parameters_are_typed_before_a_kernel_starts(place):
+    book = notebook(place / "00_book.ipynb", "print(n)")
+    assert typed(book, {"n": "3", "rate": "1e-3", "loud": "false", "name": "007"}) == {
+        "n": 3,
+        "rate": 1e-3,
+        "loud": False,
+        "name": "007",
+    }
+    for wrong, words in (({"n": "x"}, "n = 'x': 00_book wants int"), ({"loud": "maybe"}, "loud = 'maybe'")):
+        with pytest.raises(ValueError, match=words):
+            typed(book, wrong)
+    with pytest.raises(ValueError, match="00_book has no parameter m; it has n, rate, loud, name"):
+        typed(book, {"m": "1"})
+
+
+def test_an_unknown_parameter_is_refused_before_the_kernel_starts(place):
+    book = notebook(place / "00_book.ipynb", "print(n)")
+    with pytest.raises(ValueError, match="has no parameter m"):
+        execute(book, place / "out.ipynb", {"m": 1})
+    assert [p.name for p in place.iterdir()] == ["00_book.ipynb"]
+
+
+def test_it_runs_in_this_interpreter_whatever_kernels_are_installed(place, monkeypatch, tmp_path):
+    hostile = tmp_path / "share" / "kernels" / "python3"
+    hostile.mkdir(parents=True)
+    (hostile / "kernel.json").write_text(
+        json.dumps({"argv": ["false"], "display_name": "x", "language": "python"})
+    )
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
+    book = notebook(place / "00_book.ipynb", "import sys; print(sys.executable, n)")
+    record = execute(book, place / "out.ipynb", {"n": 5})
+    assert record["status"] == "ok"
+    assert f"{sys.executable} 5" in outputs(place / "out.ipynb")
+    assert files.read_json(place / "out.json") == record
+
+
+def test_a_kernel_reaches_no_other_machine(place):
+    book = notebook(
+        place / "00_book.ipynb", "import socket; socket.create_connection(('192.0.2.1', 80), timeout=3)"
+    )
+    with pytest.raises(Failed, match="nothing may leave this machine"):
+        execute(book, place / "out.ipynb", {})
+
+
+@pytest.mark.parametrize(
+    ("cell", "status", "words"),
+    [
+        ("raise KeyError('moon')", "failed", "00_book, cell .*: KeyError: 'moon'"),
+        ("import os; os.kill(os.getpid(), 9)", "killed", "kernel of 00_book died; most often the memory"),
+        ("import time; time.sleep(60)", "timeout", "took longer than allowed"),
+    ],
+)
+def test_a_bad_end_is_said_in_a_sentence_and_kept(place, cell, status, words):
+    book = notebook(place / "00_book.ipynb", "print('so far')", cell)
+    begun = time.monotonic()
+    with pytest.raises(Failed, match=words):
+        execute(book, place / "out.ipynb", {}, cell_timeout=3)
+    assert time.monotonic() - begun < 45
+    assert files.read_json(place / "out.json")["status"] == status
+    assert "so far" in (place / "out.failed.ipynb").read_text()
+    assert not (place / "out.ipynb").exists()
+    assert not list(place.glob("*partial*"))
+
+
+TRAINING = f"""
+import sys, time
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import test_runs as t
+from semcg import runs
+from semcg.training import fit
+toy = t.Toy()
+run = runs.start(t.recipe(), steps=t.STEPS, state=toy.state)
+def batch(k):
+    time.sleep(0.3 * n)
+    return toy.batch(k)
+for record in runs.keep(run, fit(toy.step, batch, t.STEPS, start=run.step)):
+    pass
+"""
+
+RUNNER = """
+import sys
+from pathlib import Path
+from semcg.runs.execute import execute
+from semcg.runs.failures import Failed
+try:
+    execute(Path(sys.argv[1]), Path(sys.argv[2]), {"n": int(sys.argv[3])}, say=lambda line: print(line, flush=True))
+except Failed as error:
+    print(error, flush=True)
+    sys.exit(error.exit_code)
+"""
+
+
+def begin(book: Path, slow: int) -> subprocess.Popen:
+    command = [sys.executable, "-c", RUNNER, str(book), str(book.parent / "out.ipynb"), str(slow)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def kernels_of(home: Path) -> list[int]:
+    """Processes of ours that are kernels."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command, environment = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
+            except OSError:
+                continue
+            if b"ipykernel_launcher" in command and str(home).encode() in environment:
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)]
+)
+def test_a_stopped_runner_saves_leaves_no_kernel_and_goes_on_to_the_same_bits(home, place, number, code):
+    book = notebook(place / "03_book.ipynb", TRAINING)
+    runner = begin(book, slow=1)
+    history = home / "results" / "smoke" / ".toy-s0.partial" / "state.pt"
+    deadline = time.monotonic() + 60
+    while not history.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert history.exists(), "the training did not begin"
+    runner.send_signal(number)
+    said = runner.communicate(timeout=60)[0]
+    assert runner.returncode == code
+    if number != signal.SIGKILL:
+        assert "is saved at step" in said
+        assert files.read_json(place / "out.json")["status"] == "stopped"
+    deadline = time.monotonic() + 15
+    while kernels_of(home) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert kernels_of(home) == []
+
+    again = begin(book, slow=0)
+    said = again.communicate(timeout=90)[0]
+    assert again.returncode == 0, said
+    assert "resumed after step" in said
+    import test_runs as t
+
+    cut = t.state_of(home / "results" / "smoke" / "toy-s0")
+    os.rename(home / "results" / "smoke" / "toy-s0", home / "cut")
+    t.train()
+    assert t.equal(cut, t.state_of(home / "results" / "smoke" / "toy-s0"))
+    assert (home / "cut" / "history.csv").read_bytes() == (
+        home / "results" / "smoke" / "toy-s0" / "history.csv"
+    ).read_bytes()

@@ -1,0 +1,543 @@
+"""Your own two folders: every coding, the splits, every bad input by name, and nothing half-written."""
+
+import json
+import os
+import shutil
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from semcg import files
+from semcg.data import Scenes
+from semcg.prepare import Domain, Mapping, decode_labels, folder, mapping, splits
+
+H, W = 8, 16
+VALUES = "value,train_id,name\n3,0,road\n200,10,sky\n7,255,nothing\n"
+COLORS = "r,g,b,train_id\n128,64,128,0\n70,130,180,10\n0,0,0,255\n"
+
+
+def save(path, array, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, **options)
+    return path
+
+
+def picture(number):
+    draw = np.random.default_rng(number)
+    return draw.integers(0, 256, (H, W, 3), np.uint8)
+
+
+def halves(left, right):
+    return np.hstack([np.full((H, W // 2), left, np.uint8), np.full((H, W // 2), right, np.uint8)])
+
+
+@pytest.fixture
+def here(tmp_path):
+    """Three source frames with labels by value, ten target frames without."""
+    (tmp_path / "values.csv").write_text(VALUES)
+    (tmp_path / "colors.csv").write_text(COLORS)
+    for i in range(3):
+        save(tmp_path / "renders" / f"r{i}.png", picture(i))
+        save(tmp_path / "masks" / f"r{i}.png", halves(3, 200))
+    for i in range(10):
+        save(tmp_path / "photos" / f"p{i:02}.jpg", picture(100 + i), quality=95)
+    return tmp_path
+
+
+def source(here, **changes):
+    return Domain(
+        **{"images": here / "renders", "labels": here / "masks", "mapping": here / "values.csv"} | changes
+    )
+
+
+def prepare(here, source_changes=None, **changes):
+    given = {"source": source(here, **(source_changes or {})), "target": Domain(images=here / "photos")}
+    return folder(**{"out": here / "data" / "mine"} | given | changes)
+
+
+def refused(here, error, message, source_changes=None, **changes):
+    """The call fails with this message and leaves nothing behind."""
+    with pytest.raises(error, match=message):
+        prepare(here, source_changes, **changes)
+    assert not (here / "data").exists() or os.listdir(here / "data") == []
+
+
+def tree(root):
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+# --- what is written
+# ---------------------------------------------------------------------------------------------
+
+
+def test_the_common_layout_is_written(here):
+    out = prepare(here)
+    files.check_manifest(out, contents=True)
+    about = json.loads((out / "about.json").read_text())
+    assert about["data"] == "mine"
+    assert about["made_by"] == "prepare folder"
+    assert about["oracle"] is False
+    assert about["labels"] == {"source": True, "target": False}
+    assert about["size"] == [H, W]
+    assert about["counts"] == {s: len(list((out / s / "images").iterdir())) for s in about["counts"]}
+    assert set(about["counts"]) == {
+        *(f"{d}/{s}" for d in files.DOMAINS for s in files.SPLITS),
+        *("judge/train", "judge/val"),
+    }
+    assert str(here) not in json.dumps(about)
+    for split in files.SPLITS:
+        scenes = Scenes(out / "source" / split)
+        assert scenes.names == ["r0", "r1", "r2"]
+        x, y = scenes.frame(1)
+        np.testing.assert_allclose((x.permute(1, 2, 0) + 1) * 127.5, picture(1), atol=1e-3)
+        np.testing.assert_array_equal(y, halves(0, 10))
+    assert not Scenes(out / "target" / "train").labelled
+    assert any("target: no labels" in note for note in about["notes"])
+    assert os.listdir(here / "data") == ["mine"]
+
+
+def test_few_source_frames_are_not_divided_and_it_is_said(here):
+    about = json.loads((prepare(here) / "about.json").read_text())
+    assert about["seen_in_training"] == ["source/val", "source/test"]
+    assert any("only 3 frame(s)" in note for note in about["notes"])
+    about = json.loads((prepare(here, few=3) / "about.json").read_text())
+    assert about["seen_in_training"] == []
+    assert [about["counts"][f"source/{s}"] for s in files.SPLITS] == [1, 1, 1]
+
+
+def test_no_frame_is_in_two_splits(here):
+    out = prepare(here, few=1)
+    for domains in (["source"], ["target", "judge"]):
+        names = [p.name for d in domains for p in (out / d).rglob("images/*.png")]
+        assert len(names) == len(set(names)) == {"source": 3, "target": 10}[domains[0]]
+
+
+def test_sizes_and_no_invented_label(here):
+    draw = np.random.default_rng(0)
+    label = draw.choice(np.array([3, 200, 7], np.uint8), (H, W))
+    save(here / "masks" / "r1.png", label)
+    out = prepare(here, size=(5, 7))
+    with (
+        Image.open(out / "source/train/images/r1.png") as image,
+        Image.open(out / "source/train/labels/r1.png") as y,
+    ):
+        assert image.size == y.size == (7, 5)
+        assert image.mode == "RGB"
+        assert y.mode == "L"
+        expected = Image.fromarray(picture(1)).resize((7, 5), Image.Resampling.BILINEAR)
+        np.testing.assert_array_equal(image, expected)
+        wanted = Image.fromarray(np.vectorize({3: 0, 200: 10, 7: 255}.get)(label).astype(np.uint8))
+        np.testing.assert_array_equal(y, wanted.resize((7, 5), Image.Resampling.NEAREST))
+        assert set(np.unique(y)) == {0, 10, 255}
+
+
+def test_images_of_every_accepted_kind(here):
+    rgb, grey = picture(0), picture(0)[..., 0]
+    save(here / "renders" / "r0.png", np.dstack([rgb, np.full((H, W), 255, np.uint8)]))
+    save(here / "renders" / "r1.png", grey)
+    (here / "renders" / "r2.png").unlink()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    save(here / "renders" / "r2.jpg", np.rot90(grey), exif=exif, quality=100)
+    out = prepare(here)
+    read = [np.asarray(Image.open(out / f"source/train/images/r{i}.png")) for i in range(3)]
+    np.testing.assert_array_equal(read[0], rgb)
+    np.testing.assert_array_equal(read[1], np.dstack([grey] * 3))
+    np.testing.assert_allclose(read[2], np.dstack([grey] * 3), atol=3)
+
+
+def test_the_same_call_writes_nothing_and_another_replaces_the_data(here):
+    out = prepare(here)
+    before, stamp = tree(out), (out / "manifest.csv").stat().st_mtime_ns
+    prepare(here)
+    assert (out / "manifest.csv").stat().st_mtime_ns == stamp
+    assert tree(prepare(here, size=(4, 8))) != before
+    assert tree(prepare(here)) == before
+    save(here / "renders" / "r1.png", picture(77))  # other contents, same settings
+    assert tree(prepare(here)) != before
+    save(here / "renders" / "r1.png", picture(1))
+    assert tree(prepare(here)) == before
+    (out / "source/train/labels/r0.png").unlink()
+    assert tree(prepare(here)) == before
+
+
+def test_a_killed_call_goes_on_and_ends_with_the_same_files(here, monkeypatch):
+    expected = tree(prepare(here))
+    shutil.rmtree(here / "data")
+    atomic, calls = files.atomic, []
+
+    def killed(path):
+        calls.append(path)
+        if len(calls) == 9:
+            raise KeyboardInterrupt
+        return atomic(path)
+
+    monkeypatch.setattr(files, "atomic", killed)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(here)
+    monkeypatch.undo()
+    partial = here / "data" / "mine.partial"
+    (partial / "target/train/images/.torn.1.partial.png").write_bytes(b"half")
+    done = {p: p.stat().st_mtime_ns for p in partial.rglob("*.png") if not p.name.startswith(".")}
+    assert os.listdir(here / "data") == ["mine.partial"]
+    assert len(done) == 7
+    out = prepare(here)
+    assert tree(out) == expected
+    assert all((out / p.relative_to(partial)).stat().st_mtime_ns == stamp for p, stamp in done.items())
+    assert os.listdir(here / "data") == ["mine"]
+
+
+def test_a_disk_error_names_the_file_and_keeps_the_old_data(here, monkeypatch):
+    before = tree(prepare(here))
+    real, calls = Image.Image.save, []
+
+    def full(self, path, *args, **options):
+        calls.append(path)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        return real(self, path, *args, **options)
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match=r"No space left on device.*mine\.partial.*\.png"):
+        prepare(here, size=(4, 8))
+    assert tree(here / "data" / "mine") == before
+    monkeypatch.undo()
+    assert os.listdir(here / "data" / "mine.partial" / "target" / "train" / "images") != []
+    assert tree(prepare(here, size=(6, 12))) == tree(prepare(here, size=(6, 12), out=here / "new" / "mine"))
+    assert sorted(os.listdir(here / "data")) == ["mine"]
+
+
+def test_a_folder_that_is_something_else_is_left_alone(here):
+    (here / "data" / "mine").mkdir(parents=True)
+    (here / "data" / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(FileExistsError, match="mine exists and is not data that"):
+        prepare(here)
+    assert tree(here / "data") == {"mine/thesis.txt": b"years of work"}
+    with pytest.raises(ValueError, match="renders lies in .*, which would be replaced"):
+        folder(here, source=source(here), target=Domain(images=here / "photos"))
+
+
+# --- bad inputs
+# --------------------------------------------------------------------------------------------------
+
+
+def test_missing_folders_and_files(here):
+    refused(here, FileNotFoundError, "no folder .*nowhere", {"images": here / "nowhere"})
+    refused(here, FileNotFoundError, "no folder .*nowhere", {"labels": here / "nowhere"})
+    refused(here, FileNotFoundError, "no mapping file .*nowhere.csv", {"mapping": here / "nowhere.csv"})
+    (here / "empty").mkdir()
+    refused(here, FileNotFoundError, "no PNG or JPEG file in .*empty", target=Domain(images=here / "empty"))
+    refused(here, ValueError, "a mapping .* is given, but no folder of labels", {"labels": None})
+
+
+def test_files_that_do_not_pair(here):
+    (here / "masks" / "r1.png").unlink()
+    refused(here, ValueError, r"source: .*masks has nothing for 1 file\(s\) of the other folder: r1$")
+    save(here / "masks" / "r1.png", halves(3, 3))
+    save(here / "masks" / "r9.png", halves(3, 3))
+    refused(here, ValueError, r"source: .*renders has nothing for 1 file\(s\) of the other folder: r9$")
+    (here / "masks" / "r9.png").unlink()
+    save(here / "renders" / "r0.jpg", picture(0))
+    refused(here, ValueError, r"r0\.jpg and .*r0\.png have the same stem")
+
+
+def test_image_and_label_of_different_size(here):
+    save(here / "masks" / "r2.png", halves(3, 200)[:, :-1])
+    refused(here, ValueError, r"renders.r2\.png is 8x16, .*masks.r2\.png is 8x15")
+
+
+@pytest.mark.parametrize("where", ["renders/r1.png", "masks/r1.png", "photos/p03.jpg"])
+def test_files_that_do_not_decode(here, where):
+    whole = (here / where).read_bytes()
+    for broken in (b"", b"text", whole[: len(whole) * 2 // 3]):
+        (here / where).write_bytes(broken)
+        refused(here, ValueError, rf"{os.path.basename(where)} does not decode")
+
+
+def test_images_of_other_kinds(here):
+    see_through = np.dstack([picture(0), halves(255, 254)])
+    save(here / "renders" / "r0.png", see_through)
+    refused(here, ValueError, r"r0\.png is transparent in places")
+    Image.new("P", (W, H)).save(here / "renders" / "r0.png")
+    refused(here, ValueError, r"r0\.png is a picture of mode P")
+    save(here / "renders" / "r0.png", np.zeros((H, W), np.uint16))
+    refused(here, ValueError, r"r0\.png is a picture of mode I;16")
+
+
+def test_unknown_values_name_file_value_and_share(here):
+    label = halves(3, 200)
+    label[0, :2] = 99
+    save(here / "masks" / "r1.png", label)
+    refused(
+        here, ValueError, r"r1\.png holds values that are not in values\.csv: 99 \(1\.56% of its pixels\)$"
+    )
+    refused(
+        here, ValueError, r"r0\.png holds values that are no train id, .*: 200 \(50\.00%", {"mapping": None}
+    )
+
+
+def test_labels_of_another_coding_than_the_mapping(here):
+    refused(
+        here,
+        ValueError,
+        r"r0\.png is a grey picture, and should hold colours of colors\.csv",
+        {"mapping": here / "colors.csv"},
+    )
+    save(here / "masks" / "r0.png", picture(0))
+    refused(here, ValueError, r"r0\.png is a color picture, and should hold values of values\.csv")
+    refused(here, ValueError, r"r0\.png is a color picture, and should hold train ids", {"mapping": None})
+    Image.new("P", (W, H), 3).save(here / "masks" / "r0.png")
+    refused(here, ValueError, r"r0\.png is a palette picture, and should hold grey", {"coding": "grey"})
+    refused(
+        here,
+        ValueError,
+        "coding 'color' needs a mapping with colours, but there is values.csv",
+        {"coding": "color"},
+    )
+    refused(here, ValueError, "coding is one of auto, .*, not 'rgb'", {"coding": "rgb"})
+
+
+def test_labels_that_only_their_header_gives_away(here):
+    for number, depth in enumerate((4, 16)):
+        (here / "masks" / "r0.png").write_bytes(png(depth, 0, [bytes(4 * depth // 8)] * H))
+        refused(here, ValueError, rf"r0\.png .*{('8-bit', '16 or more')[number]}")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(here / "masks" / "r0.png", halves(3, 200), exif=exif)
+    refused(here, ValueError, r"r0\.png is a label picture that EXIF would rotate")
+
+
+def test_shares_and_sizes_out_of_range(here):
+    refused(here, ValueError, "shares must be above 0", judge_share=0.0)
+    refused(here, ValueError, "below 1 together", val_share=0.5, test_share=0.5)
+    refused(here, ValueError, r"size is \(height, width\)", size=(0, 8))
+
+
+def test_too_few_target_frames(here):
+    for path in sorted((here / "photos").iterdir())[4:]:
+        path.unlink()
+    refused(here, ValueError, r"target: of 4 frame\(s\) 1 would go to judge, which needs 2")
+
+
+# --- codings
+# -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def by_value(here):
+    return mapping(here / "values.csv")
+
+
+@pytest.fixture
+def by_color(here):
+    return mapping(here / "colors.csv")
+
+
+def png(depth, kind, rows):
+    """A PNG of any bit depth, which Pillow does not write."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 4, len(rows), depth, kind, 0, 0, 0)
+    body = zlib.compress(b"".join(b"\0" + row for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def test_the_index_of_a_palette_counts_not_its_colour(tmp_path, by_value):
+    image = Image.fromarray(halves(3, 200)).convert("P")
+    image.putdata(halves(3, 200).ravel().tolist())
+    image.putpalette(np.random.default_rng(0).integers(0, 256, 768, np.uint8).tobytes())
+    image.save(tmp_path / "p.png")
+    with Image.open(tmp_path / "p.png") as opened:
+        assert opened.mode == "P"
+        train_ids, too_far = decode_labels(opened, by_value)
+    np.testing.assert_array_equal(train_ids, halves(0, 10))
+    assert train_ids.dtype == np.uint8
+    assert too_far == 0
+
+
+def test_train_ids_need_no_mapping():
+    given = halves(18, 255)
+    np.testing.assert_array_equal(decode_labels(Image.fromarray(given))[0], given)
+
+
+def test_the_nearest_colour_within_the_distance(by_color):
+    # 128,64,128 is road: (3, 4, 0) away is 5, (0, 30, 0) is 30, (0, 31, 0) is too far
+    shades = [(128, 64, 128), (131, 68, 128), (128, 94, 128), (128, 95, 128), (70, 130, 170), (9, 0, 0)]
+    image = Image.fromarray(np.array([shades], np.uint8))
+    train_ids, too_far = decode_labels(image, by_color)
+    assert train_ids.tolist() == [[0, 0, 0, 255, 10, 255]]
+    assert too_far == pytest.approx(1 / 6)
+    assert decode_labels(image, by_color, max_color_distance=9.5)[1] == pytest.approx(3 / 6)
+    with pytest.raises(
+        ValueError, match=r"83\.33% of its pixels are further than 0 from every colour of colors\.csv"
+    ):
+        decode_labels(image, by_color, max_color_distance=0.0)
+    exact = Image.fromarray(np.array([[shades[0], (0, 0, 0)]], np.uint8))
+    assert decode_labels(exact, by_color, max_color_distance=0.0)[0].tolist() == [[0, 255]]
+    with pytest.raises(ValueError, match="must not be negative"):
+        decode_labels(exact, by_color, max_color_distance=-1.0)
+
+
+def test_nearest_colours_equal_the_definition(by_color):
+    colors = np.random.default_rng(1).integers(0, 256, (30, 40, 3), np.uint8)
+    train_ids, too_far = decode_labels(Image.fromarray(colors), by_color, max_color_distance=120.0)
+    distances = np.linalg.norm(colors[:, :, None].astype(float) - by_color.keys, axis=3)
+    wanted = np.where(distances.min(2) > 120, 255, by_color.train_ids[distances.argmin(2)])
+    ties = (np.sort(distances, 2)[..., 0] == np.sort(distances, 2)[..., 1]).sum()
+    assert (train_ids != wanted).sum() <= ties
+    assert too_far == (distances.min(2) > 120).mean()
+
+
+def test_a_jpeg_of_colours_is_read_but_for_its_rims(tmp_path, by_color):
+    colors = np.zeros((64, 64, 3), np.uint8)
+    colors[:, :32], colors[:, 32:] = (128, 64, 128), (70, 130, 180)
+    save(tmp_path / "a.jpg", colors, quality=90)
+    with Image.open(tmp_path / "a.jpg") as image:
+        train_ids, too_far = decode_labels(image, by_color)
+    assert (train_ids[:, :28] == 0).all()
+    assert (train_ids[:, 36:] == 10).all()
+    assert too_far < 0.1
+
+
+def test_the_wrong_colour_table_is_noticed(by_color):
+    green = Image.new("RGB", (4, 4), (0, 255, 0))
+    with pytest.raises(
+        ValueError, match=r"frame: 100\.00% .* the most frequent being \(0, 255, 0\) \(100\.00%\)"
+    ):
+        decode_labels(green, by_color, name="frame")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (png(16, 0, [b"\0\3" * 4]), "16 or more bits"),
+        (png(16, 2, [b"\0\3" * 12]), "16 or more bits"),
+        (png(4, 0, [b"\x33\x33"]), "labels are 8-bit"),
+        (png(2, 0, [b"\xff"]), "labels are 8-bit"),
+        (png(1, 0, [b"\xf0"]), "labels are 8-bit"),
+    ],
+)
+def test_bit_depths_that_would_change_values(tmp_path, by_value, content, message):
+    (tmp_path / "a.png").write_bytes(content)
+    with Image.open(tmp_path / "a.png") as image, pytest.raises(ValueError, match=message):
+        decode_labels(image, by_value)
+
+
+def test_values_in_a_jpeg_are_refused(tmp_path, by_value):
+    save(tmp_path / "a.jpg", halves(3, 200))
+    with Image.open(tmp_path / "a.jpg") as image, pytest.raises(ValueError, match="grey JPEG"):
+        decode_labels(image, by_value)
+
+
+# --- mapping files
+# -----------------------------------------------------------------------------------------------
+
+
+def test_csv_and_toml_say_the_same(tmp_path, by_value, by_color):
+    def equal(a, b):
+        return np.array_equal(a.keys, b.keys) and np.array_equal(a.train_ids, b.train_ids)
+
+    (tmp_path / "v.toml").write_text(
+        "[[class]]\nvalue = 3\ntrain_id = 0\nname = 'road'\n[[class]]\nvalue = 200\ntrain_id = 10\n"
+        "[[class]]\nvalue = 7\ntrain_id = 255\n"
+    )
+    (tmp_path / "c.toml").write_text(
+        "class = [{color = [128, 64, 128], train_id = 0}, {color = [70, 130, 180], train_id = 10},"
+        " {color = [0, 0, 0], train_id = 255}]\n"
+    )
+    assert equal(mapping(tmp_path / "v.toml"), by_value)
+    assert equal(mapping(tmp_path / "c.toml"), by_color)
+    assert isinstance(by_value, Mapping)
+    assert not by_value.colors
+    assert by_color.colors
+    (tmp_path / "spreadsheet.csv").write_bytes(b"\xef\xbb\xbfname, train_id, value\r\nroad, 0, 3\r\n")
+    assert mapping(tmp_path / "spreadsheet.csv").keys.tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("m.csv", "", "the heading is ''"),
+        ("m.csv", "id,train_id\n1,2\n", "the heading is 'id,train_id'"),
+        ("m.csv", "value,train_id\n", "maps nothing"),
+        ("m.csv", "value,train_id\n1,0\nx,2\n", "line 3: a whole number is missing"),
+        ("m.csv", "value,train_id\n1\n", "line 2: a whole number is missing"),
+        ("m.csv", "value,train_id\n256,0\n", r"line 2: values and colours are 0\.\.255, not 256"),
+        ("m.csv", "value,train_id\n1,19\n", r"line 2: train ids are 0\.\.18 or 255, not 19"),
+        ("m.csv", "value,train_id\n1,0\n1,2\n", "line 3: 1 is given twice"),
+        ("m.csv", "r,g,b,train_id\n1,2,3,0\n1,2,3,0\n", r"line 3: \(1, 2, 3\) is given twice"),
+        ("m.csv", "r,g,b,train_id\n1,2,-3,0\n", r"line 2: .* not \(1, 2, -3\)"),
+        ("m.toml", "[class", "cannot be read"),
+        ("m.toml", "a = 1\n", r"no \[\[class\]\] tables"),
+        ("m.toml", "class = []\n", r"no \[\[class\]\] tables"),
+        ("m.toml", "class = [{value = 1.5, train_id = 0}]\n", "class 1: value and train_id are needed"),
+        (
+            "m.toml",
+            "class = [{value = 1, train_id = 0}, {color = [1, 2, 3], train_id = 0}]\n",
+            "class 2: value and",
+        ),
+        ("m.toml", "class = [{color = [1, 2], train_id = 0}]\n", "class 1: color and train_id are needed"),
+        ("m.toml", "class = [{value = 1, train_id = 0, trainid = 3}]\n", "class 1: unknown trainid"),
+        ("m.txt", "value,train_id\n1,0\n", r"is \.csv or \.toml"),
+    ],
+)
+def test_bad_mapping_files_name_file_and_entry(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=rf"{name}.*{message}"):
+        mapping(tmp_path / name)
+
+
+# --- splits
+# ------------------------------------------------------------------------------------------------------
+
+SHARES = {"val_share": 0.1, "test_share": 0.2}
+
+
+def test_blocks_hold_the_shares_and_spread_over_the_film():
+    stems = [f"{i:03}" for i in range(200)]
+    dealt, notes = splits.divide(stems, "target", sequence=None, judge_share=0.25, **SHARES)
+    assert sorted(sum(dealt.values(), [])) == stems
+    judged = sorted(dealt["judge/train"] + dealt["judge/val"])
+    assert 40 <= len(judged) <= 60
+    assert notes == [
+        "target: the judge's frames are chosen in 10 blocks of up to 20 consecutive files by sorted name",
+        "target: splits are chosen in 10 blocks of up to 16 consecutive files by sorted name",
+        "judge: splits are chosen in 10 blocks of up to 4 consecutive files by sorted name",
+    ]
+    blocks = {i // 20 for i in map(int, judged)}
+    assert judged == [s for s in stems if int(s) // 20 in blocks]
+    assert max(blocks) - min(blocks) > 2
+    assert len(dealt["target/train"]) > len(dealt["target/test"]) >= len(dealt["target/val"]) > 0
+
+
+def test_whole_sequences_go_one_way():
+    stems = sorted(f"{city}_{i}" for city in "abcdefgh" for i in range(9))
+    dealt, notes = splits.divide(stems, "target", sequence=r"^(\w)_", judge_share=0.25, **SHARES)
+    assert sorted(sum(dealt.values(), [])) == stems
+    of = {split: {stem[0] for stem in members} for split, members in dealt.items()}
+    assert sum(map(len, of.values())) == 8
+    assert all("whole sequences" in note for note in notes)
+
+
+def test_the_judge_has_its_own_sequence_even_where_there_are_two():
+    stems = sorted(f"{city}_{i}" for city in "ab" for i in range(12))
+    dealt, notes = splits.divide(stems, "target", sequence=r"^(\w)_", judge_share=0.25, **SHARES)
+    assert {s[0] for s in dealt["judge/train"] + dealt["judge/val"]} == {"b"}
+    assert {s[0] for split in files.SPLITS for s in dealt[f"target/{split}"]} == {"a"}
+    assert all(dealt.values())
+    assert ["sequences" in note for note in notes] == [True, False, False]
+    assert len(dealt["judge/train"]) > 4 * len(dealt["judge/val"])
+
+
+def test_sequences_that_cannot_be_found():
+    with pytest.raises(ValueError, match=r"'\^\(x\)' finds no sequence in the name 'a'"):
+        splits.divide(["a"], "source", sequence="^(x)", **SHARES)
+    with pytest.raises(ValueError, match=r"finds no sequence in the name 'a'; it needs one \(group\)"):
+        splits.divide(["a"], "source", sequence="a", **SHARES)
+    with pytest.raises(ValueError, match="the judge needs one of its own"):
+        splits.divide(["a1", "a2"], "target", sequence="^(a)", judge_share=0.25, **SHARES)
