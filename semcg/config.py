@@ -84,6 +84,8 @@ class Config(BaseModel):
     judge_steps: int = _field(20_000, "ours", "judge", "steps", ge=1)
     judge_batch: int = _field(6, "ours", "judge downstream", "crops per step", ge=1)
     judge_lr: float = _field(2e-3, "ours", "judge downstream", "learning rate (AdamW, poly)", gt=0, le=1)
+    judge_decay: float = _field(5e-4, "ours", "judge downstream", "weight decay", ge=0, le=1)
+    judge_color: bool = _field(True, "ours", "judge downstream", "colour augmentation")
     downstream_width: int = _field(
         12, "ours", "downstream", "channels of the U-Net trained on translations", ge=4
     )

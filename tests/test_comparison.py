@@ -80,7 +80,12 @@ def small(home):
     files.write_manifest(home / "data" / "few")
     for one in recipes.conditions(config).values():
         made = Translation.begin(one, steps=1, fabric=FABRIC)
-        run = runs.start(recipes.translation(one, baseline=one.lambda_s == 0), steps=1, state=made.state())
+        run = runs.start(
+            recipes.translation(one, baseline=one.lambda_s == 0),
+            steps=1,
+            state=made.state(),
+            batch=lambda n: (),
+        )
         for _ in runs.keep(run, fit(lambda: {"gan": torch.zeros(())}, lambda n: (), 1)):
             pass
     return config
@@ -145,7 +150,7 @@ def test_a_judge_from_a_folder(small, home):
     made = Segmentation.begin(
         net, optimizer="adamw", lr=1e-3, decay=0, steps=1, schedule="poly", seed=3, fabric=FABRIC
     )
-    run = runs.start(recipes.judge(small), steps=1, state=made.state())
+    run = runs.start(recipes.judge(small), steps=1, state=made.state(), batch=lambda n: ())
     list(runs.keep(run, fit(lambda: {"cross_entropy": torch.zeros(())}, lambda n: (), 1)))
     judge = trained.judge_from(run.folder, FABRIC)
     x = torch.rand(1, 3, 16, 16)

@@ -109,7 +109,7 @@ import test_runs as t
 from semcg import runs
 from semcg.training import fit
 toy = t.Toy()
-run = runs.start(t.recipe(), steps=t.STEPS, state=toy.state)
+run = runs.start(t.recipe(), steps=t.STEPS, state=toy.state, batch=toy.batch)
 def batch(k):
     time.sleep(0.3 * n)
     return toy.batch(k)

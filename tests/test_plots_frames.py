@@ -134,12 +134,13 @@ def test_a_layout_refuses_what_are_no_shares():
 
 
 def test_the_framework_shows_both_cycles_and_both_comparisons(picture):
-    given = [picture, 255 - picture, picture // 2, picture // 3]
-    drawn = framework(*given)
-    (ax,) = drawn.axes
-    x_s, x_st, x_t, x_ts = given
-    for seen, wanted in zip(shown(ax), (x_s, x_st, x_s, x_t, x_ts, x_t), strict=True):
+    from_s, from_t = ([(picture.astype(int) + 40 * k + 7 * j) % 256 for k in range(3)] for j in range(2))
+    from_s, from_t = ([p.astype(np.uint8) for p in pictures] for pictures in (from_s, from_t))
+    (ax,) = framework(from_s, from_t).axes
+    for seen, wanted in zip(shown(ax), from_s + from_t, strict=True):
         assert np.array_equal(seen, wanted)
+    with pytest.raises(ValueError, match="three pictures of each direction are needed, not 2 and 3"):
+        framework(from_s[:2], from_t)
     words = [text.get_text() for text in ax.texts]
     for name in ("G_{st}", "G_{ts}", "Sem_s", "Sem_t"):
         assert sum(name in text for text in words) == 2, name  # once in either direction
@@ -149,4 +150,4 @@ def test_the_framework_shows_both_cycles_and_both_comparisons(picture):
     kinds = {(to_rgb(a.get_edgecolor()), a.get_linestyle()) for a in arrows}
     assert len(kinds) == 3  # told apart by colour and by line
     assert len({color for color, _ in kinds}) == len({line for _, line in kinds}) == 3
-    assert legend_of(drawn) == ["cycle (Eq. 3)", "semantic (Eq. 4)", "real or translated? (Eqs. 1-2)"]
+    assert legend_of(ax.figure) == ["cycle (Eq. 3)", "semantic (Eq. 4)", "real or translated? (Eqs. 1-2)"]

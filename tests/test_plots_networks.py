@@ -1,10 +1,8 @@
 """The pictures of segmenters draw the numbers that they are given."""
 
 import numpy as np
-import pytest
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from semcg.labels import names
 from semcg.plots import networks
 
 ROWS = [
@@ -41,28 +39,3 @@ def test_the_receptive_field_is_drawn_about_the_score_and_outlined():
     seen, frame = (box.get_bbox().extents.tolist() for box in boxes(first))
     assert seen == [-2.5, -1.5, 2.5, 1.5], "columns 2..6 and rows 3..5 of 9"
     assert frame == [-2, -1, 2, 1]
-
-
-def test_bars_have_the_length_of_the_scores_and_absent_classes_a_cross():
-    scores = np.linspace(0, 0.9, 19)
-    scores[15] = np.nan
-    ax = networks.class_bars({"Sem_s": scores, "judge": np.full(19, 0.5)}).axes[0]
-    lengths = [bar.get_width() for bar in ax.patches]
-    assert len(lengths) == 18 + 19
-    np.testing.assert_allclose(lengths[:18], 100 * scores[~np.isnan(scores)])
-    assert [t.get_text() for t in ax.get_yticklabels()] == names()
-    crosses = [line for line in ax.lines if line.get_marker() == "x"]
-    assert [len(line.get_xdata()) for line in crosses] == [1]
-    means = [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"]
-    np.testing.assert_allclose(means, [100 * np.nanmean(scores), 50])
-
-
-def test_bars_of_a_network_that_saw_no_class_are_crosses():
-    ax = networks.class_bars({"none": np.full(19, np.nan)}).axes[0]
-    assert len(ax.patches) == 0
-
-
-@pytest.mark.parametrize("scores", [{}, {"a": np.zeros(7)}, {str(k): np.zeros(19) for k in range(5)}])
-def test_bars_refuse_what_they_cannot_draw(scores):
-    with pytest.raises(ValueError, match="network|shape"):
-        networks.class_bars(scores)

@@ -50,7 +50,7 @@ class Toy:
 
 def train(until: int | None = None, made=None) -> tuple[Toy, list[dict], runs.Run]:
     toy = Toy()
-    run = runs.start(made or recipe(), steps=STEPS, state=toy.state)
+    run = runs.start(made or recipe(), steps=STEPS, state=toy.state, batch=toy.batch)
     records = []
     for record in runs.keep(run, fit(toy.step, toy.batch, STEPS, start=run.step)):
         records.append(record)
@@ -139,6 +139,19 @@ def test_a_stale_run_is_named_and_stays_until_its_successor_is_complete(home, ch
     assert files.read_json(folder / "provenance.json")["recipe"] == recipe(**changed).parts
 
 
+def test_an_edited_cell_is_not_answered_with_the_run_before(home, monkeypatch):
+    """Same recipe, but the notebook gives the optimiser another learning rate, or other batches."""
+    train()
+    toy = Toy()
+    toy.adam.param_groups[0]["lr"] = 0.2
+    assert runs.start(recipe(), steps=STEPS, state=toy.state, batch=toy.batch).why == "begins.adam differed"
+    toy = Toy()
+    run = runs.start(recipe(), steps=STEPS, state=toy.state, batch=lambda n: toy.batch(n + 1))
+    assert run.why == "begins.first batch differed"
+    run = runs.start(recipe(), steps=STEPS + 1, state=Toy().state, batch=toy.batch)
+    assert run.why == "begins.steps differed"
+
+
 def test_a_missing_run_says_which_command_makes_it(home):
     with pytest.raises(FileNotFoundError, match="semcg run 03_cyclegan --profile smoke --seed 0"):
         runs.load(recipe(), net=nn.Linear(3, 2))
@@ -193,7 +206,7 @@ CHILD = """
     from semcg import runs
     from semcg.training import fit
     toy = t.Toy()
-    run = runs.start(t.recipe(), steps=t.STEPS, state=toy.state)
+    run = runs.start(t.recipe(), steps=t.STEPS, state=toy.state, batch=toy.batch)
     def batch(n):
         if n == 5:
             os.kill(os.getpid(), {signal})

@@ -187,21 +187,28 @@ def layout(rows: Mapping[str, np.ndarray], *, names: int = 8) -> Figure:
     return drawn
 
 
-def framework(x_s: np.ndarray, x_st: np.ndarray, x_t: np.ndarray, x_ts: np.ndarray) -> Figure:
-    """Draw the framework of Figure 2 around four pictures: both cycles in blue, the semantic loss in orange, dashed.
+def framework(from_s: Sequence[np.ndarray], from_t: Sequence[np.ndarray]) -> Figure:
+    """Draw the framework of Figure 2 around its pictures: both cycles in blue, the semantic loss in orange, dashed.
 
     Parameters
     ----------
-    x_s, x_st : array
-        An image of the source domain and its translation, as `pixels` takes them.
-    x_t, x_ts : array
-        An image of the target domain and its translation.
+    from_s : three arrays
+        An image of the source domain, its translation, and that brought back: x_s, x_st, x_sts, as `pixels` takes them.
+    from_t : three arrays
+        An image of the target domain, its translation, and that brought back: x_t, x_ts, x_tst.
+
+    Raises
+    ------
+    ValueError
+        If they are not three each.
     """
+    if len(from_s) != 3 or len(from_t) != 3:
+        raise ValueError(f"three pictures of each direction are needed, not {len(from_s)} and {len(from_t)}")
     with styled():
         drawn, axes = figure(size=(10, 7.2))
         ax: Axes = axes[0, 0]
-        for base, a, b, here, there in ((36, "s", "t", x_s, x_st), (0, "t", "s", x_t, x_ts)):
-            _direction(ax, base, a, b, pixels(here), pixels(there))
+        for base, a, b, pictures in ((36, "s", "t", from_s), (0, "t", "s", from_t)):
+            _direction(ax, base, a, b, [pixels(picture) for picture in pictures])
         ax.axhline(35, color="#BBBBBB", lw=1)
         ax.set(xlim=(0, 100), ylim=(2, 69.5), aspect="auto")
         ax.axis("off")
@@ -215,10 +222,10 @@ def framework(x_s: np.ndarray, x_st: np.ndarray, x_t: np.ndarray, x_ts: np.ndarr
     return drawn
 
 
-def _direction(ax: Axes, base: float, a: str, b: str, here: np.ndarray, there: np.ndarray) -> None:
+def _direction(ax: Axes, base: float, a: str, b: str, pictures: list[np.ndarray]) -> None:
     """Draw one of the two directions: x_a -> G_ab -> x_ab -> G_ba -> x_aba, and what judges them."""
     up, down = base + 20, base + 6
-    for x, picture, name in ((10, here, a), (49, there, a + b), (88, here, a + b + a)):
+    for x, picture, name in zip((10, 49, 88), pictures, (a, a + b, a + b + a), strict=True):
         ax.imshow(picture, extent=(x - 9.5, x + 9.5, up - 5.5, up + 5.5), zorder=2)
         ax.text(
             x - 8.9, up + 4.9, f"$x_{{{name}}}$", fontsize=17, va="top", zorder=3,

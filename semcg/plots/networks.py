@@ -8,16 +8,12 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
 
-from semcg.labels import CLASSES, names
 from semcg.plots.style import figure, styled
 
-__all__ = ["class_bars", "receptive_fields", "stages"]
+__all__ = ["receptive_fields", "stages"]
 
 # Darker is wider: the order survives any colour vision.
 _DILATION = {1: "#DEEBF7", 2: "#9ECAE1", 4: "#3182BD"}
-# Okabe and Ito's colours, and hatches.
-_BARS = ("#0072B2", "#E69F00", "#444444", "#56B4E9")
-_HATCHES = ("", "///", "...", "xxx")
 
 
 def stages(rows: Sequence[Mapping[str, object]]) -> Figure:
@@ -114,47 +110,3 @@ def receptive_fields(fields: Mapping[str, np.ndarray], *, frame: tuple[int, int]
 def _outline(ax: Axes, top: float, left: float, height: float, width: float, linestyle: str = "-") -> None:
     edge = {"fill": False, "edgecolor": "black", "linestyle": linestyle}
     ax.add_patch(Rectangle((left, top), width, height, **edge))
-
-
-def class_bars(scores: Mapping[str, np.ndarray]) -> Figure:
-    """Draw the intersection over union of each class for several networks.
-
-    Parameters
-    ----------
-    scores : mapping
-        Network -> (19,) float, 0..1; NaN (a class that does not occur) is marked by a cross. At most four networks.
-
-    Returns
-    -------
-    Figure
-        Horizontal bars, in percent, a group per class in the order of the train ids; the dashed lines are the means.
-
-    Raises
-    ------
-    ValueError
-        If there are no scores, too many, or not 19 each.
-    """
-    if not 1 <= len(scores) <= len(_BARS):
-        raise ValueError(f"bars for 1..{len(_BARS)} networks, not {len(scores)}")
-    for network, values in scores.items():
-        if np.shape(values) != (len(CLASSES),):
-            raise ValueError(f"{network} has scores of shape {np.shape(values)}, not ({len(CLASSES)},)")
-    rows, thick = np.arange(len(CLASSES)), 0.8 / len(scores)
-    with styled():
-        drawn, axes = figure(size=(7.5, 7))
-        ax = axes[0, 0]
-        for k, (network, values) in enumerate(scores.items()):
-            where = rows + (k - (len(scores) - 1) / 2) * thick
-            percent = 100 * np.asarray(values, float)
-            seen = ~np.isnan(percent)
-            style = {"color": _BARS[k], "hatch": _HATCHES[k], "edgecolor": "white", "linewidth": 0.5}
-            ax.barh(where[seen], percent[seen], thick, label=network, **style)
-            if not seen.all():
-                ax.plot(np.zeros((~seen).sum()), where[~seen], "x", color=_BARS[k], clip_on=False)
-            if seen.any():
-                ax.axvline(percent[seen].mean(), color=_BARS[k], linestyle="--", linewidth=1)
-        ax.set(yticks=rows, yticklabels=names(), xlim=(0, 100), xlabel="IoU (%)")
-        ax.set_ylim(len(CLASSES) - 0.4, -0.6)
-        ax.grid(visible=False, axis="y")
-        ax.legend(loc="lower right")
-    return drawn

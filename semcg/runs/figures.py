@@ -73,11 +73,15 @@ def draw_figures(
     source, target = Scenes(root / "source" / "test"), Scenes(root / "target" / "test")
     names = list(translations)
     shown = translations[names[min(1, len(names) - 1)]]
-    x_s, x_t = source.frame(0)[0], target.frame(0)[0]
+
+    def round_trip(x: Tensor, there: Translation, back: Translation) -> list[Tensor]:
+        translated = _translated(there, x, fabric)
+        return [x, translated, _translated(back, translated, fabric)]
+
     drawn = {
         "figure_1": _examples({"source": source, "target": target}),
         "figure_2": frames.framework(
-            x_s, _translated(shown[0], x_s, fabric), x_t, _translated(shown[1], x_t, fabric)
+            round_trip(source.frame(0)[0], *shown), round_trip(target.frame(0)[0], *reversed(shown))
         ),
         "figure_3": _translations(source, target, translations, fabric),
     }

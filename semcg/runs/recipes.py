@@ -6,13 +6,15 @@ What it leaves out on purpose: the device, the number of threads, and every numb
 """
 
 import ast
+import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from semcg import files
 from semcg.config import Config
@@ -175,6 +177,41 @@ def _notebook_source(step: Callable | None) -> str:
     while hasattr(step, "func"):
         step = step.func
     return inspect.getsource(step) if getattr(step, "__module__", "semcg") == "__main__" else ""
+
+
+def beginning(state: dict[str, object], batch: Callable[[int], Iterable[Tensor]]) -> dict[str, str]:
+    """Return what a training begins with, as digests: networks, optimisers and the like, and its first batch.
+
+    A recipe knows what the config says; this knows what a notebook really did with it, so that an edited cell
+    (another learning rate, another augmentation) is not answered with the run of the cell before.
+    """
+    return {
+        **{name: _digest_of(part.state_dict()) for name, part in state.items()},
+        "first batch": _digest_of(list(batch(0))),
+    }
+
+
+def _digest_of(value: object) -> str:
+    """Return a digest of nested dicts, lists, tensors and plain values."""
+    seen = hashlib.sha256()
+
+    def take(value: object) -> None:
+        if isinstance(value, Tensor):
+            seen.update(f"{value.dtype}{tuple(value.shape)}".encode())
+            seen.update(value.detach().cpu().contiguous().numpy().tobytes())
+        elif isinstance(value, dict):
+            for key in value:
+                seen.update(f"{key}:".encode())
+                take(value[key])
+        elif isinstance(value, list | tuple):
+            seen.update(f"[{len(value)}".encode())
+            for item in value:
+                take(item)
+        elif not callable(value):  # a schedule's function has no state, and its name holds an address
+            seen.update(f"{value!r};".encode())
+
+    take(value)
+    return seen.hexdigest()[:16]
 
 
 def difference(old: dict, new: dict, prefix: str = "") -> list[str]:

@@ -1,5 +1,6 @@
-"""From an executed notebook to one that is committed: same cells, same outputs, nothing that differs between runs."""
+"""From an executed course to what is committed of it: notebooks, the comparison, one figure, the README's table."""
 
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -7,7 +8,9 @@ import nbformat
 from semcg import files
 from semcg.runs.course import SEQUENCE, code_digest, notebook_path, output_of
 
-__all__ = ["cleaned", "refresh"]
+__all__ = ["cleaned", "refresh", "table_in"]
+
+_BEGIN, _END = "<!-- table: written by `make notebooks` -->\n", "<!-- end of table -->\n"
 
 
 def cleaned(executed: nbformat.NotebookNode, *, source: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -33,12 +36,17 @@ def cleaned(executed: nbformat.NotebookNode, *, source: nbformat.NotebookNode) -
         count += 1
         cell.execution_count = count
         outputs = [] if "timing" in cell.metadata.get("tags", []) else ran[cell.id].outputs
-        cell.outputs = [_without_count(output) for output in outputs]
+        cell.outputs = [_without_count(o) for o in outputs if _WIDGET not in o.get("data", {})]
     fresh.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
     return fresh
+
+
+_WIDGET = (
+    "application/vnd.jupyter.widget-view+json"  # dead without its kernel; a still picture stands beside it
+)
 
 
 def _without_count(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -47,8 +55,25 @@ def _without_count(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return output
 
 
+def table_in(readme: str, table: str) -> str:
+    """Return the text of the README with the comparison table in its place.
+
+    Raises
+    ------
+    ValueError
+        If the README has not exactly one place for it.
+    """
+    before, found, rest = readme.partition(_BEGIN)
+    _, ended, after = rest.partition(_END)
+    if not (found and ended):
+        raise ValueError(f"README.md has no place for the table: {_BEGIN.strip()} ... {_END.strip()}")
+    return f"{before}{_BEGIN}```\n{table.strip()}\n```\n{_END}{after}"
+
+
 def refresh(given: dict[str, object]) -> list[Path]:
-    """Replace the outputs of the committed notebooks by those of a stored execution, and return their paths.
+    """Replace what is committed of a course by what a stored execution of it left, and return the paths.
+
+    The notebooks' outputs; `results/reference/` with the comparison and Figure 3; the table in the README.
 
     Parameters
     ----------
@@ -64,4 +89,15 @@ def refresh(given: dict[str, object]) -> list[Path]:
         with files.atomic(path) as partial:
             nbformat.write(fresh, partial)
         written.append(path)
-    return written
+    results = files.results_folder(str(given["data"]), str(given["profile"]))
+    reference = path.parent.parent / "results" / "reference"
+    evaluation = results / f"evaluation-s{given['seed']}"
+    for made in (evaluation / "table.txt", evaluation / "table.csv", results / "figures" / "figure_3.png"):
+        with files.atomic(reference / made.name) as partial:
+            shutil.copyfile(made, partial)
+        written.append(reference / made.name)
+    readme = path.parent.parent / "README.md"
+    files.write_text(
+        readme, table_in(readme.read_text(encoding="utf-8"), (reference / "table.txt").read_text())
+    )
+    return [*written, readme]

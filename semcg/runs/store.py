@@ -17,18 +17,18 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from semcg import files
 from semcg.runs.events import note
 from semcg.runs.origin import machine, origin
-from semcg.runs.recipes import Recipe, difference
+from semcg.runs.recipes import Recipe, beginning, difference
 
 __all__ = ["Run", "keep", "load", "start"]
 
@@ -38,8 +38,11 @@ _READ_EVERY = 10  # steps between two readings of the losses: reading makes a GP
 class Run:
     """One training: its folder, its history, and how far it is."""
 
-    def __init__(self, recipe: Recipe, *, steps: int, state: dict[str, object], why: str):
+    def __init__(
+        self, recipe: Recipe, *, steps: int, state: dict[str, object], begins: dict[str, str], why: str
+    ):
         self.recipe = recipe
+        self.begins = begins | {"steps": str(steps)}
         self.steps = steps
         self.why = why
         self.history: list[dict[str, float]] = []
@@ -69,7 +72,12 @@ class Run:
     @property
     def complete(self) -> bool:
         """Whether `folder` holds this very run, to its end."""
-        return _stored_parts(self.folder) == self.recipe.parts
+        return _stored(self.folder) == self.parts
+
+    @property
+    def parts(self) -> dict:
+        """Everything that must be equal for a stored run to be this one: the recipe, and what training begins with."""
+        return self.recipe.parts | {"begins": self.begins}
 
     def write(self, name: str, measures: dict) -> None:
         """Add measures to the complete run, as `<name>.json`."""
@@ -111,7 +119,7 @@ class Run:
                 with files.atomic(self.partial / f"{name}.safetensors") as partial:
                     save_file({k: v.contiguous() for k, v in part.state_dict().items()}, partial)
         (self.partial / "state.previous.pt").unlink(missing_ok=True)
-        made = {"run": self.name, "fingerprint": self.recipe.fingerprint, "recipe": self.recipe.parts}
+        made = {"run": self.name, **_identity(self)}
         made |= {"config": self.recipe.config.model_dump(mode="json"), "why": self.why, "steps": self.steps}
         made |= {"seconds": round(self.seconds, 2), **machine(), **origin()}
         files.write_json(self.partial / "provenance.json", made)
@@ -119,7 +127,14 @@ class Run:
         note("done", run=self.name, seconds=self.seconds)
 
 
-def start(recipe: Recipe, *, steps: int, state: dict[str, object], fresh: bool = False) -> Run:
+def start(
+    recipe: Recipe,
+    *,
+    steps: int,
+    state: dict[str, object],
+    batch: Callable[[int], Iterable[Tensor]],
+    fresh: bool = False,
+) -> Run:
     """Return the run of a recipe: complete, to be resumed, or to be trained from its first step.
 
     Parameters
@@ -131,10 +146,12 @@ def start(recipe: Recipe, *, steps: int, state: dict[str, object], fresh: bool =
     state : dict
         Networks, optimisers, schedules and pools by name, all with `state_dict` and `load_state_dict`; what was
         saved is loaded into them. Networks end up as `<name>.safetensors`.
+    batch : callable
+        n -> batch n, as `fit` takes it.
     fresh : bool
         Start over, whatever is stored. $SEMCG_FRESH=1 says the same.
     """
-    run = Run(recipe, steps=steps, state=state, why="nothing stored")
+    run = Run(recipe, steps=steps, state=state, begins=beginning(state, batch), why="nothing stored")
     fresh = fresh or os.environ.get("SEMCG_FRESH") == "1"
     if fresh:
         run.why = "asked to start over"
@@ -142,17 +159,15 @@ def start(recipe: Recipe, *, steps: int, state: dict[str, object], fresh: bool =
         if not run._load(run.folder):
             raise ValueError(f"the state in {run.folder} does not load; remove that folder and train again")
         run.why = "reused"
-    elif _stored_parts(run.partial) == recipe.parts and run._load(run.partial):
+    elif _stored(run.partial) == run.parts and run._load(run.partial):
         run.why = f"resumed after step {run.step}"
-    elif stored := _stored_parts(run.folder) or _stored_parts(run.partial):
-        changed = difference(stored, recipe.parts)
+    elif stored := _stored(run.folder) or _stored(run.partial):
+        changed = difference(stored, run.parts)
         run.why = f"{', '.join(changed)} differed" if changed else "nothing saved yet"
     if not run.history:
         shutil.rmtree(run.partial, ignore_errors=True)
     if run.why != "reused":
-        files.write_json(
-            run.partial / "provenance.json", {"fingerprint": recipe.fingerprint, "recipe": recipe.parts}
-        )
+        files.write_json(run.partial / "provenance.json", _identity(run))
     note(
         "run", run=run.name, fingerprint=recipe.fingerprint, folder=str(run.partial), steps=steps, why=run.why
     )
@@ -243,9 +258,10 @@ def load(recipe: Recipe, **networks: nn.Module) -> dict:
     command = f"semcg run {recipe.made_by} --profile {recipe.config.profile} --seed {recipe.config.seed}"
     if recipe.config.data != "world":
         command += f" -p data={recipe.config.data}"
-    stored = _stored_parts(folder)
+    stored = _stored(folder)
     if not stored:
         raise FileNotFoundError(f"no run {recipe.name} in {folder.parent}. It is made by: {command}")
+    del stored["begins"]  # nothing begins here
     if changed := difference(stored, recipe.parts):
         raise ValueError(
             f"the run in {folder} differs in {', '.join(changed)} from what is asked for. It is made anew by: {command}"
@@ -260,9 +276,17 @@ def _folder(recipe: Recipe) -> Path:
     return files.results_folder(recipe.config.data, recipe.config.profile) / recipe.name
 
 
-def _stored_parts(folder: Path) -> dict:
+def _identity(run: Run) -> dict:
+    return {"fingerprint": run.recipe.fingerprint, "recipe": run.recipe.parts, "begins": run.begins}
+
+
+def _stored(folder: Path) -> dict:
+    """Return `Run.parts` of what lies in a folder, {} if nothing does."""
     path = folder / "provenance.json"
-    return files.read_json(path)["recipe"] if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    made = files.read_json(path)
+    return made["recipe"] | {"begins": made["begins"]}
 
 
 def _as_csv(records: list[dict], *, header: bool = True) -> str:

@@ -1,5 +1,9 @@
 """Where a run computes and how precisely: the Lightning Fabric of one run."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from lightning_fabric import Fabric
 
@@ -42,8 +46,21 @@ def fabric_for(device: str = "auto", precision: str = "fp32") -> Fabric:
             f"device = {device!r}: this machine has {torch.cuda.device_count()} CUDA devices; use auto or cpu"
         )
     cuda = name == "cuda" or (name == "auto" and torch.cuda.is_available())
-    return Fabric(
-        accelerator="cuda" if cuda else "cpu",
-        devices=[int(index or 0)] if cuda else 1,
-        precision="bf16-mixed" if precision == "bf16" else "32-true",
-    )
+    with _without_remarks():
+        return Fabric(
+            accelerator="cuda" if cuda else "cpu",
+            devices=[int(index or 0)] if cuda else 1,
+            precision="bf16-mixed" if precision == "bf16" else "32-true",
+        )
+
+
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """Keep Fabric's remark on its precision out of the notebooks; `semcg.notebook.settle` says it."""
+    logger = logging.getLogger("lightning_fabric")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -99,7 +99,7 @@ def found_texts(drawing: Drawing) -> list[dict]:
                     "text": text["text"],
                     "box": [round(v, 3) for v in box],
                     "digit_px": round(text["digit_px"], 3),
-                    "visible": round(visible, 4),
+                    "visible": round(float(visible), 4),
                 }
             )
     return sorted(found, key=lambda text: (-text["digit_px"], text["box"]))

@@ -1,0 +1,329 @@
+"""The notebooks: their form, the whole sequence at smoke size, and every output compared.
+
+nbval compares text, not pictures, and only cells that have an execution count; so the form is tested first. The
+course then runs once, into a temporary home. Its executed notebooks are compared with a second execution, all but
+timings; the committed ones with an execution under profile smoke, all but what a profile or a training changes.
+"""
+
+import ast
+import copy
+import os
+import re
+import subprocess
+import sys
+import warnings
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from semcg import files
+from semcg.runs.course import SEQUENCE, code_digest
+from semcg.runs.refresh import table_in
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = [ROOT / "notebooks" / f"{name}.ipynb" for name in SEQUENCE]
+SMOKE = {"profile": "smoke", "seed": 0}
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook) -> list:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def tags(cell) -> set[str]:
+    return set(cell.metadata.get("tags", []))
+
+
+def compared(cell) -> bool:
+    return bool(cell.outputs) and not tags(cell) & {"varies", "timing"}
+
+
+# ---------------------------------------------------------------- form
+
+
+def faults(notebook) -> list[str]:
+    """Return what is wrong with the form of a notebook."""
+    found = []
+    cells = code_cells(notebook)
+    if [cell.execution_count for cell in cells] != list(range(1, len(cells) + 1)):
+        found.append("execution counts are not 1..n: restart, run all, save")
+    if "parameters" not in tags(cells[0]):
+        found.append("the first code cell is not tagged parameters")
+    for line in cells[0].source.splitlines():
+        if not re.fullmatch(r"\w+: (str|int|float|bool) = [^#]+  # .+", line):
+            found.append(f"parameter without type, default and comment: {line}")
+    if not 5 <= len(cells) <= 25:
+        found.append(f"{len(cells)} code cells")
+    for cell in cells:
+        name = f"cell {cell.id}"
+        if len(cell.source.splitlines()) > 25:
+            found.append(f"{name} has {len(cell.source.splitlines())} lines")
+        if cell.source.rstrip().endswith(";"):
+            found.append(f"{name} ends with a semicolon, which nbval does not honour")
+        if unknown := tags(cell) - {"parameters", "varies", "timing"}:
+            found.append(f"{name} has tags {unknown}")
+        if "timing" in tags(cell) and cell.outputs:
+            found.append(f"{name} keeps a timing")
+        text = str(cell.outputs)
+        if re.search(r"/(home|root|work|tmp|Users)/", text):
+            found.append(f"{name} shows a path of a machine")
+        if "<script" in text or "application/javascript" in text:
+            found.append(f"{name} holds a script")
+        if re.search(r"<img(?![^>]*alt=\"[^\"]{20,})", text):
+            found.append(f"{name} shows a picture without a description")
+        if "image/png" in text and "text/html" not in text:
+            found.append(f"{name} shows a figure without notebook.show")
+        if len(text) > 1_500_000:
+            found.append(f"{name} has {len(text)} characters of output")
+        if any(o.output_type == "stream" and o.name == "stderr" for o in cell.outputs):
+            found.append(f"{name} writes to stderr")
+    if (n := sum(map(compared, cells))) < 8:
+        found.append(f"only {n} outputs are the same under every profile; 8 are wanted")
+    if notebook.metadata.keys() - {"kernelspec", "language_info", "semcg"}:
+        found.append(f"metadata {set(notebook.metadata)}")
+    return found
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_form(path):
+    assert faults(read(path)) == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_code_cells_import_at_their_top_and_define_what_they_use(path):
+    for cell in code_cells(read(path)):
+        ast.parse(cell.source)
+        assert not re.search(r"^\s*[!%]", cell.source, re.MULTILINE), f"{cell.id} uses a magic"
+        assert not re.search(r"\bif .*profile\b", cell.source), f"{cell.id} branches on the profile"
+
+
+def test_a_null_count_and_other_faults_are_found():
+    notebook = read(NOTEBOOKS[0])
+    for spoil, word in (
+        (lambda c: c.update(execution_count=None), "execution counts"),
+        (lambda c: c.update(source=c.source + ";"), "semicolon"),
+        (lambda c: c.update(source="x = 1\n" * 26), "26 lines"),
+        (
+            lambda c: c.update(outputs=[nbformat.v4.new_output("stream", text="/home/me")]),
+            "path of a machine",
+        ),
+    ):
+        bad = copy.deepcopy(notebook)
+        spoil(code_cells(bad)[3])
+        assert any(word in fault for fault in faults(bad)), word
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+@pytest.mark.filterwarnings("default:the outputs of")
+def test_committed_outputs_are_the_present_codes(path):
+    made = read(path).metadata.get("semcg", {})
+    assert made.get("profile") == "mini", "the committed outputs are those of a mini run: make notebooks"
+    if made["code"] != code_digest(path):
+        warnings.warn(f"the outputs of {path.name} were made by other code: make notebooks", stacklevel=1)
+
+
+# ---------------------------------------------------------------- the sequence
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory) -> Path:
+    """Home of a course run at smoke size."""
+    home = tmp_path_factory.mktemp("smoke")
+    run_course(home)
+    return home
+
+
+def environment(home: Path) -> dict[str, str]:
+    return os.environ | {"SEMCG_HOME": str(home), "SEMCG_PROFILE": "smoke"}
+
+
+def run_course(home: Path) -> str:
+    command = [sys.executable, "-m", "semcg", "course", "--profile", "smoke", "--device", "cpu"]
+    done = subprocess.run(command, env=environment(home), capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+def executed(home: Path, name: str) -> Path:
+    found = sorted((home / "results" / "smoke" / "notebooks").glob(f"{name}*.ipynb"))
+    assert len(found) == 1, found
+    return found[0]
+
+
+def nbval(folder: Path, home: Path, report: Path) -> dict[str, list[bool]]:
+    """Run nbval on the notebooks of a folder and return, by notebook, whether each cell passed."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--nbval",
+        "--nbval-current-env",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    ]
+    command += ["--nbval-sanitize-with", str(ROOT / "tests" / "nbval.cfg"), "--nbval-cell-timeout", "300"]
+    command += [
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(folder),
+        f"--junitxml={report}",
+        "-o",
+        "junit_family=xunit1",
+    ]
+    done = subprocess.run(
+        [*command, str(folder)], env=environment(home), capture_output=True, text=True, timeout=1200
+    )
+    assert report.exists(), done.stdout + done.stderr
+    passed: dict[str, list[bool]] = {}
+    for case in ET.parse(report).getroot().iter("testcase"):
+        name = re.search(r"\d\d_\w+", case.get("file") or case.get("classname")).group()
+        passed.setdefault(name, []).append(case.find("failure") is None and case.find("error") is None)
+    print(done.stdout[-6000:])
+    return passed
+
+
+def written(notebook, path: Path, *, ignored: set[str]):
+    """Write a copy for nbval, in which the cells with one of these tags are run but not compared."""
+    notebook = copy.deepcopy(notebook)
+    for cell in code_cells(notebook):
+        if tags(cell) & ignored:
+            cell.metadata["tags"] = [*tags(cell), "nbval-ignore-output"]
+    nbformat.write(notebook, path)
+
+
+def test_the_sequence_runs_and_leaves_what_it_promises(smoke):
+    results = smoke / "results" / "smoke"
+    for name in SEQUENCE:
+        record = files.read_json(executed(smoke, name).with_suffix(".json"))
+        assert record["status"] == "ok"
+    for run in (
+        "sem_s-s0",
+        "sem_t-s0",
+        "judge-s0",
+        "cyclegan-s0",
+        "semantic-scores_l2-1-s0",
+        "semantic-softmax_l2-10-s0",
+    ):
+        assert (results / run / "provenance.json").is_file(), run
+        assert (results / run / "history.csv").is_file(), run
+    assert (results / "evaluation-s0" / "table.txt").is_file()
+    assert not list(results.glob(".*")), "half-written runs were left"
+    assert not list((results / "notebooks").glob("*partial*"))
+
+
+def test_running_it_again_does_nothing(smoke):
+    said = run_course(smoke)
+    for name in SEQUENCE:
+        assert f"{name}: reused" in said
+
+
+def test_an_unweighted_semantic_loss_is_the_baseline_to_the_bit(smoke):
+    """04, trained afresh with lambda_s = 0 in a folder of its own, against 03's run."""
+    command = [
+        sys.executable,
+        "-m",
+        "semcg",
+        "run",
+        "04_semantic_cyclegan",
+        "--profile",
+        "smoke",
+        "-p",
+        "lambda_s=0",
+    ]
+    record = executed(smoke, "04_semantic_cyclegan")
+    kept = {path: path.read_bytes() for path in (record, record.with_suffix(".json"))}
+    done = subprocess.run(
+        [*command, "--device", "cpu"], env=environment(smoke), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    for path, content in kept.items():
+        path.write_bytes(content)
+    baseline, unweighted = (
+        smoke / "results" / "smoke" / run for run in ("cyclegan-s0", "semantic-scores_l2-0-s0")
+    )
+    for name in ("G_st", "G_ts", "D_s", "D_t"):
+        assert (baseline / f"{name}.safetensors").read_bytes() == (
+            unweighted / f"{name}.safetensors"
+        ).read_bytes()
+    assert (baseline / "history.csv").read_bytes() == (unweighted / "history.csv").read_bytes()
+
+
+def test_plain_papermill_runs_a_notebook_as_the_readme_says(smoke, tmp_path):
+    command = [sys.executable, "-m", "papermill", str(ROOT / "notebooks" / "04_semantic_cyclegan.ipynb")]
+    command += [
+        str(tmp_path / "out.ipynb"),
+        "-p",
+        "profile",
+        "smoke",
+        "-p",
+        "lambda_s",
+        "3",
+        "--no-progress-bar",
+    ]
+    done = subprocess.run([*command, "-k", "python3"], env=environment(smoke), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (smoke / "results" / "smoke" / "semantic-scores_l2-3-s0" / "provenance.json").is_file()
+
+
+def test_the_readme_shows_the_stored_table():
+    readme, table = (
+        (ROOT / "README.md").read_text(),
+        (ROOT / "results" / "reference" / "table.txt").read_text(),
+    )
+    assert table_in(readme, table) == readme
+
+
+def test_results_and_data_are_ignored_by_git():
+    for path in (
+        "data/world-mini/manifest.csv",
+        "results/mini/cyclegan-s0/state.pt",
+        "results/carla-mini/x",
+        ".venv/x",
+    ):
+        assert subprocess.run(["git", "-C", str(ROOT), "check-ignore", "-q", path]).returncode == 0, path
+    for path in ("data/README.md", "results/README.md", "results/reference/x.csv", "results/protocol.toml"):
+        assert subprocess.run(["git", "-C", str(ROOT), "check-ignore", "-q", path]).returncode == 1, path
+
+
+def test_executed_notebooks_say_the_same_twice(smoke, tmp_path):
+    for name in SEQUENCE:
+        written(read(executed(smoke, name)), tmp_path / f"{name}.ipynb", ignored={"timing"})
+    passed = nbval(tmp_path, smoke, tmp_path / "report.xml")
+    assert sorted(passed) == list(SEQUENCE)
+    assert all(all(cells) for cells in passed.values())
+
+
+def test_committed_notebooks_say_the_same_under_smoke(smoke, tmp_path):
+    for path in NOTEBOOKS:
+        written(read(path), tmp_path / path.name, ignored={"timing", "varies"})
+    passed = nbval(tmp_path, smoke, tmp_path / "report.xml")
+    assert sorted(passed) == list(SEQUENCE)
+    assert all(all(cells) for cells in passed.values())
+
+
+def test_every_compared_output_is_really_compared(smoke, tmp_path):
+    """All compared outputs are changed at once, and nbval must report every one of them and no other."""
+    expected = {}
+    for path in NOTEBOOKS:
+        notebook = read(path)
+        for cell in code_cells(notebook):
+            if compared(cell):
+                spoil(cell.outputs[0])
+        expected[path.stem] = [not compared(cell) for cell in code_cells(notebook)]
+        written(notebook, tmp_path / path.name, ignored={"timing", "varies"})
+    assert nbval(tmp_path, smoke, tmp_path / "report.xml") == expected
+
+
+def spoil(output) -> None:
+    if "text" in output:
+        output.text = output.text.rstrip("\n") + "7\n"
+    else:
+        kind = "text/html" if "text/html" in output.data else "text/plain"
+        output.data[kind] = output.data[kind] + "7"
