@@ -61,9 +61,9 @@ def course(
     folder = courses.course(given=given, kernel=kernel, fresh=fresh, say=print)
     print("\n" + (folder / f"evaluation-s{seed}" / "table.txt").read_text(encoding="utf-8"))
     minutes = files.read_json(folder / f"course-s{seed}.json")["seconds"]
-    print("Where the minutes went")
+    print("Where the minutes went (min:s)")
     for what, seconds in minutes.items():
-        print(f"  {what:<28} {seconds / 60:6.1f} min")
+        print(f"  {what:<28} {int(seconds) // 60:>3}:{int(seconds) % 60:02d}")
     print(f"\nWhere to look\n  the executed notebooks  {folder / 'notebooks'}")
     print(f"  the runs                {folder}\n  read and change them    make lab")
 

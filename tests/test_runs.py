@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from semcg import config, files, runs
-from semcg.runs import recipes, store
+from semcg.runs import recipes
 from semcg.runs.recipes import Recipe
 from semcg.training import fit
 
@@ -276,5 +276,5 @@ def test_a_learners_step_is_part_of_the_recipe():
 
     own.__module__ = "__main__"
     assert "return x" in recipes._notebook_source(own)
-    assert recipes._notebook_source(store.keep) == ""
+    assert recipes._notebook_source(runs.keep) == ""
     assert recipes._notebook_source(None) == ""

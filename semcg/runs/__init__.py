@@ -3,9 +3,10 @@
 from semcg.runs import recipes
 from semcg.runs.datasets import about, data, draw
 from semcg.runs.events import note
+from semcg.runs.keeping import keep
 from semcg.runs.origin import machine, origin
 from semcg.runs.recipes import Recipe
-from semcg.runs.store import Run, keep, load, start
+from semcg.runs.store import Run, load, start
 
 __all__ = [
     "Recipe",

@@ -10,15 +10,9 @@ complete; an older run of that name stays readable until then. In the folder:
     *.json                  measures that a notebook adds, through `Run.write`
 """
 
-import csv
-import io
 import os
 import shutil
-import signal
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -27,12 +21,11 @@ from torch import Tensor, nn
 
 from semcg import files
 from semcg.runs.events import note
+from semcg.runs.history import as_csv, read_csv
 from semcg.runs.origin import machine, origin
 from semcg.runs.recipes import Recipe, beginning, difference
 
-__all__ = ["Run", "keep", "load", "start"]
-
-_READ_EVERY = 10  # steps between two readings of the losses: reading makes a GPU wait
+__all__ = ["Run", "load", "start"]
 
 
 class Run:
@@ -83,9 +76,9 @@ class Run:
         """Add measures to the complete run, as `<name>.json`."""
         files.write_json(self.folder / f"{name}.json", measures)
 
-    def _save(self) -> None:
+    def save(self) -> None:
         """Write history and state to the partial folder; the state before stays until the new one is whole."""
-        files.write_text(self.partial / "history.csv", _as_csv(self.history))
+        files.write_text(self.partial / "history.csv", as_csv(self.history))
         content = {
             "step": self.step,
             "seconds": self.seconds,
@@ -109,11 +102,12 @@ class Run:
                 part.load_state_dict(content["state"][name])
             torch.set_rng_state(content["rng"])
             self.seconds = content["seconds"]
-            self.history = [r for r in _read_csv(folder / "history.csv") if r["step"] <= content["step"]]
+            self.history = [r for r in read_csv(folder / "history.csv") if r["step"] <= content["step"]]
             return len(self.history) == content["step"]
         return False
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Write weights and provenance, and put the run in its place."""
         for name, part in self._state.items():
             if isinstance(part, nn.Module):
                 with files.atomic(self.partial / f"{name}.safetensors") as partial:
@@ -174,69 +168,6 @@ def start(
     return run
 
 
-def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
-    """Pass on the records of a training and see to it that nothing of them is lost.
-
-    What the run has in its history is replayed first, so that a reused or resumed run reads like a new one. Then
-    each record of `records` is appended; the whole training state is saved every `config.save_every` steps and at
-    SIGTERM or SIGINT, which then raise `KeyboardInterrupt` between two steps. When `records` end, the run is
-    complete and takes its place.
-
-    Parameters
-    ----------
-    run : Run
-        From `start`.
-    records : iterable of dict
-        From `semcg.training.fit`, begun at `run.step`.
-
-    Yields
-    ------
-    dict
-        "step" and the losses, as floats.
-    """
-    replayed = list(run.history)
-    yield from replayed
-    if run.why == "reused":
-        return
-    waiting: list[dict] = []
-    begun = time.perf_counter() - run.seconds
-
-    def read() -> list[dict[str, float]]:
-        new = [{k: v if k == "step" else float(v) for k, v in record.items()} for record in waiting]
-        waiting.clear()
-        run.history.extend(new)
-        run.seconds = time.perf_counter() - begun
-        if new:
-            with open(run.partial / "history.csv", "a", newline="") as handle:
-                handle.write(_as_csv(new, header=handle.tell() == 0))
-        return new
-
-    with _stop_signals() as stopped:
-        try:
-            for record in records:
-                waiting.append(record)
-                save = record["step"] % run.recipe.config.save_every == 0
-                if save or stopped or len(waiting) == _READ_EVERY:
-                    new = read()
-                    if save or stopped:
-                        run._save()
-                    if stopped:
-                        raise KeyboardInterrupt(
-                            f"{run.name} is saved at step {run.step}; the same command goes on from there"
-                        )
-                    yield from new
-        except GeneratorExit:  # the caller's loop was left early
-            read()
-            run._save()
-            raise
-        yield from read()
-    if run.step < run.steps:
-        run._save()
-        return
-    run._save()
-    run._finish()
-
-
 def load(recipe: Recipe, **networks: nn.Module) -> dict:
     """Load the weights of a complete run into networks, and return its provenance.
 
@@ -287,41 +218,3 @@ def _stored(folder: Path) -> dict:
         return {}
     made = files.read_json(path)
     return made["recipe"] | {"begins": made["begins"]}
-
-
-def _as_csv(records: list[dict], *, header: bool = True) -> str:
-    text = io.StringIO()
-    if records:
-        writer = csv.DictWriter(text, records[0].keys(), lineterminator="\n")
-        if header:
-            writer.writeheader()
-        writer.writerows(records)  # floats by repr, which reads back to the same bits
-    return text.getvalue()
-
-
-def _read_csv(path: Path) -> list[dict[str, float]]:
-    with open(path, newline="") as handle:
-        rows = csv.DictReader(handle)
-        return [
-            {k: int(v) if k == "step" else float(v) for k, v in row.items()}
-            for row in rows
-            if None not in row.values()
-        ]
-
-
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in a list while the block runs, so that a step is never cut in half."""
-    arrived: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield arrived
-        return
-    before = {
-        s: signal.signal(s, lambda number, frame: arrived.append(number))
-        for s in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield arrived
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
