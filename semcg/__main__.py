@@ -30,6 +30,10 @@ Kernel = Annotated[str, typer.Option(help="Another installed Jupyter kernel; def
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of reusing or resuming.")]
 
 
+def _say(line: str) -> None:
+    print(line, flush=True)  # also when the output goes into a file
+
+
 def _given(profile: str, data: str, seed: int, device: str) -> dict[str, object]:
     """Check what every notebook takes, before any kernel starts."""
     if data != "world" and Path(data).is_dir():
@@ -58,7 +62,7 @@ def course(
     from semcg.runs import course as courses
 
     given = _given(profile, data, seed, device)
-    folder = courses.course(given=given, kernel=kernel, fresh=fresh, say=print)
+    folder = courses.course(given=given, kernel=kernel, fresh=fresh, say=_say)
     print("\n" + (folder / f"evaluation-s{seed}" / "table.txt").read_text(encoding="utf-8"))
     minutes = files.read_json(folder / f"course-s{seed}.json")["seconds"]
     print("Where the minutes went (min:s)")
@@ -154,7 +158,7 @@ def run(
 
     path = courses.notebook_path(notebook)
     given = _given(profile, data, seed, device) | typed(path, _pairs(parameter or []))
-    record, _ = courses.run(path, given, kernel=kernel, fresh=fresh, cell_timeout=cell_timeout, say=print)
+    record, _ = courses.run(path, given, kernel=kernel, fresh=fresh, cell_timeout=cell_timeout, say=_say)
     print(f"done in {record['seconds']:.0f} s: {courses.output_of(path, given)}")
 
 
@@ -230,7 +234,7 @@ def refresh(profile: Profile = "mini", seed: Seed = 0) -> None:
     from semcg.runs import refresh as refreshing
 
     given = _given(profile, "world", seed, "auto")
-    courses.course(given=given, kernel="", fresh=False, say=print)
+    courses.course(given=given, kernel="", fresh=False, say=_say)
     for path in refreshing.refresh(given):
         print(f"refreshed {path}")
 
