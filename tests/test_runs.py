@@ -13,6 +13,7 @@ from torch import nn
 
 from semcg import config, files, runs
 from semcg.runs import recipes
+from semcg.runs.course import rooms_reached
 from semcg.runs.recipes import Recipe
 from semcg.training import fit
 
@@ -268,6 +269,13 @@ def test_recipes_hold_the_rooms_that_make_them():
                             else [node.module.split(".")[1]]
                         )
                         assert set(names) <= listed, f"{room} imports {names}"
+
+
+def test_the_rooms_that_a_notebook_reaches():
+    assert rooms_reached(["from semcg import labels"]) == {"labels"}
+    assert rooms_reached(["import torch\nfrom semcg.plots import frames"]) == {"plots", "labels"}
+    assert {"gan", "losses", "data", "config"} <= rooms_reached(["from semcg import runs"])
+    assert "widgets" not in rooms_reached(["from semcg import runs, notebook"])
 
 
 def test_a_learners_step_is_part_of_the_recipe():

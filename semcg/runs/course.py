@@ -1,8 +1,9 @@
 """The notebooks in their order: which are stale, where the minutes went, and the table at the end."""
 
+import ast
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import nbformat
@@ -11,7 +12,7 @@ from semcg import files
 from semcg.runs.execute import execute, parameters_of
 from semcg.runs.recipes import room_digest
 
-__all__ = ["SEQUENCE", "clock", "code_digest", "course", "notebook_path", "output_of", "run"]
+__all__ = ["SEQUENCE", "clock", "code_digest", "course", "notebook_path", "output_of", "rooms_reached", "run"]
 
 SEQUENCE = (
     "00_start_here",
@@ -21,6 +22,8 @@ SEQUENCE = (
     "04_semantic_cyclegan",
     "05_evaluation",
 )
+
+_PACKAGE = Path(__file__).resolve().parent.parent
 
 _BY_NAME = {  # run names begin so -> the line of the clock that their training belongs to
     "sem_": "segmenters",
@@ -132,12 +135,36 @@ def clock(records: dict[str, dict], total: float) -> dict[str, float]:
 
 
 def code_digest(notebook: Path) -> str:
-    """Return a digest of a notebook's code cells and of every room that they can call."""
+    """Return a digest of a notebook's code cells and of the code of every room that they can reach."""
     cells = [cell.source for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
-    package = Path(__file__).resolve().parent.parent
-    rooms = sorted({p.stem if p.suffix else p.name for p in package.iterdir() if not p.name.startswith("_")})
-    # How a notebook is executed does not decide what it says.
-    return files.digest([cells, {room: room_digest(room) for room in rooms if room != "runs"}])
+    rooms = rooms_reached(cells)
+    if "runs" in rooms:  # most of it is about how a notebook is executed, which does not decide what it says
+        rooms = rooms - {"runs"} | {f"runs/{part}" for part in ("datasets", "figures", "recipes", "trained")}
+    return files.digest([cells, {room: room_digest(room) for room in sorted(rooms)}])
+
+
+def rooms_reached(sources: Iterable[str]) -> set[str]:
+    """Return the rooms of this package that some Python sources import, directly or through other rooms."""
+    reached: set[str] = set()
+    waiting = _imported(sources)
+    while waiting:
+        room = waiting.pop()
+        reached.add(room)
+        path = _PACKAGE / room
+        modules = path.glob("*.py") if path.is_dir() else [path.with_suffix(".py")]
+        waiting |= _imported(module.read_text(encoding="utf-8") for module in modules) - reached
+    return reached
+
+
+def _imported(sources: Iterable[str]) -> set[str]:
+    rooms = set()
+    for node in (
+        n for source in sources for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom)
+    ):
+        package, _, room = (node.module or "").partition(".")
+        if package == "semcg":
+            rooms |= {room.split(".")[0]} if room else {alias.name for alias in node.names}
+    return rooms
 
 
 def _key(notebook: Path, parameters: dict[str, object], kernel: str) -> dict:
