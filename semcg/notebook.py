@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import torch
 from IPython.display import display
@@ -60,13 +61,13 @@ def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple
     return config, fabric
 
 
-def show(figure: Figure, *, alt: str, caption: str = "") -> None:
+def show(figure: Figure | Path, *, alt: str, caption: str = "") -> None:
     """Display a figure with a description for those who do not see it, and close it.
 
     Parameters
     ----------
-    figure : Figure
-        From `semcg.plots`.
+    figure : Figure or Path
+        From `semcg.plots`, or a PNG file.
     alt : str
         What the figure shows, in a sentence or two.
     caption : str
@@ -79,10 +80,14 @@ def show(figure: Figure, *, alt: str, caption: str = "") -> None:
     """
     if not alt.strip():
         raise ValueError("a figure needs a description: alt is empty")
-    png = io.BytesIO()
-    figure.savefig(png, format="png", bbox_inches="tight", metadata={"Software": None})
-    figure.clear()
-    code = base64.b64encode(png.getvalue()).decode()
+    if isinstance(figure, Path):
+        png = figure.read_bytes()
+    else:
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png", bbox_inches="tight", metadata={"Software": None})
+        figure.clear()
+        png = drawn.getvalue()
+    code = base64.b64encode(png).decode()
     below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
     page = f'<figure><img alt="{html.escape(alt)}" src="data:image/png;base64,{code}">{below}</figure>'
     display({"text/html": page, "text/plain": f"Figure: {alt}"}, raw=True)

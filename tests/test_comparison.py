@@ -94,7 +94,7 @@ def small(home):
 def test_figures_are_redrawn_without_training(small, home, monkeypatch):
     monkeypatch.setattr(figures, "EXAMPLES", 2)
     monkeypatch.setattr(figures, "ROWS", 1)
-    paths = figures.paper_figures(small, device="cpu")
+    paths = figures.save_figures(small, device="cpu")
     folder = home / "results" / "few-smoke" / "figures"
     assert paths == [folder / f"figure_{k}{suffix}" for k in (1, 2, 3) for suffix in (".png", ".svg")]
     assert sorted(p.name for p in folder.iterdir()) == [p.name for p in paths], "nothing half-written is left"
@@ -104,11 +104,11 @@ def test_figures_are_redrawn_without_training(small, home, monkeypatch):
         "a frame a direction, with three translations and the oracle"
     )
     before = {p.name: p.read_bytes() for p in paths}
-    figures.paper_figures(small, device="cpu")
+    figures.save_figures(small, device="cpu")
     assert before == {p.name: p.read_bytes() for p in paths}
     shutil.rmtree(home / "results" / "few-smoke" / "semantic-softmax_l2-10-s0")
     with pytest.raises(FileNotFoundError, match="no run semantic-softmax_l2-10-s0.*semcg run 04_semantic"):
-        figures.paper_figures(small, device="cpu")
+        figures.save_figures(small, device="cpu")
 
 
 def test_a_generator_from_a_folder(small, home, tmp_path):

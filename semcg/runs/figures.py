@@ -19,7 +19,7 @@ from semcg.runs.recipes import conditions
 from semcg.training import fabric_for, precision_for
 from semcg.translate import Padded, Translation, image
 
-__all__ = ["draw_figures", "paper_figures"]
+__all__ = ["paper_figures", "save_figures"]
 
 EXAMPLES = 4
 """Frames of a domain in Figure 1."""
@@ -27,8 +27,8 @@ ROWS = 3
 """Frames of a direction in Figure 3."""
 
 
-def paper_figures(config: Config, *, device: str = "auto") -> list[Path]:
-    """Redraw Figures 1-3 as PNG and SVG in `results/<profile>/figures/`, and return the paths.
+def paper_figures(config: Config, *, device: str = "auto") -> dict[str, Figure]:
+    """Redraw the paper's Figures 1-3 from saved runs and the test frames of their data.
 
     Parameters
     ----------
@@ -37,56 +37,46 @@ def paper_figures(config: Config, *, device: str = "auto") -> list[Path]:
     device : str
         As in `semcg.training.fabric_for`.
 
+    Returns
+    -------
+    dict
+        "figure_1" to "figure_3". Figure 2 shows the semantic CycleGAN as the paper words it.
+
     Raises
     ------
     FileNotFoundError, ValueError
         If the data or one of the three CycleGANs is missing or was made otherwise; names the command that makes it.
-        No figure is then changed.
     """
     # As `semcg.notebook.settle` does: the precision is part of what the runs are recognised by.
     config = config.model_copy(update={"precision": precision_for(config.precision, device)})
-    fabric = fabric_for(device)
-    root = data(config)
-    networks = {
-        name: trained.generators(one, fabric, baseline=one.lambda_s == 0)
+    fabric, root = fabric_for(device), data(config)
+    translations = {
+        name: tuple(Padded(G) for G in trained.generators(one, fabric, baseline=one.lambda_s == 0))
         for name, one in conditions(config).items()
     }
-    return draw_figures(
-        root,
-        {name: tuple(Padded(G) for G in pair) for name, pair in networks.items()},
-        files.results_folder(config.data, config.profile) / "figures",
-        fabric=fabric,
-    )
-
-
-def draw_figures(
-    root: Path, translations: dict[str, tuple[Translation, Translation]], out: Path, *, fabric: Fabric
-) -> list[Path]:
-    """Draw Figures 1-3 from the test frames of the data in `root`, and return the paths of the files in `out`.
-
-    Parameters
-    ----------
-    translations : dict
-        Condition -> (source to target, target to source), on the device of `fabric`. Figure 2 shows the second, or the
-        only one.
-    """
     source, target = Scenes(root / "source" / "test"), Scenes(root / "target" / "test")
-    names = list(translations)
-    shown = translations[names[min(1, len(names) - 1)]]
 
     def round_trip(x: Tensor, there: Translation, back: Translation) -> list[Tensor]:
         translated = _translated(there, x, fabric)
         return [x, translated, _translated(back, translated, fabric)]
 
-    drawn = {
+    G_st, G_ts = translations["semantic (paper)"]
+    return {
         "figure_1": _examples({"source": source, "target": target}),
         "figure_2": frames.framework(
-            round_trip(source.frame(0)[0], *shown), round_trip(target.frame(0)[0], *reversed(shown))
+            round_trip(source.frame(0)[0], G_st, G_ts), round_trip(target.frame(0)[0], G_ts, G_st)
         ),
         "figure_3": _translations(source, target, translations, fabric),
     }
-    paths = []
-    for name, figure in drawn.items():
+
+
+def save_figures(config: Config, *, device: str = "auto") -> list[Path]:
+    """Draw `paper_figures` into `results/<profile>/figures/`, as PNG and SVG, and return the paths.
+
+    If one of them cannot be drawn, none is changed.
+    """
+    out, paths = files.results_folder(config.data, config.profile) / "figures", []
+    for name, figure in paper_figures(config, device=device).items():
         for suffix, options in ((".png", {"dpi": 200}), (".svg", {"metadata": {"Date": None}})):
             with styled(), files.atomic(out / f"{name}{suffix}") as partial:
                 figure.savefig(partial, **options)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import nbformat
 
+from semcg import config as configs
 from semcg import files
 from semcg.runs.course import SEQUENCE, code_digest, notebook_path, output_of
+from semcg.runs.figures import save_figures
 
 __all__ = ["cleaned", "refresh", "table_in"]
 
@@ -78,7 +80,7 @@ def refresh(given: dict[str, object]) -> list[Path]:
     Parameters
     ----------
     given : dict
-        Parameters that the course ran with: "profile", "data", "seed".
+        Parameters that the course ran with: "profile", "seed", and "data" = "world".
     """
     written = []
     for name in SEQUENCE:
@@ -89,7 +91,9 @@ def refresh(given: dict[str, object]) -> list[Path]:
         with files.atomic(path) as partial:
             nbformat.write(fresh, partial)
         written.append(path)
-    results = files.results_folder(str(given["data"]), str(given["profile"]))
+    config = configs.make(str(given["profile"]), seed=given["seed"])
+    save_figures(config)
+    results = files.results_folder(config.data, config.profile)
     reference = path.parent.parent / "results" / "reference"
     evaluation = results / f"evaluation-s{given['seed']}"
     for made in (evaluation / "table.txt", evaluation / "table.csv", results / "figures" / "figure_3.png"):

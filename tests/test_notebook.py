@@ -1,0 +1,72 @@
+"""What every notebook stands on: settled parameters, described figures, progress, and checks that help."""
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from semcg import notebook
+
+
+def test_settling_says_what_is_computed_where(capsys):
+    cfg, fabric = notebook.settle(profile="smoke", device="cpu", seed=3, steps=0, semantic_loss="")
+    said = capsys.readouterr().out
+    assert "profile smoke · data world · seed 3 · CPU" in said
+    assert "its numbers mean nothing" in said
+    assert (cfg.steps, cfg.semantic_loss, cfg.precision) == (4, "scores_l2", "fp32")
+    assert fabric.device.type == "cpu"
+    assert notebook.settle(profile="mini", device="cpu", steps=7, semantic_loss="kl")[0].steps == 7
+
+
+@pytest.mark.parametrize(
+    ("knobs", "words"), [({"lambda_s": -1.0}, "lambda_s = -1.0"), ({"device": "abacus"}, "abacus")]
+)
+def test_an_impossible_parameter_stops_in_the_first_cell(knobs, words):
+    with pytest.raises(ValueError, match=words):
+        notebook.settle(profile="smoke", **knobs)
+
+
+def test_a_shown_figure_carries_its_description(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(notebook, "display", lambda bundle, raw: seen.append(bundle))
+    figure = Figure()
+    figure.subplots().plot([1, 2])
+    figure.savefig(tmp_path / "figure.png")
+    for what in (figure, tmp_path / "figure.png"):
+        notebook.show(what, alt='A "line" & more', caption="Below <it>.")
+        page = seen[-1]["text/html"]
+        assert 'alt="A &quot;line&quot; &amp; more"' in page
+        assert "<figcaption>Below &lt;it&gt;.</figcaption>" in page
+        assert 'src="data:image/png;base64,iVBOR' in page
+    with pytest.raises(ValueError, match="alt is empty"):
+        notebook.show(Figure(), alt=" ")
+
+
+def test_progress_passes_everything_on_and_says_little(capsys):
+    records = [{"step": n, "gan": n / 2} for n in range(1, 41)]
+    assert list(notebook.progress(iter(records), 40)) == records
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 10
+    assert lines[-1] == "step 40/40  gan 20.000"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "inputs", "words"),
+    [
+        (..., 3, (), "Not answered yet: replace the ... above. Count."),
+        (lambda x: ..., 3, (2,), "Not answered yet"),
+        (3.0000001, 3, (), "Right."),
+        (lambda x: x + 1, 3, (2,), "Right."),
+        (lambda x: x * 2, 3, (2,), "Not yet: it gives 4 for 2, it should be 3. Count."),
+        (lambda x: x[9], 3, ([1],), "Not yet: it raises IndexError: list index out of range. Count."),
+        (np.array([1, 2]), [1, 2], (), "Right."),
+        (torch.tensor([1.0, 2.5]), torch.tensor([1.0, 2.0]), (), "Not yet"),
+        ([1, 2, 3], [1, 2], (), "Not yet"),
+        ("sky", "road", (), "Not yet: it gives 'sky', it should be 'road'"),
+        (True, True, (), "Right."),
+        (False, True, (), "Not yet"),
+    ],
+)
+def test_a_check_says_what_is_wrong(capsys, answer, expected, inputs, words):
+    notebook.check(answer, expected, *inputs, hint="Count.")
+    assert capsys.readouterr().out.startswith(words)
