@@ -17,7 +17,9 @@ from semcg import config as configs
 from semcg.config import Config
 from semcg.training import fabric_for, precision_for
 
-__all__ = ["check", "progress", "settle", "show"]
+__all__ = ["check", "counted", "progress", "settle", "show"]
+
+_FEW = 100  # frames below which a share or a mean is an illustration
 
 
 def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple[Config, Fabric]:
@@ -126,6 +128,23 @@ def check(answer: object, expected: object, *inputs: object, hint: str = "", tol
     print(
         "Right." if right else f"Not yet: it gives {got!r}{given}, it should be {expected!r}. {hint}".rstrip()
     )
+
+
+def counted(where: str, frames: int, about: dict) -> str:
+    """Return what belongs beside a number that was measured on frames: which, how many, and whether it is a score.
+
+    Parameters
+    ----------
+    where : str
+        Domain and split, "source/test" say.
+    frames : int
+        How many.
+    about : dict
+        What the data say of themselves (`semcg.runs.about`).
+    """
+    few = ", not a score" if frames < _FEW else ""
+    seen = ", seen in training" if where in about["seen_in_training"] else ""
+    return f"{where}: {frames} frames{few}{seen}"
 
 
 def progress(records: Iterable[dict], steps: int, *, lines: int = 10) -> Iterator[dict]:

@@ -70,3 +70,11 @@ def test_progress_passes_everything_on_and_says_little(capsys):
 def test_a_check_says_what_is_wrong(capsys, answer, expected, inputs, words):
     notebook.check(answer, expected, *inputs, hint="Count.")
     assert capsys.readouterr().out.startswith(words)
+
+
+def test_few_frames_are_no_score():
+    about = {"seen_in_training": ["source/test"]}
+    assert notebook.counted("target/test", 120, about) == "target/test: 120 frames"
+    assert (
+        notebook.counted("source/test", 12, about) == "source/test: 12 frames, not a score, seen in training"
+    )

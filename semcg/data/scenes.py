@@ -229,7 +229,7 @@ class Scenes:
 
 
 def _scaled(x: Tensor) -> Tensor:
-    """Turn 0..255 into float32 in [-1, 1]: mean and deviation 0.5, as in section 4.1."""
+    """Turn 0..255 into float32 in [-1, 1]: mean and deviation 0.5, as in section 2.1."""
     return x.to(torch.float32).div_(127.5).sub_(1)
 
 
