@@ -39,6 +39,14 @@ def _given(profile: str, data: str, seed: int, device: str) -> dict[str, object]
     if data != "world" and Path(data).is_dir():
         data = str(Path(data).resolve())
     config = configs.make(profile, data=data, seed=seed)
+    if device != "auto":
+        from semcg.training import fabric_for
+
+        fabric_for(device)
+    if data != "world":
+        from semcg.runs import datasets
+
+        datasets.data(config)
     return {"profile": config.profile, "data": data, "seed": seed, "device": device}
 
 

@@ -95,7 +95,7 @@ def sheet(
                 axes[i, j].set(xticks=[], yticks=[])
                 axes[i, j].spines[:].set_visible(False)
             if names:
-                axes[i, 0].set_ylabel(names[i])
+                axes[i, 0].set_ylabel(names[i].replace(" ", "\n", 1), fontsize=9)
         for j, title in enumerate(titles):
             axes[0, j].set_title(title, fontsize=11)
         if found:

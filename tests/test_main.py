@@ -1,0 +1,66 @@
+"""The command line: what a user can mend is one line, and help answers without torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+from semcg import files
+from semcg.__main__ import app
+
+
+def semcg(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "semcg", *arguments], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["course", "--profile", "huge"], "profile = 'huge': unknown; allowed: paper, gpu, mini, smoke"),
+        (["course", "--device", "abacus"], "device = 'abacus'"),
+        (["course", "--data", "nowhere"], "no data in"),
+        (["run", "09_none"], "no notebook 09_none; there are 00_start_here"),
+        (
+            ["run", "04_semantic_cyclegan", "-p", "lambda=3"],
+            "04_semantic_cyclegan has no parameter lambda; it has",
+        ),
+        (
+            ["run", "04_semantic_cyclegan", "-p", "lambda_s=big"],
+            "lambda_s = 'big': 04_semantic_cyclegan wants float",
+        ),
+        (["run", "04_semantic_cyclegan", "-p", "lambda_s"], "-p lambda_s: write -p name=value"),
+        (["run", "04_semantic_cyclegan", "--profile", "smoke"], "no data in"),
+        (
+            ["prepare", "folder", "--out", "o", "--source", "nowhere", "--target", "nowhere"],
+            "no folder nowhere",
+        ),
+        (["translate", "--weights", "nowhere", "in", "out"], "no weights nowhere/G_st.safetensors"),
+        (["compare", "nowhere", "here"], "nowhere"),
+        (["figures", "--profile", "smoke"], "no data in"),
+    ],
+    ids=lambda v: v[0] if isinstance(v, list) else "",
+)
+def test_what_a_user_can_mend_is_said_without_a_traceback(home, monkeypatch, arguments, words):
+    monkeypatch.chdir(home)
+    done = semcg(*arguments)
+    assert done.returncode in (1, 2)
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    left = [p.name for p in sorted(home.rglob("*")) if p.is_file()]
+    assert left in ([], ["04_semantic_cyclegan-s0.failed.ipynb", "04_semantic_cyclegan-s0.json"])
+
+
+def test_a_wrong_value_also_stops_in_the_cell_after_the_parameters(home):
+    done = semcg("run", "04_semantic_cyclegan", "--profile", "smoke", "-p", "semantic_loss=l3")
+    assert done.returncode == 1
+    assert "semantic_loss = 'l3': input should be 'scores_l2'" in done.stderr
+    record = files.read_json(home / "results" / "smoke" / "notebooks" / "04_semantic_cyclegan-s0.json")
+    assert record["status"] == "failed"
+
+
+def test_help_needs_no_torch():
+    code = "import sys, semcg.__main__; print('torch' in sys.modules, 'papermill' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+    names = {command.name or command.callback.__name__ for command in app.registered_commands}
+    assert {"course", "draw", "run", "translate", "evaluate", "compare", "figures"} <= names
