@@ -229,7 +229,7 @@ def figures(profile: Profile = "", seed: Seed = 0, device: Device = "auto", data
     from semcg.runs import figures as redrawn
 
     given = _given(profile, data, seed, device)
-    for path in redrawn.paper_figures(
+    for path in redrawn.save_figures(
         configs.make(given["profile"], data=given["data"], seed=seed), device=device
     ):
         print(path)

@@ -272,6 +272,28 @@ def test_plain_papermill_runs_a_notebook_as_the_readme_says(smoke, tmp_path):
     assert (smoke / "results" / "smoke" / "semantic-scores_l2-3-s0" / "provenance.json").is_file()
 
 
+def test_figures_translate_and_evaluate_work_on_what_the_course_left(smoke, tmp_path):
+    def semcg(*arguments: str) -> str:
+        command = [sys.executable, "-m", "semcg", *arguments]
+        done = subprocess.run(command, env=environment(smoke), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    results, test = smoke / "results" / "smoke", smoke / "data" / "world-smoke" / "source" / "test"
+    for line in semcg("figures", "--profile", "smoke").splitlines():
+        assert Path(line).stat().st_size > 10_000
+    assert len(list((results / "figures").iterdir())) == 6
+    semcg("translate", "--weights", str(results / "cyclegan-s0"), str(test / "images"), str(tmp_path / "out"))
+    assert len(list((tmp_path / "out").glob("*.png"))) == 8
+    said = semcg(
+        "evaluate", str(tmp_path / "out"), str(test / "labels"), "--judge", str(results / "judge-s0")
+    )
+    assert "mIoU" in said
+    assert "8 frames" in said
+    said = semcg("compare", str(results / "cyclegan-s0"), str(results / "semantic-scores_l2-1-s0"))
+    assert "config.lambda_s: 0.0 | 1.0" in said
+
+
 def test_the_readme_shows_the_stored_table():
     readme, table = (
         (ROOT / "README.md").read_text(),

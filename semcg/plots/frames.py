@@ -1,5 +1,6 @@
 """Frames and their labels on sheets, what the classes' shares look like, and the framework as a diagram (Figure 2)."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -95,7 +96,7 @@ def sheet(
                 axes[i, j].set(xticks=[], yticks=[])
                 axes[i, j].spines[:].set_visible(False)
             if names:
-                axes[i, 0].set_ylabel(names[i].replace(" ", "\n", 1), fontsize=9)
+                axes[i, 0].set_ylabel(textwrap.fill(names[i], 11), fontsize=9)
         for j, title in enumerate(titles):
             axes[0, j].set_title(title, fontsize=11)
         if found:
