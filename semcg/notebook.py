@@ -63,7 +63,7 @@ def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple
     return config, fabric
 
 
-def show(figure: Figure | Path, *, alt: str, caption: str = "") -> None:
+def show(figure: Figure | Path, *, alt: str, caption: str = "", dpi: int | None = None) -> None:
     """Display a figure with a description for those who do not see it, and close it.
 
     Parameters
@@ -74,6 +74,8 @@ def show(figure: Figure | Path, *, alt: str, caption: str = "") -> None:
         What the figure shows, in a sentence or two.
     caption : str
         Printed below the figure.
+    dpi : int, optional
+        Pixels per inch of a Figure, if not its own: fewer for sheets of many pictures, which weigh megabytes.
 
     Raises
     ------
@@ -86,7 +88,9 @@ def show(figure: Figure | Path, *, alt: str, caption: str = "") -> None:
         png = figure.read_bytes()
     else:
         drawn = io.BytesIO()
-        figure.savefig(drawn, format="png", bbox_inches="tight", metadata={"Software": None})
+        figure.savefig(
+            drawn, format="png", dpi=dpi or "figure", bbox_inches="tight", metadata={"Software": None}
+        )
         figure.clear()
         png = drawn.getvalue()
     code = base64.b64encode(png).decode()

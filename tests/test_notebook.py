@@ -29,15 +29,21 @@ def test_an_impossible_parameter_stops_in_the_first_cell(knobs, words):
 def test_a_shown_figure_carries_its_description(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(notebook, "display", lambda bundle, raw: seen.append(bundle))
-    figure = Figure()
-    figure.subplots().plot([1, 2])
-    figure.savefig(tmp_path / "figure.png")
-    for what in (figure, tmp_path / "figure.png"):
+
+    def drawn() -> Figure:
+        figure = Figure()
+        figure.subplots().plot([1, 2])
+        return figure
+
+    drawn().savefig(tmp_path / "figure.png")
+    for what in (drawn(), tmp_path / "figure.png"):
         notebook.show(what, alt='A "line" & more', caption="Below <it>.")
         page = seen[-1]["text/html"]
         assert 'alt="A &quot;line&quot; &amp; more"' in page
         assert "<figcaption>Below &lt;it&gt;.</figcaption>" in page
         assert 'src="data:image/png;base64,iVBOR' in page
+    notebook.show(drawn(), alt="the same, smaller", dpi=40)
+    assert len(seen[-1]["text/html"]) < 0.8 * len(seen[0]["text/html"])
     with pytest.raises(ValueError, match="alt is empty"):
         notebook.show(Figure(), alt=" ")
 
