@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "semcg"
 
 FLOORS = [  # a room may import from lower floors, and from its own if listed in BESIDE
     {"labels", "config", "files"},
-    {"world", "prepare", "data", "segmenters", "gan", "losses", "metrics", "plots"},
+    {"world", "prepare", "data", "segmenters", "gan", "losses", "metrics", "statistics", "plots"},
     {"training", "translate", "evaluate"},
     {"runs", "notebook", "widgets"},
     {"__main__"},
@@ -45,6 +45,7 @@ CONFIG_FREE = {
     "gan",
     "losses",
     "metrics",
+    "statistics",
     "plots",
     "labels",
     "files",
