@@ -59,6 +59,12 @@ def test_an_unknown_parameter_is_refused_before_the_kernel_starts(place):
     assert [p.name for p in place.iterdir()] == ["00_book.ipynb"]
 
 
+def test_an_unknown_kernel_is_refused_with_those_that_there_are(place):
+    book = notebook(place / "00_book.ipynb", "print(n)")
+    with pytest.raises(ValueError, match="kernel = 'nope': not installed; there are .*python3"):
+        execute(book, place / "out.ipynb", {}, kernel="nope")
+
+
 def test_it_runs_in_this_interpreter_whatever_kernels_are_installed(place, monkeypatch, tmp_path):
     hostile = tmp_path / "share" / "kernels" / "python3"
     hostile.mkdir(parents=True)

@@ -141,13 +141,15 @@ def execute(
     Raises
     ------
     ValueError
-        On an unknown parameter.
+        On an unknown parameter or kernel.
     Failed, Stopped
         If it did not run to its end; its outputs so far are in `<name>.failed.ipynb`.
     """
     if unknown := sorted(parameters.keys() - parameters_of(notebook).keys()):
         known = ", ".join(parameters_of(notebook))
         raise ValueError(f"{notebook.stem} has no parameter {', '.join(unknown)}; it has {known}")
+    if kernel and kernel not in (installed := KernelSpecManager().find_kernel_specs()):
+        raise ValueError(f"kernel = {kernel!r}: not installed; there are {', '.join(sorted(installed))}")
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_suffix(".partial.ipynb")
     failed = output.with_suffix(".failed.ipynb")
