@@ -132,9 +132,12 @@ def test_committed_outputs_are_the_present_codes(path):
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory) -> Path:
-    """Home of a course run at smoke size."""
+    """Home of a course run at smoke size, which leaves the repository as git saw it before."""
     home = tmp_path_factory.mktemp("smoke")
+    status = ["git", "-C", str(ROOT), "status", "--porcelain"]
+    before = subprocess.run(status, capture_output=True, text=True, check=True).stdout
     run_course(home)
+    assert subprocess.run(status, capture_output=True, text=True, check=True).stdout == before
     return home
 
 
