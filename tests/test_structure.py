@@ -14,6 +14,7 @@ FLOORS = [  # a room may import from lower floors, and from its own if listed in
     {"world", "prepare", "data", "segmenters", "gan", "losses", "metrics", "statistics", "plots"},
     {"training", "translate", "evaluate"},
     {"runs", "notebook", "widgets"},
+    {"commands"},
     {"__main__"},
 ]
 BESIDE = {
@@ -28,7 +29,7 @@ ONLY_IN = {
     "seaborn": {"plots"},
     "papermill": {"runs"},
     "ipywidgets": {"widgets"},
-    "typer": {"__main__"},
+    "typer": {"commands", "__main__"},
     "pydantic": {"config"},
     "lightning_fabric": {"training", "translate", "evaluate", "runs", "notebook"},
 }

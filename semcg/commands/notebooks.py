@@ -1,0 +1,85 @@
+"""Commands that execute notebooks: one, all in order, or all to be committed."""
+
+from typing import Annotated
+
+import typer
+
+from semcg import config as configs
+from semcg import files
+from semcg.commands.options import Data, Device, Fresh, Kernel, Profile, Seed, counter, given_of, say
+
+__all__ = ["course", "draw", "refresh", "run"]
+
+
+def course(
+    profile: Profile = "",
+    seed: Seed = 0,
+    device: Device = "auto",
+    data: Data = "world",
+    kernel: Kernel = "",
+    fresh: Fresh = False,
+) -> None:
+    """Run every notebook in order; what is not stale is reused, what was interrupted goes on."""
+    from semcg.runs import course as courses
+
+    given = given_of(profile, data, seed, device)
+    folder = courses.course(given=given, kernel=kernel, fresh=fresh, say=say)
+    print("\n" + (folder / f"evaluation-s{seed}" / "table.txt").read_text(encoding="utf-8"))
+    minutes = files.read_json(folder / f"course-s{seed}.json")["seconds"]
+    print("Where the minutes went (min:s)")
+    for what, seconds in minutes.items():
+        print(f"  {what:<28} {int(seconds) // 60:>3}:{int(seconds) % 60:02d}")
+    print(f"\nWhere to look\n  the executed notebooks  {folder / 'notebooks'}")
+    print(f"  the runs                {folder}\n  read and change them    make lab")
+
+
+def draw(
+    profile: Profile = "", processes: Annotated[int, typer.Option(min=0, help="0: one per core.")] = 0
+) -> None:
+    """Draw the miniature street world of a profile, unless it lies there already."""
+    from semcg.runs import datasets
+
+    config = configs.make(profile)
+    folder = datasets.draw(config, processes=processes, progress=counter("drawn"))
+    print(f"the world of profile {config.profile} lies in {folder}")
+
+
+def run(
+    notebook: Annotated[str, typer.Argument(help="03_cyclegan, or a path.")],
+    profile: Profile = "",
+    seed: Seed = 0,
+    device: Device = "auto",
+    data: Data = "world",
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", help="name=value, as often as you like.")
+    ] = None,
+    kernel: Kernel = "",
+    fresh: Fresh = False,
+    cell_timeout: Annotated[int | None, typer.Option(min=1, help="Seconds that one cell may take.")] = None,
+) -> None:
+    """Execute one notebook with parameters, through papermill."""
+    from semcg.runs import course as courses
+    from semcg.runs.execute import typed
+
+    path = courses.notebook_path(notebook)
+    given = given_of(profile, data, seed, device) | typed(path, _pairs(parameter or []))
+    record, _ = courses.run(path, given, kernel=kernel, fresh=fresh, cell_timeout=cell_timeout, say=say)
+    print(f"done in {record['seconds']:.0f} s: {courses.output_of(path, given)}")
+
+
+def refresh(profile: Profile = "mini", seed: Seed = 0) -> None:
+    """Run the course and put its executed notebooks, cleaned, in the place of the committed ones."""
+    from semcg.runs import course as courses
+    from semcg.runs import refresh as refreshing
+
+    given = given_of(profile, "world", seed, "auto")
+    courses.course(given=given, kernel="", fresh=False, say=say)
+    for path in refreshing.refresh(given):
+        print(f"refreshed {path}")
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    pairs = dict(text.partition("=")[::2] for text in texts)
+    if wrong := [text for text in texts if "=" not in text]:
+        raise ValueError(f"-p {wrong[0]}: write -p name=value")
+    return pairs

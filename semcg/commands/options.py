@@ -1,0 +1,56 @@
+"""What the commands share: the options that every notebook takes, and how a command reports."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semcg import config as configs
+
+__all__ = ["Data", "Device", "Fresh", "Kernel", "Profile", "Seed", "counter", "given_of", "say"]
+
+# torch and papermill are imported inside the commands, so that --help answers at once.
+
+Profile = Annotated[
+    str, typer.Option(help=f"One of {', '.join(configs.PROFILES)}; default: $SEMCG_PROFILE, then mini.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Initial weights, order, augmentation.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, ...")]
+Data = Annotated[str, typer.Option(help='"world", or a folder that `semcg prepare` wrote.')]
+Kernel = Annotated[str, typer.Option(help="Another installed Jupyter kernel; default: this interpreter.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of reusing or resuming.")]
+
+
+def say(line: str) -> None:
+    """Print a line at once, also when the output goes into a file."""
+    print(line, flush=True)
+
+
+def given_of(profile: str, data: str, seed: int, device: str) -> dict[str, object]:
+    """Check what every notebook takes, before any kernel starts."""
+    if data != "world" and Path(data).is_dir():
+        data = str(Path(data).resolve())
+    config = configs.make(profile, data=data, seed=seed)
+    if device != "auto":
+        from semcg.training import fabric_for
+
+        fabric_for(device)
+    if data != "world":
+        from semcg.runs import datasets
+
+        datasets.data(config)
+    return {"profile": config.profile, "data": data, "seed": seed, "device": device}
+
+
+def counter(what: str) -> Callable[[int, int], None]:
+    """Return a callback (done, of) that keeps one line of a terminal up to date, and says little elsewhere."""
+
+    def count(done: int, of: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{what} {done}/{of}", end="\n" if done == of else "", file=sys.stderr, flush=True)
+        elif done == of:
+            print(f"{what} {done}/{of}", file=sys.stderr)
+
+    return count
