@@ -81,6 +81,9 @@ class Config(BaseModel):
     segmenter_color: bool = _field(False, "ours", "segmenter", "colour augmentation")
 
     judge_width: int = _field(16, "ours", "judge", "channels of the judge's U-Net", ge=4)
+    second_judge_width: float = _field(
+        1.0, "ours", "judge", "share of the channels of the second judge, a SegNet", gt=0, le=2
+    )
     judge_steps: int = _field(20_000, "ours", "judge", "steps", ge=1)
     judge_batch: int = _field(6, "ours", "judge downstream", "crops per step", ge=1)
     judge_lr: float = _field(2e-3, "ours", "judge downstream", "learning rate (AdamW, poly)", gt=0, le=1)
@@ -109,6 +112,9 @@ class Config(BaseModel):
     semantic_loss: Literal[
         "scores_l2", "scores_norm", "softmax_l2", "ce_pseudo", "ce_labels", "kl", "scores_in"
     ] = _field("scores_l2", "2.2.2", "translation", "reading of Eq. 4")
+    one_segmenter: bool = _field(
+        False, "ours", "translation", "Sem_s on both sides of Eq. 4; the paper has two"
+    )
     identity: float = _field(
         0.0, "ours", "translation", "weight of the identity loss; Eq. 5 has none", ge=0, le=1e4
     )
@@ -116,6 +122,15 @@ class Config(BaseModel):
     betas: tuple[float, float] = _field((0.5, 0.999), "ours", "translation", "Adam")
     batch: int = _field(1, "2.3", "translation", "crops of each domain per step", ge=1)
     pool: int = _field(50, "ours", "translation", "translations that D is shown again", ge=0)
+    target_layout: Literal["own", "source"] = _field(
+        "own",
+        "ours",
+        "translation",
+        "source: the drawn target streets are built like the source's (a control)",
+    )
+    leaf_split: bool = _field(
+        True, "ours", "translation", "one loss after the other: equal gradients in a third of the memory"
+    )
     init_std: float = _field(0.02, "ours", "translation", "weights start as N(0, std)", gt=0, le=1)
     epochs: int = _field(
         20, "ours", "translation", "passes of the larger domain, half of them with a falling rate", ge=1
@@ -174,6 +189,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "crop": 256,
         "train_scenes": 2000,
         "judge_scenes": 2000,
+        "second_judge_width": 0.5,
         "segmenter_steps": 4000,
         "judge_steps": 4000,
         "downstream_steps": 2000,
@@ -188,6 +204,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "segmenter_width": 0.25,
         "segmenter_stride": 4,
         "segmenter_steps": 800,
+        "second_judge_width": 0.25,
         "judge_steps": 1300,
         "downstream_steps": 300,
         "generator_width": 16,
@@ -209,6 +226,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "segmenter_stride": 4,
         "segmenter_batch": 2,
         "segmenter_steps": 10,
+        "second_judge_width": 0.125,
         "judge_steps": 10,
         "judge_batch": 2,
         "downstream_steps": 5,

@@ -152,18 +152,19 @@ def counted(where: str, frames: int, about: dict) -> str:
 
 
 def progress(records: Iterable[dict], steps: int, *, lines: int = 10) -> Iterator[dict]:
-    """Pass on training records and print about `lines` of them.
+    """Pass on training records and print the losses of about `lines` of them.
 
     Parameters
     ----------
     records : iterable of dict
-        From `semcg.runs.keep`: "step" and losses.
+        From `semcg.runs.keep`: "step", losses, and norms of gradients, which are not printed.
     steps : int
         Steps in all.
     """
     every = max(1, steps // lines)
     for record in records:
         if record["step"] % every == 0 or record["step"] == steps:
-            losses = "  ".join(f"{name} {value:.3f}" for name, value in record.items() if name != "step")
+            shown = {k: v for k, v in record.items() if not k.startswith(("step", "gradient", "pull"))}
+            losses = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
             print(f"step {record['step']:>{len(str(steps))}}/{steps}  {losses}", flush=True)
         yield record

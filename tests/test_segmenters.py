@@ -245,3 +245,24 @@ def test_errors_name_what_was_seen():
         DRN26(width=1 / 16)(images(1, 1, 8, 8))
     with pytest.raises(TypeError, match=r"not torch\.uint8"):
         DRN26(width=1 / 16)(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("name", ["drn26", "segnet", "deeplabv3"])
+def test_a_frozen_copy_reads_the_same_and_leaves_the_network_alone(name):
+    net = segmenters.build(name, **({} if name == "deeplabv3" else {"width": 0.0625})).double()
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # as after a training
+            module.running_mean.normal_(generator=torch.Generator().manual_seed(0))
+            module.running_var.uniform_(0.5, 2, generator=torch.Generator().manual_seed(1))
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    frozen = segmenters.frozen(net)
+    x = torch.rand(1, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    one, other = (x.clone().requires_grad_() for _ in range(2))
+    expected, scores = net.eval()(one), frozen(other)
+    torch.testing.assert_close(scores, expected, rtol=1e-10, atol=1e-10)
+    expected.square().sum().backward()
+    scores.square().sum().backward()
+    torch.testing.assert_close(other.grad, one.grad, rtol=1e-8, atol=1e-10)
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in frozen.modules())
+    assert not any(p.requires_grad for p in frozen.parameters())
+    assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())

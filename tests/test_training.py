@@ -4,11 +4,13 @@ import copy
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from semcg import config, losses, segmenters, training
 from semcg.gan import CycleGAN
 from semcg.training.loop import linear_decay, warm_poly
 
+EXTRA = {"gradient G", "gradient D", "pull gan", "pull cycle"}
 KINDS = ("scores_l2", "softmax_l2", "ce_labels", "kl")
 
 
@@ -104,6 +106,65 @@ def test_gradients_and_losses_equal_the_literal_step(kind, gan):
             assert float((ours - theirs).norm() / theirs.norm()) <= 1e-12, what
 
 
+def parameters_after(leaf_split: bool, **changes) -> tuple[dict, torch.Tensor]:
+    t, fabric, _ = small(double=True, **changes)
+    step = training.translation_step(
+        t, fabric=fabric, lambda_s=2, semantic_loss="softmax_l2", identity=0.5, leaf_split=leaf_split
+    )
+    terms = [step(*crops(seed, torch.float64)) for seed in range(3)]
+    weights = [
+        p.detach().flatten()
+        for net in (t.m.G_st, t.m.G_ts, t.m.D_s, t.m.D_t)
+        for name, p in net.named_parameters()
+        if not name.endswith("bias")  # their true gradient is zero, and Adam makes steps of its rounding
+    ]
+    return terms, torch.cat(weights)
+
+
+def test_cutting_at_the_translation_changes_no_gradient():
+    """Float64, three steps of Adam, every loss on."""
+    (cut, weights), (whole, same) = parameters_after(True), parameters_after(False)
+    assert float((weights - same).norm() / same.norm()) < 1e-10
+    for a, b in zip(cut, whole, strict=True):
+        assert {k for k in a if k not in b} == {"pull gan", "pull cycle", "pull semantic"}
+        for name in b:
+            assert float(a[name]) == pytest.approx(float(b[name]), rel=1e-9), name
+
+
+def test_the_pulls_add_up_to_the_gradient_of_the_translation():
+    """By hand for one term: the pull of the cycle loss is the norm of its gradient at x_st."""
+    t, fabric, _ = small(double=True)
+    x_s, y_s, x_t, y_t = crops(0, torch.float64)
+    x_st = t.m.G_st(x_s).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(10 * losses.cycle(x_s, t.m.G_ts(x_st)), x_st)
+    terms = training.translation_step(t, fabric=fabric, lambda_s=0)(x_s, y_s, x_t, y_t)
+    assert float(terms["pull cycle"]) == pytest.approx(float(gradient.norm()), rel=1e-9)
+
+
+@pytest.mark.parametrize("lambda_s", [0.0, 1.0])
+def test_a_step_costs_no_more_than_the_formula(lambda_s):
+    """12 F_G + 16 F_D + 6 F_Sem: four generator passes and their gradients, twice; see the docstring's counting.
+
+    Each of four generator passes costs its forward and twice that backward. Each discriminator judges one translation
+    (forward, gradient of the image) and two images of its own step (forward, twice backward): 2 + 6. Each segmenter
+    reads a real and a translated image (two forward, one gradient of the image): 3.
+    """
+    t, fabric, _ = small()
+    step = training.translation_step(t, fabric=fabric, lambda_s=lambda_s)
+    batch = crops(0)
+
+    def flops(run) -> int:
+        with FlopCounterMode(display=False) as counter:
+            run()
+        return counter.get_total_flops()
+
+    with torch.no_grad():
+        F_G, F_D, F_Sem = (flops(lambda net=net: net(batch[0])) for net in (t.m.G_st, t.m.D_s, t.m.Sem_s))
+    formula = 12 * F_G + 16 * F_D + (6 * F_Sem if lambda_s else 0)
+    counted = flops(lambda: step(*batch))
+    assert 0.97 * formula < counted <= formula  # the first layers owe no gradient to a real image
+
+
 def test_no_gradient_is_left_where_none_is_owed():
     t, fabric, _ = small()
     step = training.translation_step(t, fabric=fabric, lambda_s=1, semantic_loss="softmax_l2")
@@ -143,7 +204,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_optimiser():
     weight.register_hook(lambda g: g * float("inf"))
     before = weight.detach().clone()
     step = training.translation_step(t, fabric=fabric, lambda_s=0)
-    with pytest.raises(FloatingPointError, match="step 1: the gradient of gan \\+ cycle is not finite"):
+    with pytest.raises(FloatingPointError, match="step 1: the gradient of G is not finite"):
         list(training.fit(step, lambda n: crops(n), 1))
     assert torch.equal(before, weight)
 
@@ -154,13 +215,13 @@ def test_the_semantic_loss_needs_both_segmenters():
     with pytest.raises(ValueError, match="needs both segmenters"):
         training.translation_step(t, fabric=fabric, lambda_s=1)
     terms = training.translation_step(t, fabric=fabric, lambda_s=0)(*crops(0))
-    assert set(terms) == {"gan", "cycle", "D_s", "D_t"}
+    assert set(terms) == {"gan", "cycle", "D_s", "D_t"} | EXTRA
 
 
 def test_the_identity_loss_is_added():
     t, fabric, _ = small(identity=5.0)
     terms = training.translation_step(t, fabric=fabric, lambda_s=0, identity=5.0)(*crops(0))
-    assert set(terms) == {"gan", "cycle", "identity", "D_s", "D_t"}
+    assert set(terms) == {"gan", "cycle", "identity", "D_s", "D_t"} | EXTRA
     assert float(terms["identity"]) > 0
 
 

@@ -11,7 +11,7 @@ from semcg.config import Config
 from semcg.runs import recipes
 from semcg.runs.events import note
 
-__all__ = ["about", "data", "draw"]
+__all__ = ["about", "data", "draw", "target_train"]
 
 
 def draw(config: Config, *, processes: int = 0, progress: Callable[[int, int], None] | None = None) -> Path:
@@ -44,6 +44,41 @@ def draw(config: Config, *, processes: int = 0, progress: Callable[[int, int], N
         )
         note("clock", what="draw", seconds=time.perf_counter() - begun)
     return data(config)
+
+
+def target_train(config: Config, *, processes: int = 0) -> Path:
+    """Return the folder of the target's training frames, as `config.target_layout` wants them.
+
+    "own" is that of the data. "source" is the control of the drawn world, which is drawn here unless it lies there: as
+    many frames in the target's style, of streets that are built like the source's. If a translation makes buildings
+    of the sky because the target has less sky, it has no reason to do so there.
+
+    Raises
+    ------
+    ValueError
+        If the data are not drawn: nobody can rebuild real streets.
+    """
+    if config.target_layout == "own":
+        return data(config) / "target" / "train"
+    if config.data != "world":
+        raise ValueError(
+            f"target_layout = {config.target_layout!r}: only the drawn world has it, not {config.data}"
+        )
+    folder, wanted = recipes.control_folder(config), recipes.world(config) | {"layout": config.target_layout}
+    if _recipe_of(folder) != wanted:
+        counts = {"train": config.train_scenes, "val": 0, "test": 0, "judge_train": 0, "judge_val": 0}
+        drawn.write(
+            folder,
+            size=config.size,
+            **counts,
+            seed=config.world_seed,
+            strength=config.style_strength,
+            layout=config.target_layout,
+            processes=processes or os.cpu_count() or 1,
+            recipe=wanted,
+        )
+    files.check_manifest(folder)
+    return folder / "target" / "train"
 
 
 def data(config: Config) -> Path:

@@ -16,12 +16,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from semcg import config as configs
 from semcg import files
 from semcg.config import Config
 
 __all__ = [
     "Recipe",
     "conditions",
+    "control_folder",
     "difference",
     "downstream",
     "judge",
@@ -107,16 +109,21 @@ def world(config: Config) -> dict:
     }
 
 
+def control_folder(config: Config) -> Path:
+    """Return where the control lies: the drawn world with target streets that are built like the source's."""
+    return files.data_folder(f"world-source_layout-{config.profile}", config.profile)
+
+
 def segmenter(config: Config, domain: str) -> Recipe:
     """Return the recipe of Sem_s ("source") or Sem_t ("target")."""
     name = f"sem_{domain[0]}-s{config.segmenter_seed}"
     return Recipe(name, "02_segmenters", config, _parts(config, "segmenter", _SEGMENTER_ROOMS, domain=domain))
 
 
-def judge(config: Config) -> Recipe:
-    """Return the recipe of the judge, which no loss ever sees."""
-    name = f"judge-s{config.segmenter_seed}"
-    return Recipe(name, "02_segmenters", config, _parts(config, "judge", _SEGMENTER_ROOMS))
+def judge(config: Config, *, second: bool = False) -> Recipe:
+    """Return the recipe of the judge, which no loss ever sees, or of the second one, of yet another architecture."""
+    name = f"{'second_judge' if second else 'judge'}-s{config.segmenter_seed}"
+    return Recipe(name, "02_segmenters", config, _parts(config, "judge", _SEGMENTER_ROOMS, second=second))
 
 
 def translation(config: Config, *, baseline: bool = False, step: Callable | None = None) -> Recipe:
@@ -133,10 +140,17 @@ def translation(config: Config, *, baseline: bool = False, step: Callable | None
         raise ValueError(f"lambda_s = {config.lambda_s}: the baseline has none; allowed: 0")
     name = "cyclegan" if baseline else f"semantic-{config.semantic_loss}-{config.lambda_s:g}"
     parts = _parts(config, "translation", _TRANSLATION_ROOMS)
+    usual = configs.make(config.profile).part("translation")
+    ours = {"seed", "lambda_s", "semantic_loss"}  # already in the name
+    for field, value in parts["config"].items():
+        if field not in ours and value != usual[field]:
+            name += f"-{field}={value}"
     if config.lambda_s:
         parts["reads"] = {d: segmenter(config, d).fingerprint for d in files.DOMAINS}
     else:  # an unweighted loss decides nothing
         del parts["config"]["semantic_loss"]
+    if config.target_layout != "own":
+        parts["control"] = files.manifest_digest(control_folder(config))
     if own := _notebook_source(step):
         parts["step"] = own
     made_by = "03_cyclegan" if baseline else "04_semantic_cyclegan"
@@ -167,7 +181,7 @@ def downstream(config: Config, condition: str, reads: str) -> Recipe:
     reads : str
         Fingerprint of what translated the frames.
     """
-    rooms = (*_SEGMENTER_ROOMS, "translate")
+    rooms = (*_SEGMENTER_ROOMS, "translate/translations")  # how frames are filed shows in the first batch
     parts = _parts(config, "downstream", rooms, condition=condition, reads=reads)
     return Recipe(f"downstream-{slug(condition)}-s{config.seed}", "05_evaluation", config, parts)
 

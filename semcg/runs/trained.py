@@ -34,8 +34,10 @@ def new_segmenter(config: Config) -> nn.Module:
     return segmenters.build(config.segmenter, **options)
 
 
-def new_judge(config: Config) -> nn.Module:
-    """Return the untrained network of the judge, of another architecture than the segmenters in the loss."""
+def new_judge(config: Config, *, second: bool = False) -> nn.Module:
+    """Return the untrained network of a judge, of another architecture than the segmenters in the loss."""
+    if second:
+        return segmenters.build("segnet", width=config.second_judge_width)
     return segmenters.build("unet", width=config.judge_width)
 
 
@@ -46,10 +48,10 @@ def segmenter(config: Config, domain: str, fabric: Fabric) -> nn.Module:
     return net.to(fabric.device).eval()
 
 
-def judge(config: Config, fabric: Fabric) -> nn.Module:
-    """Return the judge, trained, in evaluation mode. Raises as `semcg.runs.load` does."""
-    net = new_judge(config)
-    load(recipes.judge(config), net=net)
+def judge(config: Config, fabric: Fabric, *, second: bool = False) -> nn.Module:
+    """Return the judge, or the second one, trained, in evaluation mode. Raises as `semcg.runs.load` does."""
+    net = new_judge(config, second=second)
+    load(recipes.judge(config, second=second), net=net)
     return net.to(fabric.device).eval()
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 from torch import nn
 
-from semcg.segmenters.base import Segmenter, initialise, upsample
+from semcg.segmenters.base import Segmenter, frozen, initialise, upsample
 from semcg.segmenters.deeplab import DeepLabV3
 from semcg.segmenters.drn import DRN26
+from semcg.segmenters.published import fetch_imagenet, load_published
 from semcg.segmenters.segnet import SegNet
 from semcg.segmenters.unet import SmallUNet
 
@@ -24,7 +25,10 @@ __all__ = [
     "Segmenter",
     "SmallUNet",
     "build",
+    "fetch_imagenet",
+    "frozen",
     "initialise",
+    "load_published",
     "upsample",
 ]
 

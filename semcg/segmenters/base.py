@@ -1,12 +1,15 @@
 """What all segmenters share: what goes in, how the weights begin, how scores come to full size."""
 
+import copy
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-__all__ = ["Segmenter", "channels", "initialise", "upsample"]
+__all__ = ["Segmenter", "channels", "frozen", "initialise", "upsample"]
 
 
 class Segmenter(nn.Module):
@@ -89,6 +92,28 @@ def initialise(network: nn.Module, *, generator: torch.Generator | None = None) 
             nn.init.normal_(module.weight, std=std, generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def frozen(network: nn.Module) -> nn.Module:
+    """Return a copy that only looks: in evaluation mode, without gradients, batch normalisation folded away.
+
+    In evaluation mode batch normalisation is a fixed scale and shift, which the convolution before it can carry. The
+    scores are the same up to rounding, the pass is shorter, and the gradient still reaches the image. The network
+    itself stays as it is.
+
+    Parameters
+    ----------
+    network : Module
+        Where a `BatchNorm2d` is registered right after a `Conv2d`, it must also be applied right after it; in the
+        networks of this room, and in torchvision's, that is so.
+    """
+    copied = copy.deepcopy(network).eval().requires_grad_(False)
+    for module in list(copied.modules()):
+        for (name, first), (next_name, second) in pairwise(list(module.named_children())):
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                setattr(module, name, fuse_conv_bn_eval(first, second))
+                setattr(module, next_name, nn.Identity())
+    return copied
 
 
 def upsample(scores: Tensor, size: tuple[int, int]) -> Tensor:

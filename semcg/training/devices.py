@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from lightning_fabric import Fabric
 
-__all__ = ["fabric_for", "precision_for"]
+__all__ = ["fabric_for", "precision_for", "share"]
 
 
 def precision_for(precision: str, device: str = "auto") -> str:
@@ -52,6 +52,22 @@ def fabric_for(device: str = "auto", precision: str = "fp32") -> Fabric:
             devices=[int(index or 0)] if cuda else 1,
             precision="bf16-mixed" if precision == "bf16" else "32-true",
         )
+
+
+def share(batch: int, fabric: Fabric) -> dict[str, int]:
+    """Return what `semcg.data.Batches` needs for this process's share of a batch: "batch", "rank" and "ranks".
+
+    Raises
+    ------
+    ValueError
+        If the processes cannot share `batch` items evenly.
+    """
+    ranks = fabric.world_size
+    if batch % ranks:
+        raise ValueError(
+            f"batch = {batch}: {ranks} processes share it; allowed: {ranks}, {2 * ranks}, {3 * ranks}, ..."
+        )
+    return {"batch": batch // ranks, "rank": fabric.global_rank, "ranks": ranks}
 
 
 @contextmanager

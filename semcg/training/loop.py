@@ -1,5 +1,6 @@
 """The loop that yields, one optimiser step, and the learning rates."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
@@ -11,6 +12,9 @@ __all__ = ["Step", "descend", "fit", "linear_decay", "warm_poly"]
 
 Step = Callable[..., dict[str, Tensor]]
 """A function of one batch that takes one optimiser step and returns its loss terms."""
+
+
+_READ_EVERY = 10  # steps between two looks at the losses on a GPU, which has to wait for each look
 
 
 def fit(
@@ -30,44 +34,73 @@ def fit(
     Yields
     ------
     dict
-        "step" (1 for the first) and the loss terms.
+        "step" (1 for the first) and what `step` returned.
 
     Raises
     ------
     FloatingPointError
-        If a loss or gradient is not finite, before the optimiser has used it; names the term and the step.
+        If a term is not finite; names the term and the step. On a GPU that is seen up to ten steps late; the package's
+        own steps leave the weights as they are wherever a loss or a gradient is not finite (`descend`).
     """
+    unread: list[dict[str, float | Tensor]] = []
     for n in range(start, steps):
-        try:
-            terms = step(*batch(n))
-        except FloatingPointError as error:
-            raise FloatingPointError(
-                f"step {n + 1}: {error}. The last saved state is good; a smaller learning rate or precision fp32 may help."
-            ) from None
-        yield {"step": n + 1, **terms}
+        record = {"step": n + 1, **step(*batch(n))}
+        unread.append(record)
+        waits = any(isinstance(value, Tensor) and value.is_cuda for value in record.values())
+        if not waits or len(unread) == _READ_EVERY or n + 1 == steps:
+            for one in unread:
+                _check_finite(one)
+            unread.clear()
+        yield record
 
 
-def descend(optimizer: Optimizer, total: Tensor, terms: dict[str, Tensor], *, fabric: Fabric) -> None:
-    """Take one step down `total`, or raise before the step if a term or a gradient is not finite."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    if not torch.isfinite(total):
-        bad = [name for name, value in terms.items() if not torch.isfinite(value)] or ["their weighted sum"]
-        raise FloatingPointError(f"the loss term {', '.join(bad)} is not finite ({total.item()})")
-    optimizer.zero_grad(set_to_none=True)
-    # Only these parameters get a gradient: none is owed to the discriminators or segmenters that `total` goes through.
-    fabric.backward(total, inputs=parameters)
-    _average_gradients(parameters, fabric)
-    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    if not torch.isfinite(norm):
-        raise FloatingPointError(f"the gradient of {' + '.join(terms)} is not finite (norm {norm.item()})")
+def _check_finite(record: dict[str, float | Tensor]) -> None:
+    bad = [name for name, value in record.items() if not math.isfinite(value)]
+    if bad:
+        # A gradient is never finite where a loss is not, so the losses come first and say enough.
+        losses = [name for name in bad if not name.startswith("gradient")] or bad
+        what = "the gradient of" if losses == bad and bad[0].startswith("gradient") else "the loss term"
+        names = ", ".join(name.removeprefix("gradient ") for name in losses)
+        raise FloatingPointError(
+            f"step {record['step']}: {what} {names} is not finite. The last saved state is good; a smaller learning rate "
+            "or precision fp32 may help."
+        )
+
+
+def descend(optimizer: Optimizer, terms: Iterable[Tensor], *, fabric: Fabric) -> Tensor:
+    """Take one step along the gradients that lie in the parameters, unless a term or a gradient is not finite.
+
+    In several processes the gradients are averaged first. Whether everything is finite is decided on the device and
+    handed to the fused optimiser, which then leaves weights and moments alone: nobody waits for the answer.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        A fused one.
+    terms : iterable of () Tensor
+        The loss terms that the gradients belong to.
+
+    Returns
+    -------
+    () Tensor
+        L2 norm of the gradients; not finite if the step was not taken.
+    """
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    _average(gradients, fabric)
+    norm = torch.nn.utils.get_total_norm(gradients)
+    # Not finite if any of them is; a copy of it is what the other processes must see as well.
+    whole = fabric.all_reduce(norm + sum(term.detach() for term in terms), reduce_op="mean")
+    optimizer.found_inf = (
+        ~torch.isfinite(whole)
+    ).float()  # read by fused optimisers, as from a gradient scaler
     optimizer.step()
+    return torch.where(torch.isfinite(whole), norm, torch.nan)
 
 
-def _average_gradients(parameters: list[Tensor], fabric: Fabric) -> None:
+def _average(gradients: list[Tensor], fabric: Fabric) -> None:
     """Average the gradients over all processes, as one flat tensor."""
     if fabric.world_size == 1:
         return
-    gradients = [p.grad for p in parameters if p.grad is not None]
     flat = fabric.all_reduce(torch.cat([g.flatten() for g in gradients]), reduce_op="mean")
     for gradient, averaged in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(averaged.view_as(gradient))

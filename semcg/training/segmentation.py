@@ -49,7 +49,7 @@ class Segmentation:
         segmenters.initialise(net, generator=torch.Generator().manual_seed(seed))
         net = net.to(fabric.device)
         if optimizer == "sgd":
-            chosen = torch.optim.SGD(net.parameters(), lr=lr, momentum=0.9, weight_decay=decay)
+            chosen = torch.optim.SGD(net.parameters(), lr=lr, momentum=0.9, weight_decay=decay, fused=True)
         else:
             chosen = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=decay, fused=True)
         factor = warm_poly(steps) if schedule == "poly" else lambda n: 1.0
@@ -83,7 +83,7 @@ def segmentation_step(training: Segmentation, *, fabric: Fabric, weights: Tensor
     Returns
     -------
     callable
-        (x (B, 3, H, W) in [-1, 1], y (B, H, W)) -> {"cross_entropy": ()}. Pixels labelled 255 count for nothing,
+        (x (B, 3, H, W) in [-1, 1], y (B, H, W)) -> {"cross_entropy": (), "gradient": ()}. The second is the norm of the gradient. Pixels labelled 255 count for nothing,
         and a batch of only such pixels for zero.
     """
     weights = None if weights is None else weights.to(fabric.device, torch.float32)
@@ -96,9 +96,14 @@ def segmentation_step(training: Segmentation, *, fabric: Fabric, weights: Tensor
         total = F.cross_entropy(scores, y, weights, ignore_index=IGNORE, reduction="sum")
         counted = y != IGNORE
         share = counted.sum() if weights is None else weights[y[counted]].sum()
+        share = fabric.all_reduce(
+            share.float(), reduce_op="mean"
+        )  # of all processes: their mean is then one mean
         loss = total / share.clamp(min=1e-6)
-        descend(training.optimizer, loss, {"cross_entropy": loss}, fabric=fabric)
+        training.optimizer.zero_grad(set_to_none=True)
+        fabric.backward(loss)
+        norm = descend(training.optimizer, [loss], fabric=fabric)
         training.schedule.step()
-        return {"cross_entropy": loss.detach()}
+        return {"cross_entropy": loss.detach(), "gradient": norm}
 
     return step

@@ -1,6 +1,6 @@
 """Training the CycleGAN, with and without the semantic consistency loss: Eq. (5), one step of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from lightning_fabric import Fabric
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from semcg import losses
+from semcg import losses, segmenters
 from semcg.config import Config
 from semcg.gan import CycleGAN, ImagePool, PatchGAN, ResNet9, UNet, initialise
 from semcg.training.loop import Step, descend, linear_decay
@@ -48,6 +48,7 @@ class Translation:
         """Initialise the networks of a CycleGAN from `config.seed` and give them optimisers, schedules and image pools.
 
         Equal seeds give equal initial weights whatever the loss, so that two conditions differ in the loss alone.
+        The loss sees frozen copies of the segmenters (`segmenters.frozen`), in `m.Sem_s` and `m.Sem_t`.
         """
         generator = torch.Generator().manual_seed(config.seed)
         built = [generator_for(config), generator_for(config)]
@@ -57,10 +58,11 @@ class Translation:
         for net in built:
             initialise(net, std=config.init_std, generator=generator)
             net.to(fabric.device, memory_format=layout)
-        for net in (Sem_s, Sem_t):
-            if net is not None:
-                net.to(fabric.device, memory_format=layout)
-        m = CycleGAN(*built, Sem_s, Sem_t)
+        sems = (
+            None if net is None else segmenters.frozen(net).to(fabric.device, memory_format=layout)
+            for net in (Sem_s, Sem_t)
+        )
+        m = CycleGAN(*built, *sems)
 
         def adam(*nets: nn.Module) -> Optimizer:
             parameters = [p for net in nets for p in net.parameters()]
@@ -87,6 +89,7 @@ def translation_step(
     semantic_loss: str = "scores_l2",
     gan_loss: str = "log",
     identity: float = 0.0,
+    leaf_split: bool = True,
 ) -> Step:
     """Return a function of one batch that takes one step on Eq. (5): first both generators, then both discriminators.
 
@@ -99,54 +102,95 @@ def translation_step(
         Readings of Eq. (4) and of Eqs. (1)-(2), see `semcg.losses`.
     identity : float
         Weight of || G_st(x_t) - x_t ||_1 and its mirror image; the paper has no such loss.
+    leaf_split : bool
+        Cut the graph at the translated image: each loss is run back into the gradient of that image and its graph
+        is freed before the next is built, then the sum goes through the generator once. The same gradients in a
+        third of the memory. False keeps one graph, as the equations read.
 
     Returns
     -------
     callable
         (x_s (B, 3, H, W), y_s (B, H, W), x_t, y_t) -> the loss terms of Eq. (5) before weighting, both directions
-        added: "gan", "cycle", "semantic" (if weighted), "identity" (if weighted), and "D_s", "D_t".
+        added: "gan", "cycle", "semantic" (if weighted), "identity" (if weighted), and "D_s", "D_t"; then "gradient G"
+        and "gradient D", the norms of the gradients; and, with `leaf_split`, "pull gan", "pull cycle" and "pull
+        semantic": the norm of each weighted term's gradient at x_st, that is, how hard it pulls at the translation.
     """
     m, t = training.m, training
     if lambda_s and (m.Sem_s is None or m.Sem_t is None):
         raise ValueError(f"lambda_s = {lambda_s} needs both segmenters, Sem_s and Sem_t")
     # Labels are the source's only; what a translated photograph shows is what Sem_t says of the photograph.
     backward_loss = "ce_pseudo" if semantic_loss == "ce_labels" else semantic_loss
+    weights = {"gan": 1.0, "cycle": lambda_c, "semantic": lambda_s, "identity": identity}
 
-    def generators(x_s: Tensor, y_s: Tensor, x_t: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        x_st, x_ts = m.G_st(x_s), m.G_ts(x_t)
-        terms = {
-            "gan": losses.generator(m.D_t(x_st), kind=gan_loss)
-            + losses.generator(m.D_s(x_ts), kind=gan_loss),
-            "cycle": losses.cycle(x_s, m.G_ts(x_st)) + losses.cycle(x_t, m.G_st(x_ts)),
+    def one_way(x: Tensor, x_to: Tensor, G, G_back, D, Sem, Sem_to, kind: str, y: Tensor | None) -> Way:
+        """One direction of Eq. (5), x -> G(x) -> G_back(G(x)), run back into the gradients of both generators."""
+        with fabric.autocast():
+            made = G(x)
+        cut = made.detach().requires_grad_() if leaf_split else made
+        losses_of = {
+            "gan": lambda: losses.generator(D(cut), kind=gan_loss),
+            "cycle": lambda: losses.cycle(x, G_back(cut)),
+            "semantic": lambda: losses.semantic(Sem(x), Sem_to(cut), kind=kind, labels=y),
+            "identity": lambda: losses.identity(x_to, G(x_to)),
         }
-        if lambda_s:
-            terms["semantic"] = losses.semantic(
-                m.Sem_s(x_s), m.Sem_t(x_st), kind=semantic_loss, labels=y_s
-            ) + losses.semantic(m.Sem_t(x_t), m.Sem_s(x_ts), kind=backward_loss)
-        if identity:
-            terms["identity"] = losses.identity(x_t, m.G_st(x_t)) + losses.identity(x_s, m.G_ts(x_s))
-        return terms, x_st.detach(), x_ts.detach()
+        way = Way(made.detach())
+        both = [*G.parameters(), *G_back.parameters()]
+        whole = []
+        for name, loss_of in losses_of.items():
+            if not weights[name]:
+                continue
+            with fabric.autocast():
+                loss = loss_of()
+            way.terms[name] = loss.detach()
+            if not leaf_split:
+                whole.append(weights[name] * loss)
+                continue
+            if name == "identity":  # of the other domain's image; the translation is not in it
+                fabric.backward(weights[name] * loss, inputs=both)
+                continue
+            before = 0 if cut.grad is None else cut.grad.clone()
+            # Only these get a gradient: none is owed to the discriminators or segmenters on the way.
+            fabric.backward(weights[name] * loss, inputs=[*both, cut])
+            way.pulls[name] = (cut.grad - before).norm()
+        if leaf_split:
+            fabric.backward(made, cut.grad, inputs=list(G.parameters()))
+        else:
+            fabric.backward(sum(whole), inputs=both)
+        return way
 
     def discriminator(D: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
         on_real, on_fake = D(torch.cat([real, fake])).chunk(2)  # instance norm keeps the halves apart
         return losses.discriminator(on_real, on_fake, kind=gan_loss)
 
-    weights = {"gan": 1.0, "cycle": lambda_c, "semantic": lambda_s, "identity": identity}
-
     def step(x_s: Tensor, y_s: Tensor, x_t: Tensor, y_t: Tensor) -> dict[str, Tensor]:
-        with fabric.autocast():
-            terms, x_st, x_ts = generators(x_s, y_s, x_t)
-        descend(t.adam_G, sum(weights[name] * value for name, value in terms.items()), terms, fabric=fabric)
+        t.adam_G.zero_grad(set_to_none=True)
+        st = one_way(x_s, x_t, m.G_st, m.G_ts, m.D_t, m.Sem_s, m.Sem_t, semantic_loss, y_s)
+        ts = one_way(x_t, x_s, m.G_ts, m.G_st, m.D_s, m.Sem_t, m.Sem_s, backward_loss, None)
+        terms = {name: st.terms[name] + ts.terms[name] for name in st.terms}
+        gradients = {"gradient G": descend(t.adam_G, terms.values(), fabric=fabric)}
 
-        with fabric.autocast():
-            judged = {
-                "D_s": discriminator(m.D_s, x_s, t.pool_s(x_ts)),
-                "D_t": discriminator(m.D_t, x_t, t.pool_t(x_st)),
-            }
-        descend(t.adam_D, judged["D_s"] + judged["D_t"], judged, fabric=fabric)
+        t.adam_D.zero_grad(set_to_none=True)
+        for name, D, real, fake in (
+            ("D_s", m.D_s, x_s, t.pool_s(ts.made)),
+            ("D_t", m.D_t, x_t, t.pool_t(st.made)),
+        ):
+            with fabric.autocast():
+                loss = discriminator(D, real, fake)
+            fabric.backward(loss)
+            terms[name] = loss.detach()
+        gradients["gradient D"] = descend(t.adam_D, (terms["D_s"], terms["D_t"]), fabric=fabric)
 
         t.decay_G.step()
         t.decay_D.step()
-        return {name: value.detach() for name, value in (terms | judged).items()}
+        return terms | gradients | {f"pull {name}": value for name, value in st.pulls.items()}
 
     return step
+
+
+@dataclass
+class Way:
+    """What one direction left behind: the translation, its loss terms, and how hard each pulled at it."""
+
+    made: Tensor
+    terms: dict[str, Tensor] = field(default_factory=dict)
+    pulls: dict[str, Tensor] = field(default_factory=dict)
