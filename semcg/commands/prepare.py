@@ -1,5 +1,8 @@
 """Commands that bring images into the common layout."""
 
+import os
+import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +10,73 @@ import typer
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Bring your own images into the common layout.", no_args_is_help=True)
+app = typer.Typer(
+    help="Bring images into the common layout: the archives, or your own.", no_args_is_help=True
+)
+
+Root = Annotated[
+    Path, typer.Argument(help="Folder with the unpacked archive or its zip files, or one zip file.")
+]
+Out = Annotated[Path, typer.Option(help="Folder of both domains; then use it as --data.")]
+Size = Annotated[str, typer.Option(help="HEIGHTxWIDTH, or none to keep the frames as they are.")]
+KeepAspect = Annotated[
+    bool,
+    typer.Option("--keep-aspect", help="Scale by one factor until the frame covers the size; cut nothing."),
+]
+Processes = Annotated[int, typer.Option(min=0, help="How many work side by side; 0: one per core.")]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Say what would be done, how long and how many bytes; write nothing."),
+]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="At the end, read every written file and compare it with its CRC-32.")
+]
+
+
+@app.command()
+def gta5(
+    root: Root,
+    out: Out,
+    size: Size = "1024x1024",
+    keep_aspect: KeepAspect = False,
+    processes: Processes = 0,
+    dry_run: DryRun = False,
+    verify: Verify = False,
+) -> None:
+    """GTA5 as published, images, labels and split.mat: becomes the source. Goes on where it stopped."""
+    from semcg import prepare
+
+    options = {"size": _size(size), "keep_aspect": keep_aspect}
+    _archive(prepare.gta5.plan(root), out, options, processes=processes, dry_run=dry_run, verify=verify)
+
+
+@app.command()
+def cityscapes(
+    root: Root,
+    out: Out,
+    size: Size = "1024x1024",
+    keep_aspect: KeepAspect = False,
+    extra: Annotated[
+        bool, typer.Option("--extra", help="Add the images of train_extra to target/train, unlabelled.")
+    ] = False,
+    processes: Processes = 0,
+    dry_run: DryRun = False,
+    verify: Verify = False,
+) -> None:
+    """Cityscapes as published: becomes the target and what the judge learns from. Goes on where it stopped."""
+    from semcg import prepare
+
+    options = {"size": _size(size), "keep_aspect": keep_aspect}
+    plan = prepare.cityscapes.plan(root, extra=extra)
+    _archive(plan, out, options, processes=processes, dry_run=dry_run, verify=verify)
+
+
+@app.command()
+def verify(data: Annotated[Path, typer.Argument(help="Folder of data of any kind.")]) -> None:
+    """Read every file of prepared or drawn data and compare it with what was written."""
+    from semcg import prepare
+
+    print(f"verified: {prepare.verify(data)} files in {data} have the contents that were written")
 
 
 @app.command()
@@ -34,7 +103,7 @@ def folder(
     max_color_distance: Annotated[
         float, typer.Option(min=0, help="Euclidean, in RGB; beyond it: ignored.")
     ] = 30.0,
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH, or none to keep the frames as they are.")] = "none",
+    size: Size = "none",
     val_share: Annotated[float, typer.Option(help="Of the frames of a domain.")] = 0.1,
     test_share: Annotated[float, typer.Option(help="Of the frames of a domain.")] = 0.2,
     judge_share: Annotated[float, typer.Option(help="Of the target's frames, for the judge alone.")] = 0.25,
@@ -62,6 +131,84 @@ def folder(
         judge_share=judge_share,
     )
     print(f"the data lie in {made}; next: semcg course --data {made}")
+
+
+def _archive(plan, out: Path, options: dict, *, processes: int, dry_run: bool, verify: bool) -> None:
+    from semcg import prepare
+
+    processes = processes or os.cpu_count() or 1
+    print(f"{plan.root}: {len(plan.frames)} frames, {'with' if plan.labelled else 'without'} labels")
+    for split in plan.splits:
+        print(f"  {split:<14}{plan.counts[split]:>7}")
+    for note in plan.notes:
+        print(f"  {note}")
+    if plan.left_out:
+        print(f"  {len(plan.left_out)} left out by their names; the first: {' '.join(plan.left_out[0])}")
+    if dry_run:
+        _foretell(prepare.estimate(plan, out, **options), out, processes)
+        return
+    missing = prepare.write(plan, out, **options, processes=processes, progress=_clock())
+    about = prepare.about_of(out / plan.domain)
+    for note in about["notes"]:
+        if note not in plan.notes:
+            print(f"  {note}")
+    if verify:
+        print(f"verified: {prepare.verify(out)} files have the contents that were written")
+    if missing:
+        command = {"source": "gta5", "target": "cityscapes"}[missing[0]]
+        print(
+            f"the {plan.domain} lies in {out}; the {missing[0]} is not there yet, or not whole, and nothing trains "
+            f"before it is: semcg prepare {command} ROOT --out {out}"
+        )
+    else:
+        print(f"both domains lie in {out}; next: semcg course --data {out}")
+
+
+def _foretell(seen, out: Path, processes: int) -> None:
+    print(f"would write {seen.missing} frames into {out}; {seen.done} lie there already")
+    if seen.missing:
+        seconds = seen.seconds_each * seen.missing / processes
+        print(
+            f"time: {_time(seconds)} with {processes} process(es) that do not slow each other, from {seen.measured} "
+            f"frames measured at {seen.seconds_each:.3f} s each"
+        )
+        enough = "" if seen.bytes < seen.free else ": NOT ENOUGH"
+        print(f"space: {_bytes(seen.bytes)}, of {_bytes(seen.free)} free{enough}")
+    print("nothing was written (--dry-run)")
+
+
+def _clock():
+    """Return a callback (what, done, of) that reports with rate and time left, on one line in a terminal."""
+    begun: dict[str, tuple[float, int]] = {}
+    last: dict[str, float] = {}
+
+    def show(what: str, done: int, of: int) -> None:
+        now = time.monotonic()
+        since, first = begun.setdefault(what, (now, done))
+        terminal = sys.stderr.isatty()
+        if done < of and now - last.setdefault(what, now) < (0.2 if terminal else 30):
+            return
+        last[what] = now
+        line = f"{what} {done}/{of}"
+        if done > first and now > since:
+            rate = (done - first) / (now - since)
+            line += f", {rate:.1f} a second, {_time((of - done) / rate)} left"
+        end = "\n" if done == of or not terminal else ""
+        print(f"{chr(13) if terminal else ''}{line:<70}", end=end, file=sys.stderr, flush=True)
+
+    return show
+
+
+def _time(seconds: float) -> str:
+    minutes = round(seconds) // 60
+    return f"{minutes // 60}:{minutes % 60:02d}:{round(seconds) % 60:02d}"
+
+
+def _bytes(count: int) -> str:
+    for unit, size in (("GB", 10**9), ("MB", 10**6)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 1000:.1f} kB"
 
 
 def _size(text: str) -> tuple[int, int] | None:

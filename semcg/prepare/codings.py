@@ -14,7 +14,7 @@ from PIL import Image
 
 from semcg.labels import CLASSES, IGNORE
 
-__all__ = ["CODINGS", "Mapping", "decode_labels", "mapping", "opaque", "readable"]
+__all__ = ["CODINGS", "Mapping", "decode_labels", "mapping", "opaque", "readable", "stored"]
 
 CODINGS = ("auto", "palette", "grey", "color")
 
@@ -125,8 +125,8 @@ def decode_labels(
     if coding != "auto" and by_color != (coding == "color"):
         has = "no mapping" if to_train_ids is None else f"{to_train_ids.name} with {_kind(by_color)}"
         raise ValueError(f"coding {coding!r} needs a mapping with {_kind(not by_color)}, but there is {has}")
-    stored = _stored(image, name)
-    if (stored == "color") != by_color or coding not in ("auto", stored):
+    kind = stored(image, name)
+    if (kind == "color") != by_color or coding not in ("auto", kind):
         needed = (
             coding
             if coding != "auto"
@@ -134,7 +134,7 @@ def decode_labels(
             if to_train_ids
             else "train ids"
         )
-        raise ValueError(f"{name} is a {stored} picture, and should hold {needed}")
+        raise ValueError(f"{name} is a {kind} picture, and should hold {needed}")
     if by_color:
         return _nearest(np.asarray(opaque(image, name)), to_train_ids, max_color_distance, name)
     with readable(name):
@@ -159,7 +159,10 @@ def readable(name: Path | str) -> Iterator[None]:
     """Turn whatever Pillow raises on a damaged file into a ValueError that names it."""
     try:
         yield
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+    except (
+        *(OSError, SyntaxError, ValueError, EOFError),
+        *(struct.error, zlib.error, Image.DecompressionBombError),
+    ) as error:
         raise ValueError(f"{name} does not decode: {error}") from error
 
 
@@ -172,21 +175,27 @@ def opaque(image: Image.Image, name: Path | str) -> Image.Image:
     return image.convert("RGB")
 
 
-def _kind(by_color: bool) -> str:
-    return "colours" if by_color else "values"
+def stored(image: Image.Image, name: Path | str) -> str:
+    """Return what a label picture stores, from its header: "palette", "grey" or "color".
 
-
-def _stored(image: Image.Image, name: str) -> str:
-    """Return "palette", "grey" or "color", from the header."""
+    Raises
+    ------
+    ValueError
+        If it has not 8 bits a channel, is of another mode, or is a grey JPEG.
+    """
     raw = str(image.tile[0].args) if getattr(image, "tile", None) else ""
     if "16" in image.mode or "16" in raw or image.mode in ("I", "F"):
         raise ValueError(f"{name} has 16 or more bits a channel; labels have 8")
-    stored = {"P": "palette", "L": "grey", "RGB": "color", "RGBA": "color"}.get(image.mode)
-    if stored is None or raw in ("L;2", "L;4"):  # these Pillow stretches to 0..255
+    kind = {"P": "palette", "L": "grey", "RGB": "color", "RGBA": "color"}.get(image.mode)
+    if kind is None or raw in ("L;2", "L;4"):  # these Pillow stretches to 0..255
         raise ValueError(f"{name} is of mode {image.mode} ({raw}); labels are 8-bit grey, palette, or RGB")
-    if stored == "grey" and image.format == "JPEG":
+    if kind == "grey" and image.format == "JPEG":
         raise ValueError(f"{name} is a grey JPEG, which does not keep values; labels by value are PNG")
-    return stored
+    return kind
+
+
+def _kind(by_color: bool) -> str:
+    return "colours" if by_color else "values"
 
 
 def _nearest(colors: np.ndarray, to_train_ids: Mapping, limit: float, name: str) -> tuple[np.ndarray, float]:

@@ -1,0 +1,150 @@
+"""An archive, unpacked or as its publisher's zip files, as one list of entries; nothing is ever unpacked to disk."""
+
+import os
+import re
+import struct
+import zipfile
+import zlib
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from semcg import files
+
+__all__ = ["Entry", "entries", "find"]
+
+
+class Entry(NamedTuple):
+    """A file of an archive."""
+
+    at: str
+    """Path of the file, or of the zip file that holds it."""
+    inner: str
+    """Name within the zip file; "" for a plain file."""
+    name: str
+    """Name below the root, with "/": the same for either form."""
+    size: int
+    """Bytes, unpacked."""
+
+    def __str__(self) -> str:
+        return f"{self.at}: {self.inner}" if self.inner else self.at
+
+    def read(self) -> bytes:
+        """Return the contents.
+
+        Raises
+        ------
+        ValueError
+            If the zip file is damaged there, or the entry is encrypted; names both.
+        OSError
+            If the disk does not give the file.
+        """
+        if not self.inner:
+            return Path(self.at).read_bytes()
+        try:
+            return _opened(self.at).read(self.inner)
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+            raise ValueError(f"{self.name} in {Path(self.at).name} cannot be unpacked: {error}") from error
+
+
+def entries(root: Path | str) -> list[Entry]:
+    """List the files of a folder and of the zip files directly in it, or of one zip file, by sorted name.
+
+    What operating systems leave behind is no entry. A file that lies there unpacked and, with the same size, in a zip
+    file too is taken as it is.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder or file, or nothing in it.
+    ValueError
+        If a zip file does not open or has an entry that climbs out of it, or two files of one name differ in size.
+    """
+    root = Path(root)
+    if root.is_dir():
+        found = list(_unpacked(root))
+        zips = sorted(p for p in root.iterdir() if p.suffix.lower() == ".zip" and not _stray(p.name))
+    elif root.is_file() and root.suffix.lower() == ".zip":
+        found, zips = [], [root]
+    else:
+        raise FileNotFoundError(f"no folder and no zip file {root}")
+    by_name: dict[str, Entry] = {}
+    for entry in [*found, *(entry for path in zips for entry in _zipped(path))]:
+        first = by_name.setdefault(entry.name, entry)
+        if first.size != entry.size:
+            raise ValueError(
+                f"{first} has {first.size} bytes and {entry} has {entry.size}: one was not unpacked or fetched to the "
+                "end; remove it"
+            )
+    if not by_name:
+        raise FileNotFoundError(f"no file in {root}")
+    return [by_name[name] for name in sorted(by_name)]
+
+
+def find(listed: list[Entry], pattern: str) -> dict[tuple[str, ...], Entry]:
+    r"""Return the entries whose last folders and name are as `pattern`, by its groups.
+
+    Parameters
+    ----------
+    pattern : str
+        Regular expression for the end of a name, from the start of a folder's or file's name on.
+
+    Raises
+    ------
+    ValueError
+        If two entries have the same groups, as where two copies of an archive lie below one root.
+    """
+    ending, found = re.compile(rf"(?:^|/){pattern}$"), {}
+    for entry in listed:
+        if match := ending.search(entry.name):
+            first = found.setdefault(match.groups(), entry)
+            if first is not entry:
+                raise ValueError(
+                    f"{first} and {entry} are the same file twice; name the folder of one of them"
+                )
+    return found
+
+
+def _unpacked(root: Path):
+    seen = set()
+    # Large archives are often links into a shared disk; a link that leads back is followed once.
+    for folder, folders, names in os.walk(root, followlinks=True):
+        if (real := os.path.realpath(folder)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not _stray(name))
+        for name in sorted(names):
+            path = Path(folder, name)
+            if not _stray(name) and path.suffix.lower() != ".zip" and path.is_file():
+                yield Entry(str(path), "", path.relative_to(root).as_posix(), path.stat().st_size)
+
+
+def _zipped(path: Path):
+    for info in _opened(str(path)).infolist():
+        parts = info.filename.replace("\\", "/").split("/")
+        if ".." in parts or parts[0] == "" or ":" in parts[0]:
+            raise ValueError(
+                f"{path}: the entry {info.filename!r} climbs out of the archive; nothing is read from it. "
+                "Fetch the file from its publisher"
+            )
+        if not info.is_dir() and not any(map(_stray, parts)):
+            yield Entry(str(path), info.filename, "/".join(parts), info.file_size)
+
+
+def _opened(path: str) -> zipfile.ZipFile:
+    stat = os.stat(path)
+    return _kept_open(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _kept_open(path: str, size: int, changed: int) -> zipfile.ZipFile:
+    # The table of contents is read once per process, not once per frame.
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError) as error:
+        raise ValueError(f"{path} is no zip file, or was not fetched to the end: {error}") from error
+
+
+def _stray(name: str) -> bool:
+    return name.startswith(".") or name in files.STRAY or name == "__MACOSX"
