@@ -2,9 +2,15 @@
 
 Whatever counts pixels returns the table of `semcg.metrics.confusion`, summed over all frames; the numbers are taken
 from the sum. Frames are scored whole, at the size of their labels, in float32.
+
+    parts = collect(G_st, folder=data, judge=judge, Sem_t=Sem_t, reader=train_reader(data), back=G_ts)
+    values(parts)["plates read", "all"]     # every measure of a translation, from one pass over its frames
 """
 
 from semcg.evaluate.frames import counts_of_folders, cycle_distance, oracle_distance, segmentation_counts
+from semcg.evaluate.measures import Pictures, collect, target_features
+from semcg.evaluate.parts import Parts, counts_of, read_parts, values, write_parts
+from semcg.evaluate.reading import read_scenes, train_reader
 from semcg.evaluate.tables import (
     COLUMNS,
     class_table,
@@ -18,15 +24,25 @@ from semcg.evaluate.tables import (
 
 __all__ = [
     "COLUMNS",
+    "Parts",
+    "Pictures",
     "class_table",
+    "collect",
     "comparison_table",
     "comparison_text",
+    "counts_of",
     "counts_of_folders",
     "cycle_distance",
     "flip_share",
     "flip_table",
     "judged",
     "oracle_distance",
+    "read_parts",
+    "read_scenes",
     "segmentation_counts",
     "sky_kept",
+    "target_features",
+    "train_reader",
+    "values",
+    "write_parts",
 ]

@@ -9,6 +9,7 @@ import torch
 from lightning_fabric import Fabric
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from semcg import metrics
 from semcg.data import Scenes
@@ -25,6 +26,7 @@ def segmentation_counts(
     scenes: Scenes,
     *,
     translate: Translation | None = None,
+    score_size: tuple[int, int] | None = None,
     batch: int = 8,
     fabric: Fabric,
 ) -> Tensor:
@@ -39,6 +41,11 @@ def segmentation_counts(
         With labels.
     translate : callable, optional
         What is done to the images first. A generator with a `multiple` is padded.
+    score_size : (int, int), optional
+        Height and width at which is scored: the scores of a frame are up-sampled to it before the best class is taken,
+        and compared with labels of that size, so that frames of 512 x 1024 are scored against the labels of
+        1024 x 2048 that a benchmark publishes. Labels of another size are brought to it by taking the nearest pixel,
+        which gives other numbers than the published labels do. Left out: the size of each frame.
     batch : int
         Frames at once; neighbours of different size are not put together. The counts are the same for any number.
 
@@ -50,16 +57,22 @@ def segmentation_counts(
     Raises
     ------
     ValueError
-        If the scenes have no labels.
+        If the scenes have no labels, or `score_size` is none.
     """
     if not scenes.labelled:
         raise ValueError(f"{scenes.folder} has no labels: there is nothing to score against")
     frames = (scenes.frame(i) for i in range(len(scenes)))
-    return _counts(net, frames, translate or identity, batch=batch, fabric=fabric)
+    return _counts(net, frames, translate or identity, score_size=score_size, batch=batch, fabric=fabric)
 
 
 def counts_of_folders(
-    net: nn.Module, images: Path | str, labels: Path | str, *, batch: int = 8, fabric: Fabric
+    net: nn.Module,
+    images: Path | str,
+    labels: Path | str,
+    *,
+    score_size: tuple[int, int] | None = None,
+    batch: int = 8,
+    fabric: Fabric,
 ) -> Tensor:
     """Count as `segmentation_counts` does, on two folders of files with the same stems.
 
@@ -67,6 +80,8 @@ def counts_of_folders(
     ----------
     images, labels : path
         Pictures as `semcg.translate.folder` takes them; 8-bit grey PNG of train ids, the same sizes.
+    score_size : (int, int), optional
+        As in `segmentation_counts`. The labels may then have another size than the images.
 
     Returns
     -------
@@ -88,14 +103,15 @@ def counts_of_folders(
     def frames() -> Iterator[tuple[Tensor, Tensor]]:
         for stem in sorted(found):
             x, y = image(found[stem]), _label(truth[stem])
-            if x.shape[-2:] != y.shape:
+            if score_size is None and x.shape[-2:] != y.shape:
                 raise ValueError(
                     f"sizes differ (height x width): {found[stem]} is {x.shape[1]}x{x.shape[2]}, "
-                    f"{truth[stem]} is {y.shape[0]}x{y.shape[1]}"
+                    f"{truth[stem]} is {y.shape[0]}x{y.shape[1]}; "
+                    "a stated size to score at allows that"
                 )
             yield x, y
 
-    return _counts(net, frames(), identity, batch=batch, fabric=fabric)
+    return _counts(net, frames(), identity, score_size=score_size, batch=batch, fabric=fabric)
 
 
 def oracle_distance(
@@ -173,18 +189,27 @@ def _counts(
     frames: Iterable[tuple[Tensor, Tensor]],
     translate: Translation,
     *,
+    score_size: tuple[int, int] | None,
     batch: int,
     fabric: Fabric,
 ) -> Tensor:
+    if score_size is not None and min(score_size) < 1:
+        raise ValueError(f"score_size = {score_size}: height and width are 1 or more")
     total = torch.zeros(len(CLASSES), len(CLASSES) + 1, dtype=torch.int64)
     run, training, multiple = any_size(translate), net.training, getattr(net, "multiple", 1)
     net.eval()
     try:
         with torch.inference_mode():
             for x, y in _batches(frames, batch, fabric):
+                size = score_size or tuple(x.shape[-2:])
                 around, top, left = pad(run(x), multiple)
-                scores = upsample(net(around), around.shape[-2:])  # (B, 19, H', W')
-                scores = scores[..., top : top + x.shape[-2], left : left + x.shape[-1]]  # (B, 19, H, W)
+                scores = net(around)  # (B, 19, h, w)
+                if around.shape != x.shape:  # what was padded is cut off before anything is stretched
+                    scores = upsample(scores, around.shape[-2:])
+                    scores = scores[..., top : top + x.shape[-2], left : left + x.shape[-1]]
+                scores = upsample(scores, size)  # (B, 19, *size)
+                if y.shape[-2:] != size:
+                    y = F.interpolate(y[:, None].byte(), size, mode="nearest-exact")[:, 0].long()
                 total += metrics.confusion(scores.argmax(1), y).cpu()
     finally:
         net.train(training)
@@ -203,7 +228,7 @@ def _batches(
         return torch.stack(x).to(fabric.device), torch.stack(y).to(fabric.device)
 
     for pair in frames:
-        if held and (len(held) == batch or pair[0].shape != held[0][0].shape):
+        if held and (len(held) == batch or [p.shape for p in pair] != [h.shape for h in held[0]]):
             yield stacked()
         held.append(pair)
     if held:

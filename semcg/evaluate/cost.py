@@ -1,0 +1,123 @@
+"""What a training step costs: seconds in interleaved rounds, operations, memory. Claim C7 is about ratios of these."""
+
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from unittest.mock import patch
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+__all__ = ["count", "operations", "seconds"]
+
+Step = Callable[..., object]
+
+
+def seconds(
+    steps: Mapping[str, Step], batch: Sequence[Tensor], *, rounds: int, warm: int = 3
+) -> dict[str, list[float]]:
+    """Time steps in turn, round after round, so that whatever else the machine does meets all of them alike.
+
+    Parameters
+    ----------
+    steps : name -> callable
+        Each takes the tensors of a batch.
+    batch : sequence of Tensor
+        The same for all, on their device.
+    rounds, warm : int
+        Rounds that count, and rounds before them that do not.
+
+    Returns
+    -------
+    dict
+        Name -> seconds in each round. On a CPU the process's own time, which other processes do not lengthen; on a
+        GPU the wall's, after the device is done.
+    """
+    cuda = any(t.is_cuda for t in batch)
+    clock = time.perf_counter if cuda else time.process_time
+    found: dict[str, list[float]] = {name: [] for name in steps}
+    for n in range(warm + rounds):
+        for name, step in steps.items():
+            begun = clock()
+            step(*batch)
+            if cuda:
+                torch.cuda.synchronize()
+            if n >= warm:
+                found[name].append(clock() - begun)
+    return found
+
+
+def operations(step: Step, batch: Sequence[Tensor]) -> int:
+    """Count the floating point operations of one step: two for each multiply-add of convolutions and products."""
+    with FlopCounterMode(display=False) as counter:
+        step(*batch)
+    return counter.get_total_flops()
+
+
+def count(begin: Callable[[], tuple[Step, Sequence[Tensor]]]) -> dict[str, int]:
+    """Count what a step of any size costs, in seconds on any machine: its tensors know their shapes and hold nothing.
+
+    Parameters
+    ----------
+    begin : callable
+        () -> (step, batch); builds networks, optimisers and batch anew, on the CPU. The step may not look at a value.
+
+    Returns
+    -------
+    dict
+        "operations" of one step; "kept", the bytes of what stays from step to step (weights, moments, the images that a
+        pool holds after two steps), and "passing", those of what comes and goes at the worst moment of a step
+        (activations, gradients). The batch is in neither. Of tensors alone: what a library needs on top is not known.
+    """
+    with FakeTensorMode(), _Living() as living:
+        # A tensor without values lies nowhere: torch neither moves nor copies a network of such.
+        with (
+            patch.object(nn.Module, "to", lambda net, *args, **options: net),
+            patch("copy.deepcopy", lambda value, memo=None: value),
+        ):
+            step, batch = begin()
+        given = {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in batch}
+        step(*batch)  # the moments are made here
+        kept = living.now
+        living.peak = 0
+        with FlopCounterMode(display=False) as counter:
+            step(*batch)
+    return {
+        "operations": counter.get_total_flops(),
+        "kept": kept - sum(given.values()),
+        "passing": living.peak - kept,
+    }
+
+
+class _Living(TorchDispatchMode):
+    """Counts the bytes of the storages that are alive, and remembers the most."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self.known: set[int] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                self._meet(tensor.untyped_storage())
+        return out
+
+    def _meet(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if (
+            key not in self.known
+        ):  # views share one; a tensor that autograd saved may be another with the same
+            self.known.add(key)
+            self.now += storage.nbytes()
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(storage, self._leave, key, storage.nbytes())
+
+    def _leave(self, key: int, size: int) -> None:
+        self.known.discard(key)
+        self.now -= size

@@ -1,0 +1,208 @@
+"""What a measurement consists of, on disk and in memory, and every number that follows from it.
+
+The parts of a measurement are plain: part -> item -> key -> number or text. They are counts and per-frame sums, not
+scores, so that whoever has the file can compute each number anew, or another one.
+
+| part | item | keys |
+|---|---|---|
+| judge, second judge, Sem_t | class labelled | class read ("none": outside the classes): pixels |
+| boundary | class | `semcg.edges.COUNTS`: boundary pixels |
+| edges | frame | points, measured; source, translated: median sigma in px at the points measured in both |
+| plates, signs | frame/number | text, read, confidence, digit_px |
+| markings | frame | pixels and sums of `semcg.evaluate.markings` |
+| oracle | frame | values, absolute, squared, ssim: sums of differences to the oracle; ssim is the frame's |
+| cycle | frame | values, absolute, squared: sums of differences of the frame to itself brought back |
+| KID | frames, half | all: of all frames; 0, 1, ...: of each random half |
+
+A part that the data do not have is missing, never zero.
+"""
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from semcg import files, metrics
+from semcg.distances import psnr
+from semcg.edges import COUNTS, boundary_f
+from semcg.evaluate.markings import marking_contrast
+from semcg.evaluate.tables import flip_share, sky_kept
+from semcg.labels import names
+
+__all__ = ["BINS", "CONFIDENT", "Parts", "counts_of", "read_parts", "table_part", "values", "write_parts"]
+
+Parts = dict[str, dict[str, dict[str, int | float | str]]]
+"""Part -> item -> key -> value."""
+
+BINS = {"all": (4.5, math.inf), "2.5-3.5": (2.5, 3.5), "3.5-4.5": (3.5, 4.5), "4.5-5.5": (4.5, 5.5)} | {
+    "5.5-6.5": (5.5, 6.5),
+    ">= 6.5": (6.5, math.inf),
+}
+"""Class of a reading -> heights of its digits in pixels, from .. below. "all" is what is counted first of all."""
+CONFIDENT = 0.9
+"""Probability from which a reading counts as confident."""
+FEWEST = 10
+"""Boundary points that a frame needs for a median of its own."""
+COLUMNS = ("part", "item", "key", "value")
+TEXTS = ("text", "read")
+"""Keys whose values are text: the plate "007" is no number."""
+OUTSIDE = "none"
+
+
+def table_part(counts: Tensor) -> dict[str, dict[str, int]]:
+    """Return a table of `metrics.confusion` (19, 20) as a part: rows and columns by name, zeros left out."""
+    columns = [*names(), OUTSIDE]
+    rows = {
+        name: {column: n for column, n in zip(columns, row, strict=True) if n}
+        for name, row in zip(names(), counts.tolist(), strict=True)
+    }
+    return {name: row for name, row in rows.items() if row}
+
+
+def counts_of(parts: Parts, part: str = "judge") -> Tensor:
+    """Return the counts (19, 20) int64 of a segmenter's part, as `metrics.confusion` has them."""
+    columns = [*names(), OUTSIDE]
+    table = torch.zeros(len(names()), len(columns), dtype=torch.int64)
+    for name, row in parts[part].items():
+        for column, n in row.items():
+            table[names().index(name), columns.index(column)] = n
+    return table
+
+
+def values(parts: Parts) -> dict[tuple[str, str], float]:
+    """Compute every number of a measurement from its parts, and from nothing else.
+
+    Parameters
+    ----------
+    parts : dict
+        From `collect` or `read_parts`; some are enough.
+
+    Returns
+    -------
+    dict
+        (measure, class) -> value; the class is "all" where there is no other. Shares are 0..1, oracle and cycle L1
+        0..2, PSNR in dB and infinite for equal frames, KID without a factor. What cannot be computed from these parts
+        is missing. NaN: a class that is neither labelled nor read.
+
+        "plates read" counts plates read whole, "plates wrong but confident" those that were read wrong with a
+        confidence of 0.9 or more; both among the plates with digits of 4.5 px and more, or of the class's height.
+    """
+    found: dict[tuple[str, str], float] = {}
+    for judge in ("judge", "second judge", "Sem_t"):
+        if judge in parts:
+            found |= _judged(judge, counts_of(parts, judge))
+    if "boundary" in parts:
+        rows = {name: [row[key] for key in COUNTS] for name, row in parts["boundary"].items()}
+        for name in ("building", "road"):
+            found["boundary F", name] = boundary_f(np.array(rows.get(name, [0, 0, 0, 0])))
+        found["boundary F", "all"] = boundary_f(np.array(list(rows.values())))
+    ratios = [
+        e["translated"] / e["source"] for e in parts.get("edges", {}).values() if e["measured"] >= FEWEST
+    ]
+    if ratios:
+        found["edge width", "all"] = float(np.median(ratios))
+    found |= _read("plates", parts.get("plates", {})) | _read("signs", parts.get("signs", {}))
+    if "markings" in parts:
+        found["marking contrast", "all"] = marking_contrast(_summed(parts["markings"].values()))
+    for what in ("oracle", "cycle"):
+        if what in parts:
+            sums = _summed(parts[what].values())
+            found[f"{what} L1", "all"] = sums["absolute"] / sums["values"]
+            found[f"{what} PSNR", "all"] = psnr(sums["squared"] / sums["values"])
+            if "ssim" in sums:
+                found[f"{what} SSIM", "all"] = sums["ssim"] / len(parts[what])
+    if "KID" in parts:
+        found["KID", "all"] = parts["KID"]["frames"]["all"]
+        found["KID error", "all"] = float(np.std([*parts["KID"]["half"].values()], ddof=1))
+    return found
+
+
+def _judged(judge: str, counts: Tensor) -> dict[tuple[str, str], float]:
+    found = {(f"{judge} mIoU", "all"): metrics.mean_iou(counts)}
+    if judge == "Sem_t":  # inside the loss: shown beside, never class by class
+        return found
+    found |= {(f"{judge} IoU", n): v for n, v in zip(names(), metrics.iou(counts).tolist(), strict=True)}
+    found[f"{judge} IoU", "vehicle (category)"] = metrics.category_iou(counts)["vehicle"]
+    if judge == "judge":
+        found["pixel accuracy", "all"] = metrics.pixel_accuracy(counts)
+        found["sky kept", "all"] = sky_kept(counts)
+        found["sky to building", "all"] = flip_share(counts, "sky", "building")
+    return found
+
+
+def _read(kind: str, boards: Mapping[str, Mapping]) -> dict[tuple[str, str], float]:
+    found = {}
+    for name, (low, high) in BINS.items():
+        if not (chosen := [b for b in boards.values() if low <= b["digit_px"] < high]):
+            continue
+        right = [b["text"] == b["read"] for b in chosen]
+        if kind == "signs":
+            found["sign numbers read", name] = sum(right) / len(chosen)
+            continue
+        digits = [a == b for board in chosen for a, b in zip(board["text"], board["read"], strict=True)]
+        sure = [b["confidence"] >= CONFIDENT and not r for b, r in zip(chosen, right, strict=True)]
+        found["plates read", name] = sum(right) / len(chosen)
+        found["plate digits read", name] = sum(digits) / len(digits)
+        found["plates wrong but confident", name] = sum(sure) / len(chosen)
+    return found
+
+
+def _summed(items: Iterable[Mapping]) -> dict[str, float]:
+    """Add the values of all items by key; exactly, so that no order of the frames shows."""
+    items = list(items)
+    return {key: math.fsum(item[key] for item in items) for key in items[0]}
+
+
+def write_parts(path: Path | str, parts: Parts) -> None:
+    """Write the parts of a measurement to a CSV file of the columns part, item, key and value, atomically.
+
+    Whole numbers are written as such, others with all their digits: what `read_parts` returns is equal to `parts`.
+    """
+    with files.atomic(Path(path)) as partial, open(partial, "w", newline="", encoding="utf-8") as handle:
+        rows = csv.writer(handle, lineterminator="\n")
+        rows.writerow(COLUMNS)
+        for part, items in parts.items():
+            for item, entries in items.items():
+                rows.writerows(
+                    (part, item, key, v if key in TEXTS else repr(v)) for key, v in entries.items()
+                )
+
+
+def read_parts(path: Path | str) -> Parts:
+    """Return the parts of a measurement from the file that `write_parts` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the file has other columns, a value is no number where it must be one, or an entry stands there twice;
+        names the file and the line.
+    """
+    parts: Parts = {}
+    with open(path, newline="", encoding="utf-8") as handle:
+        rows = csv.reader(handle)
+        if (head := tuple(next(rows, ()))) != COLUMNS:
+            raise ValueError(f"{path} has the columns {', '.join(head)}, not {', '.join(COLUMNS)}")
+        for row in rows:
+            where = f"{path} line {rows.line_num}"
+            if len(row) != len(COLUMNS):
+                raise ValueError(f"{where} has {len(row)} columns, not {len(COLUMNS)}")
+            part, item, key, written = row
+            entries = parts.setdefault(part, {}).setdefault(item, {})
+            if key in entries:
+                raise ValueError(f"{where}: {part}, {item}, {key} stands there twice")
+            entries[key] = written if key in TEXTS else _number(written, where)
+    return parts
+
+
+def _number(written: str, where: str) -> int | float:
+    kinds: tuple[Callable, ...] = (int, float)
+    for kind in kinds:
+        try:
+            return kind(written)
+        except ValueError:
+            continue
+    raise ValueError(f"{where}: {written!r} is no number")

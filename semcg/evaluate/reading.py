@@ -1,0 +1,184 @@
+"""Plates and signs: the notes of what is written where, the reader's training, and what it reads in frames."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from semcg.data import Scenes
+from semcg.reader import DigitReader, cut, grey, read
+
+__all__ = ["KINDS", "notes", "read_frames", "read_scenes", "train_reader"]
+
+KINDS = ("plates", "signs")
+UNHIDDEN = 0.97
+"""Share of a board that must be seen."""
+SMALLEST = 2.5
+"""Height in pixels of the smallest digits that are read; below, five rows of a digit share two or three of a picture."""
+MISS, WORN = 0.35, 0.15
+"""The augmentation: pixels by which a crop may miss, either way, and the noise as a share of the crop's deviation."""
+VARIANTS = 4
+"""Crops of each digit that the training sees."""
+
+
+def notes(folder: Path | str, domain: str, split: str) -> dict[str, dict[str, list[dict]]]:
+    """Return what is written in the frames of a split: the boards that can be read at all.
+
+    Parameters
+    ----------
+    folder : path
+        Of the data. `scenes.jsonl` in it holds a line per frame of the drawn world.
+    domain, split : str
+
+    Returns
+    -------
+    dict
+        Frame -> {"plates": [...], "signs": [...]}, each board with "text", "box" and "digit_px". Boards of which less
+        than 97 % is seen, with digits below 2.5 px, or with letters are left out. Empty where the data have no notes.
+
+    Raises
+    ------
+    ValueError
+        If a line is not what the world writes; names the file and the line.
+    """
+    path = Path(folder) / "scenes.jsonl"
+    if not path.is_file():
+        return {}
+    found = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            note = json.loads(line)
+            if (note["domain"], note["split"]) == (domain, split):
+                found[note["name"]] = {kind: [t for t in note[kind] if _legible(t)] for kind in KINDS}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} line {number} is no note of a scene: {error!r}") from None
+    return found
+
+
+def _legible(text: Mapping) -> bool:
+    return text["visible"] >= UNHIDDEN and text["digit_px"] >= SMALLEST and text["text"].isdigit()
+
+
+def train_reader(
+    folder: Path | str, *, seed: int = 0, steps: int = 1200, batch: int = 128, lr: float = 2e-3
+) -> DigitReader:
+    """Train the reader on the plates of real target frames, on the CPU; the same numbers give the same weights.
+
+    It learns from plates alone. Signs say 30, 50 or 70: a reader that had learnt from them would guess one in three
+    without seeing any.
+
+    Parameters
+    ----------
+    folder : path
+        Of the data; those of target/train are read.
+    seed, steps, batch, lr
+        Of the training: AdamW, the rate falling to 0 along a cosine.
+
+    Returns
+    -------
+    DigitReader
+        In evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        If there is no plate to learn from.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    written = notes(folder, "target", "train")
+    crops, digits = [], []
+    if any(note["plates"] for note in written.values()):
+        scenes = Scenes(Path(folder) / "target" / "train", labels=False)
+        for i, name in enumerate(scenes.names):
+            if texts := written[name]["plates"] if name in written else []:
+                picture = grey(scenes.frame(i)[0][None])[0]
+                truth = torch.tensor([int(d) for text in texts for d in text["text"]])
+                for _ in range(VARIANTS):
+                    shifts = MISS * (2 * torch.rand(len(texts), 2, generator=draw) - 1)
+                    crops.append(cut(picture, texts, "plates", shifts=shifts)[0])
+                    digits.append(truth)
+    if not crops:
+        raise ValueError(f"no plate in target/train of {folder} to learn reading from")
+    return _trained(torch.cat(crops), torch.cat(digits), draw, steps=steps, batch=batch, lr=lr)
+
+
+def _trained(
+    crops: Tensor, digits: Tensor, draw: torch.Generator, *, steps: int, batch: int, lr: float
+) -> DigitReader:
+    net = DigitReader(generator=draw).train()
+    optimizer = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        chosen = torch.randint(len(crops), (batch,), generator=draw)
+        x = crops[chosen]
+        x = x + WORN * x.std((1, 2), keepdim=True) * torch.randn(x.shape, generator=draw)
+        loss = F.cross_entropy(net(x), digits[chosen])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return net.eval()
+
+
+def read_frames(
+    reader: nn.Module,
+    pictures: Tensor,
+    names: Sequence[str],
+    written: Mapping[str, Mapping[str, Sequence[Mapping]]],
+) -> dict[str, dict[str, dict]]:
+    """Read what is written in some frames.
+
+    Parameters
+    ----------
+    reader : Module
+        A `DigitReader`.
+    pictures : (B, H, W) float
+        Luminance, from `semcg.reader.grey`.
+    names : sequence of str
+        Of the frames.
+    written : dict
+        From `notes`.
+
+    Returns
+    -------
+    dict
+        "plates" and "signs" -> "<frame>/<number of the board>" -> "text", "read", "confidence" and "digit_px".
+    """
+    found = {}
+    for kind in KINDS:
+        texts = [(name, written.get(name, {}).get(kind, [])) for name in names]
+        cuts = [cut(picture, boards, kind) for picture, (_, boards) in zip(pictures, texts, strict=True)]
+        answers = read(reader, torch.cat([c for c, _ in cuts]), [n for _, each in cuts for n in each])
+        boards = ((f"{name}/{k}", board) for name, each in texts for k, board in enumerate(each))
+        found[kind] = {
+            item: {"text": board["text"], "digit_px": float(board["digit_px"]), **answer._asdict()}
+            for (item, board), answer in zip(boards, answers, strict=True)
+        }
+    return found
+
+
+def read_scenes(reader: nn.Module, folder: Path | str, domain: str, split: str) -> dict[str, dict[str, dict]]:
+    """Read all frames of a split as they are: on target frames the reader's ceiling, on source frames its floor.
+
+    Returns
+    -------
+    dict
+        Two parts of a measurement, as `read_frames`; `semcg.evaluate.values` takes them.
+    """
+    scenes = Scenes(Path(folder) / domain / split, labels=False)
+    written = notes(folder, domain, split)
+    return _joined(
+        read_frames(reader, grey(scenes.frame(i)[0][None]), [name], written)
+        for i, name in enumerate(scenes.names)
+    )
+
+
+def _joined(several: Iterable[dict[str, dict]]) -> dict[str, dict]:
+    joined: dict[str, dict] = {kind: {} for kind in KINDS}
+    for each in several:
+        for kind in KINDS:
+            joined[kind] |= each[kind]
+    return joined
