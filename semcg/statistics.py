@@ -204,7 +204,9 @@ def summary(differences: np.ndarray) -> dict[str, Any]:
     }
 
 
-def verdict(low: float, high: float, p_holm: float, *, smallest_effect: float, seeds: int) -> str:
+def verdict(
+    low: float, high: float, p_holm: float, *, smallest_effect: float, seeds: int, alpha: float = 0.05
+) -> str:
     """Say of one row whether its claim is confirmed, refuted or undecided.
 
     Parameters
@@ -215,12 +217,14 @@ def verdict(low: float, high: float, p_holm: float, *, smallest_effect: float, s
         Smallest effect of interest, fixed beforehand; 0 for non-inferiority, once the margin is added.
     seeds : int
         Number of pairs.
+    alpha : float, 0..1
+        Level that `p_holm` must not exceed.
 
     Returns
     -------
     str
         "undecided (n seeds)" below `LEAST_SEEDS`; else "refuted" if `high` lies below the smallest effect, even
-        if the effect is surely positive; else "confirmed" if low > 0 and p_holm <= 0.05; else "undecided".
+        if the effect is surely positive; else "confirmed" if low > 0 and p_holm <= alpha; else "undecided".
 
     Raises
     ------
@@ -237,7 +241,7 @@ def verdict(low: float, high: float, p_holm: float, *, smallest_effect: float, s
         return f"undecided ({seeds} seeds)"
     if high < smallest_effect:
         return "refuted"
-    return "confirmed" if low > 0 and p_holm <= 0.05 else "undecided"
+    return "confirmed" if low > 0 and p_holm <= alpha else "undecided"
 
 
 def _checked(differences: np.ndarray) -> np.ndarray:

@@ -1,0 +1,83 @@
+"""Commands on what a sweep measured: the ledger, its verification, the report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semcg import config as configs
+from semcg import files
+from semcg.commands.options import Device, Profile, say
+
+__all__ = ["cost", "ledger", "report", "verify"]
+
+Protocol = Annotated[Path | None, typer.Option(help="Default: results/protocol.toml.")]
+
+
+def ledger(
+    profile: Profile = "",
+    protocol: Protocol = None,
+    ship: Annotated[
+        bool, typer.Option("--ship", help="Also put the evidence where it is committed: results/reference/.")
+    ] = False,
+) -> None:
+    """Compute measures, curves and verdicts from what a sweep has counted so far."""
+    from semcg import claims
+    from semcg import protocol as protocols
+    from semcg.runs import evidence
+    from semcg.runs import report as reports
+
+    results = files.results_folder("world", configs.make(profile).profile)
+    rows = evidence.gather(results / "evidence", protocols.read(protocol), histories=results)
+    for claim in claims.CLAIMS:
+        print(f"{claim.id:<4} {claims.overall(rows, claim.id)}")
+    print(f"the ledger lies in {results / 'evidence'}")
+    if ship:
+        evidence.ship(results / "evidence", reports.REFERENCE)
+        print(f"and in {reports.REFERENCE}")
+
+
+def cost(profile: Profile = "", protocol: Protocol = None, device: Device = "auto") -> None:
+    """Time a training step with and without the semantic loss, in turn, and keep the rounds for the ledger."""
+    from semcg import protocol as protocols
+    from semcg.runs import costs
+
+    decided = protocols.read(protocol)
+    config = configs.make(profile)
+    path, found = costs.write(config, decided, device=device)
+    for name, of in found["operations"].items():
+        median = sorted(found["seconds"][name])[len(found["seconds"][name]) // 2]
+        print(f"{name:<18} {median * 1000:8.1f} ms   {of / 1e9:8.2f} GFLOP")
+    print(path)
+
+
+def verify(
+    folder: Annotated[Path | None, typer.Argument(help="Default: results/reference.")] = None,
+    protocol: Protocol = None,
+) -> None:
+    """Derive every number of an evidence folder from its counts, without training, and stop at the first broken link."""
+    from semcg import protocol as protocols
+    from semcg.runs import evidence
+    from semcg.runs import report as reports
+
+    for line in evidence.verify(folder or reports.REFERENCE, protocols.read(protocol)):
+        print(line)
+
+
+def report(
+    profile: Profile = "",
+    evidence: Annotated[
+        str, typer.Option(help="reference: what is shipped; own: this machine's sweep; or a folder.")
+    ] = "reference",
+) -> None:
+    """Execute the report and write it as a page and as Markdown too."""
+    from semcg.runs import course as courses
+    from semcg.runs import pages
+    from semcg.runs import report as reports
+
+    reports.folder_of(evidence, profile)
+    given = {"profile": configs.make(profile).profile, "evidence": evidence}
+    path = courses.notebook_path("06_report")
+    courses.run(path, given, say=say)
+    for written in pages.convert(courses.output_of(path, given)):
+        print(written)

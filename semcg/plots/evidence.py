@@ -1,0 +1,138 @@
+"""Figures of a sweep: differences with their intervals, the curve over lambda_s, and trainings with their spread."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from semcg.plots.style import CONDITION_COLORS, figure, styled
+
+__all__ = ["bands", "curve", "forest", "pairs"]
+
+_VERDICT = {"confirmed": ("o", "#009E73"), "refuted": ("X", "#D55E00")}
+_UNDECIDED = ("s", "#777777")
+_OTHERS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_DASHES = ("-", "--", "-.", ":")
+
+
+def forest(rows: Sequence[Mapping], *, xlabel: str) -> Figure:
+    """Draw differences with their intervals, one row each.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        "name", "difference", "low", "high", in units of the measure; "verdict", which decides mark and colour; and, if
+        there is one, "smallest": the smallest effect of interest, signed, drawn as a short bar.
+    xlabel : str
+
+    Raises
+    ------
+    ValueError
+        If there is no row.
+    """
+    if not rows:
+        raise ValueError("no row was measured: there is nothing to draw")
+    with styled():
+        drawn, axes = figure(size=(7.6, 0.36 * len(rows) + 1.3))
+        ax = axes[0, 0]
+        ax.axvline(0, color="black", lw=1)
+        shown = set()
+        for place, row in enumerate(rows):
+            verdict = row["verdict"].partition(" ")[0]
+            mark, color = _VERDICT.get(verdict, _UNDECIDED)
+            label = verdict if verdict in _VERDICT else "undecided, or no verdict"
+            ax.hlines(place, row["low"], row["high"], color=color, lw=2.2)
+            ax.plot(
+                row["difference"], place, mark, color=color, ms=8, mec="white", ls="none",
+                label=None if label in shown else label,
+            )  # fmt: skip
+            shown.add(label)
+            if row.get("smallest"):
+                ax.plot([row["smallest"]] * 2, [place - 0.32, place + 0.32], color="black", lw=1, ls=":")
+        ax.set(yticks=range(len(rows)), yticklabels=[row["name"] for row in rows], xlabel=xlabel)
+        ax.set_ylim(len(rows) - 0.4, -0.6)
+        ax.grid(False, axis="y")
+        drawn.legend(loc="outside lower center", ncols=3, frameon=False)
+    return drawn
+
+
+def pairs(values: Mapping[str, Mapping[int, float]], *, ylabel: str) -> Figure:
+    """Draw one line per seed through the conditions: whether all seeds go the same way.
+
+    Parameters
+    ----------
+    values : condition -> seed -> value
+    """
+    names = list(values)
+    with styled():
+        drawn, axes = figure(size=(1.5 * len(names) + 1.6, 3.4))
+        ax = axes[0, 0]
+        for seed in sorted(set().union(*values.values())):
+            there = [(k, values[name][seed]) for k, name in enumerate(names) if seed in values[name]]
+            ax.plot(*zip(*there, strict=True), color="#BBBBBB", lw=1, marker="o", ms=3.5, zorder=1)
+        for k, name in enumerate(names):
+            mean = np.mean(list(values[name].values()))
+            ax.plot(k, mean, "D", color=CONDITION_COLORS.get(name, "black"), ms=9, mec="white", zorder=2)
+        ax.set(xticks=range(len(names)), xlim=(-0.4, len(names) - 0.6), ylabel=ylabel)
+        ax.set_xticklabels(names, rotation=12)
+    return drawn
+
+
+def curve(panels: Mapping[str, Sequence[Mapping]], *, chosen: float) -> Figure:
+    """Draw measures over the weight lambda_s, with the spread over seeds.
+
+    Parameters
+    ----------
+    panels : measure -> points
+        Points with "weight", "mean", "sd" (None: one seed) and "seeds"; those without a mean are left out.
+    chosen : float
+        The paper's weight, marked.
+    """
+    with styled():
+        drawn, axes = figure(1, len(panels), size=(4.2 * len(panels), 3.2))
+        for ax, (measure, points) in zip(axes[0], panels.items(), strict=True):
+            points = [p for p in points if p["mean"] is not None]
+            place = {p["weight"]: k for k, p in enumerate(points)}
+            means = [p["mean"] for p in points]
+            ax.errorbar(
+                range(len(points)),
+                means,
+                yerr=[p["sd"] or 0 for p in points],
+                color="#0072B2",
+                marker="o",
+                capsize=3,
+            )
+            if chosen in place:
+                ax.axvline(place[chosen], color="#D55E00", lw=6, alpha=0.2, zorder=0)
+            ticks = [f"{p['weight']:g}\nn={p['seeds']}" for p in points]
+            ax.set(xticks=range(len(points)), xticklabels=ticks, xlabel="lambda_s", title=measure)
+    return drawn
+
+
+def bands(
+    trainings: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]],
+    *,
+    log: bool = False,
+) -> Figure:
+    """Draw terms of a training over its steps: the mean over seeds, and the range of all seeds behind it.
+
+    Parameters
+    ----------
+    trainings : term -> condition -> (steps, mean, low, high)
+    log : bool
+        Logarithmic ordinates.
+    """
+    with styled():
+        drawn, axes = figure(1, len(trainings), size=(3.3 * len(trainings), 3.0))
+        for ax, (term, conditions) in zip(axes[0], trainings.items(), strict=True):
+            for k, (name, (steps, mean, low, high)) in enumerate(conditions.items()):
+                color = CONDITION_COLORS.get(name, _OTHERS[k % 6])
+                ax.fill_between(steps, low, high, color=color, alpha=0.18, lw=0)
+                ax.plot(steps, mean, _DASHES[k % 4], color=color, label=name)
+            ax.set(title=term, xlabel="step")
+            if log:
+                ax.set_yscale("log")
+            ax.margins(x=0)
+        handles = {line.get_label(): line for ax in axes[0] for line in ax.get_lines()}
+        drawn.legend(handles=list(handles.values()), loc="outside lower center", ncols=3, frameon=False)
+    return drawn

@@ -1,0 +1,243 @@
+"""What was decided before the first reported seed was trained: `results/protocol.toml`, read and checked.
+
+A verdict is computed from this file and from saved measures. So a mistake in it must not pass: an unknown key, a row
+about a condition that nobody trains or a seed named twice is an error that names the key.
+"""
+
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+)
+
+__all__ = ["DEFAULT", "Condition", "Cost", "Curve", "Margin", "Protocol", "Row", "read"]
+
+DEFAULT = Path(__file__).resolve().parent.parent / "results" / "protocol.toml"
+"""The protocol of this repository."""
+
+Name = Annotated[StrictStr, Field(min_length=1)]
+Seed = Annotated[StrictInt, Field(ge=0)]
+Value = StrictBool | StrictInt | StrictFloat | StrictStr
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Condition(_Frozen):
+    """A way to train: the parameters of the training notebook that make it, and the seeds it is trained with.
+
+    Those of a further condition begin with what the table `few` has beside `seeds` and `conditions`.
+    """
+
+    name: Name
+    parameters: dict[str, Value]
+    seeds: tuple[Seed, ...] = Field(min_length=1)
+    few: bool
+    """Whether it is a further one, for curves and explanations, on which no verdict rests."""
+
+
+class Margin(_Frozen):
+    """How much worse still counts as no worse: a share of the value that a condition has."""
+
+    share: float = Field(gt=0, lt=1)
+    of: Name
+
+
+class Row(_Frozen):
+    """One comparison of the ledger: condition `b` against `a` on a measure of a class."""
+
+    id: Name
+    claim: Name
+    primary: StrictBool
+    measure: Name
+    of_class: Name = Field(alias="class")
+    """Name of a class or a group of classes as in measures.csv, "all" for a measure of whole frames."""
+    a: Name
+    b: Name
+    better: Literal["higher", "lower"]
+    smallest_effect: float = Field(ge=0)
+    """In units of the measure."""
+    margin: Margin | None = None
+
+
+class Cost(_Frozen):
+    """The claim about time, whose replicates are rounds of one interleaved benchmark and no seeds."""
+
+    claim: Name
+    a: Name
+    b: Name
+    ratio: float = Field(gt=1)
+    rounds: StrictInt = Field(ge=2)
+
+
+class Curve(_Frozen):
+    """The claim about the weight of the semantic loss: conditions along it, and the one that was chosen."""
+
+    claim: Name
+    points: tuple[Name, ...] = Field(min_length=2)
+    weights: tuple[float, ...]
+    chosen: Name
+    measures: tuple[Name, ...] = Field(min_length=1)
+
+
+class Protocol(_Frozen):
+    """The whole file. `conditions` holds the main ones in their order, then the further ones."""
+
+    profile: Name
+    data: Name = "world"
+    development_seeds: tuple[Seed, ...]
+    seeds: tuple[Seed, ...] = Field(min_length=1)
+    least_seeds: StrictInt = Field(ge=2)
+    alpha: float = Field(gt=0, lt=1)
+    correction: tuple[Name, ...]
+    known_before: tuple[Name, ...] = ()
+    conditions: tuple[Condition, ...] = Field(min_length=1)
+    rows: tuple[Row, ...]
+    cost: Cost | None = None
+    curve: Curve | None = None
+
+    def condition(self, name: str) -> Condition:
+        """Return the condition of this name. Raises ValueError if there is none; lists those that there are."""
+        for condition in self.conditions:
+            if condition.name == name:
+                return condition
+        raise ValueError(
+            f"condition {name!r}: not in the protocol; there are {', '.join(c.name for c in self.conditions)}"
+        )
+
+
+def read(path: Path | str | None = None) -> Protocol:
+    """Read a protocol and check it.
+
+    Parameters
+    ----------
+    path : path, optional
+        Default: `DEFAULT`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no TOML, or a key is unknown, missing or impossible; names the file and every such key.
+    """
+    path = Path(path or DEFAULT)
+    if not path.is_file():
+        raise FileNotFoundError(f"no protocol {path}; name one with --protocol")
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not TOML: {error}") from None
+    try:
+        made = Protocol(**_flat(raw))
+        wrong = _contradictions(made)
+    except ValidationError as error:
+        wrong = [_readable(e, raw) for e in error.errors()]
+    except (TypeError, KeyError) as error:
+        wrong = [str(error)]
+    if wrong:
+        raise ValueError("\n".join(f"{path}: {line}" for line in wrong))
+    return made
+
+
+def _flat(raw: dict[str, Any]) -> dict[str, Any]:
+    """Turn the tables of conditions into one list, each with its name, its seeds and its parameters."""
+    flat = {key: value for key, value in raw.items() if key not in ("conditions", "few")}
+    few = raw.get("few", {})
+    main = raw.get("conditions", {})
+    if not isinstance(few, dict) or not isinstance(main, dict):
+        raise TypeError("conditions and few: tables are wanted")
+    if few and "seeds" not in few:
+        raise TypeError("few.seeds: missing")
+    common = {key: value for key, value in few.items() if key not in ("seeds", "conditions")}
+    flat["conditions"] = []
+    for tables, seeds, further in (
+        (main, raw.get("seeds", ()), False),
+        (few.get("conditions", {}), few.get("seeds"), True),
+    ):
+        for name, table in tables.items():
+            if not isinstance(table, dict):
+                raise TypeError(
+                    f"{'few.' if further else ''}conditions.{name}: a table is wanted, got {table!r}"
+                )
+            parameters = (common if further else {}) | {k: v for k, v in table.items() if k != "seeds"}
+            made = {
+                "name": name,
+                "parameters": parameters,
+                "seeds": table.get("seeds", seeds),
+                "few": further,
+            }
+            flat["conditions"].append(made)
+    return flat
+
+
+def _readable(error: dict[str, Any], raw: dict[str, Any]) -> str:
+    """Name the key as the file has it, the value that stands there, and what is wrong with it."""
+    where = list(error["loc"])
+    if where[0] == "conditions" and len(where) > 1 and isinstance(where[1], int):
+        main, few = raw.get("conditions", {}), raw.get("few", {}).get("conditions", {})
+        number = where.pop(1)
+        where[1:1] = [(list(main) + list(few))[number]]
+        if number >= len(main):
+            where.insert(0, "few")
+        where = [part for part in where if part != "parameters"]
+        where = where[: where.index(error["loc"][3]) + 1] if len(error["loc"]) > 3 else where
+    elif where[0] == "rows" and len(where) > 1:
+        row = raw["rows"][where[1]]
+        where[1] = row.get("id", where[1]) if isinstance(row, dict) else where[1]
+    name = ".".join(map(str, where))
+    if error["type"] == "extra_forbidden":
+        return f"{name} = {error['input']!r}: no such key"
+    if error["type"] == "missing":
+        return f"{name}: missing"
+    return f"{name} = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _contradictions(p: Protocol) -> list[str]:
+    """Return what is possible key by key and wrong taken together."""
+    wrong = []
+    names = [c.name for c in p.conditions]
+    main = {c.name for c in p.conditions if not c.few}
+    for what, values in (("conditions", names), ("rows", [r.id for r in p.rows]), ("seeds", p.seeds)):
+        wrong += [f"{what}: {value!r} occurs {n} times" for value, n in Counter(values).items() if n > 1]
+    for condition in p.conditions:
+        key = f"{'few.' if condition.few else ''}conditions.{condition.name}.seeds"
+        if len(set(condition.seeds)) < len(condition.seeds):
+            wrong.append(f"{key} = {list(condition.seeds)}: a seed occurs twice")
+        if seen := sorted(set(condition.seeds) & set(p.development_seeds)):
+            wrong.append(f"{key}: {seen} were looked at before (development_seeds)")
+    for row in p.rows:
+        named = {"a": row.a, "b": row.b} | ({"margin.of": row.margin.of} if row.margin else {})
+        for key, name in named.items():
+            if name not in main:
+                allowed = ", ".join(n for n in names if n in main)
+                wrong.append(f"rows.{row.id}.{key} = {name!r}: no main condition; there are {allowed}")
+    primary = {row.claim for row in p.rows if row.primary}
+    for claim in p.correction:
+        if claim not in primary:
+            wrong.append(f"correction: {claim} has no primary row")
+    wrong += [
+        f"correction: {claim} has a primary row and is not in it"
+        for claim in sorted(primary - set(p.correction))
+    ]
+    for side in ("a", "b") if p.cost else ():
+        if getattr(p.cost, side) not in names:
+            wrong.append(f"cost.{side} = {getattr(p.cost, side)!r}: no such condition")
+    if p.curve:
+        wrong += [f"curve.points: no condition {point!r}" for point in p.curve.points if point not in names]
+        if len(p.curve.weights) != len(p.curve.points):
+            wrong.append(f"curve.weights: {len(p.curve.weights)} for {len(p.curve.points)} points")
+        if p.curve.chosen not in p.curve.points:
+            wrong.append(f"curve.chosen = {p.curve.chosen!r}: not one of curve.points")
+    return wrong

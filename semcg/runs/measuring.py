@@ -1,0 +1,164 @@
+"""What a sweep measures of each trained run, kept as counts that anybody can compute the numbers from.
+
+evidence/counts/<run>.csv     pixels counted, plates read, edges measured
+evidence/records/<run>.json   which condition and seed, what trained it, what judged it, the digest of its counts
+"""
+
+from pathlib import Path
+
+from lightning_fabric import Fabric
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from semcg import evaluate, files, translate
+from semcg.config import Config
+from semcg.data import Scenes
+from semcg.evaluate.parts import table_part
+from semcg.evaluate.reading import notes
+from semcg.reader import DigitReader
+from semcg.runs import recipes, trained, trainings
+from semcg.runs.datasets import about, data
+from semcg.runs.evidence import sha256
+
+__all__ = ["folder_of", "measure", "references"]
+
+_ROOMS = ("metrics", "edges", "distances", "reader", "evaluate")
+_COPIED = ("fingerprint", "commit", "uncommitted_changes", "device", "threads", "seconds", "steps")
+
+
+def folder_of(config: Config) -> Path:
+    """Return where the measurements of a profile lie."""
+    return files.results_folder(config.data, config.profile) / "evidence"
+
+
+def measure(
+    config: Config, fabric: Fabric, *, condition: str, translates: bool = True, learns: bool = True
+) -> dict[tuple[str, str], float]:
+    """Measure one trained condition at one seed, unless that is done, and return its numbers.
+
+    Parameters
+    ----------
+    config : Config
+        That it was trained with.
+    condition : str
+        Its name in the protocol.
+    translates, learns : bool
+        As in `notebooks/sweep/train.ipynb`: without a generator there is nothing new to measure in the frames, and
+        without a segmenter that learned from them nothing downstream.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the trainings are missing or other ones; says which command makes them.
+    """
+    found = {}
+    reads = condition
+    if translates:
+        recipe = recipes.translation(config, baseline=not config.lambda_s)
+        reads = recipe.fingerprint
+        found |= _measured(config, fabric, recipe.name, condition, config.seed, recipe)
+    if learns:
+        recipe = recipes.downstream(config, condition, reads)
+        if _open(config, recipe.name, recipe.fingerprint) is None:
+            net = trainings.downstream(config, condition, reads, translate.identity, fabric)
+            counts = evaluate.segmentation_counts(
+                net, Scenes(data(config) / "target" / "test"), fabric=fabric
+            )
+            parts = {"downstream": table_part(counts)}
+            _keep(config, recipe.name, parts, recipe.fingerprint, condition, config.seed)
+        found |= evaluate.values(_open(config, recipe.name, recipe.fingerprint))
+    return found
+
+
+def references(config: Config, fabric: Fabric) -> None:
+    """Measure what needs no training: frames as they are, with matched histograms, and the oracle where it is drawn."""
+    for name in ("identity", "histogram matching", *(["oracle"] if about(config)["oracle"] else [])):
+        _measured(config, fabric, recipes.slug(name), name, None, None)
+
+
+def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: int | None, recipe) -> dict:
+    root = data(config)
+    key = files.digest(
+        {
+            "translation": recipe.fingerprint if recipe else condition,
+            "judges": [recipes.judge(config, second=second).fingerprint for second in (False, True)],
+            "Sem_t": recipes.segmenter(config, "target").fingerprint,
+            "data": files.manifest_digest(root),
+            "rooms": {room: recipes.room_digest(room) for room in _ROOMS},
+        }
+    )
+    parts = _open(config, run, key)
+    if parts is None:
+        back = None
+        if recipe:
+            way, back = trained.generators(config, fabric, baseline=not config.lambda_s)
+        elif condition == "identity":
+            way = translate.identity
+        elif condition == "oracle":
+            way = evaluate.Pictures(root / "source" / "test" / "oracle")
+        else:
+            way = translate.HistogramMatching.of(Scenes(root / "target" / "train"), frames=200)
+        judge = trained.judge(config, fabric)
+        reader, target = _reader_and_target(config, fabric, judge)
+        parts = evaluate.collect(
+            way,
+            folder=root,
+            judge=judge,
+            second_judge=trained.judge(config, fabric, second=True),
+            Sem_t=trained.segmenter(config, "target", fabric),
+            reader=reader,
+            back=back,
+            fabric=fabric,
+            target=target,
+        )
+        _keep(config, run, parts, key, condition, seed)
+    return evaluate.values(parts)
+
+
+def _reader_and_target(config: Config, fabric: Fabric, judge: nn.Module) -> tuple[nn.Module | None, object]:
+    """Return the plate reader and the judge's features of target frames, from the last run that needed them."""
+    root = data(config)
+    key = files.digest(
+        [files.manifest_digest(root), recipes.judge(config).fingerprint, *map(recipes.room_digest, _ROOMS)]
+    )
+    kept, reader = folder_of(config) / f"judging-{key}.safetensors", None
+    if kept.is_file():
+        tensors = load_file(kept)
+        target = tensors.pop("target")
+        if tensors:
+            reader = DigitReader()
+            reader.load_state_dict(tensors)
+    else:
+        if notes(root, "target", "train"):
+            reader = evaluate.train_reader(root)
+        target = evaluate.target_features(judge, root, fabric=fabric)
+        with files.atomic(kept) as partial:
+            weights = {} if reader is None else reader.state_dict()
+            save_file({k: v.contiguous() for k, v in weights.items()} | {"target": target}, partial)
+    return (None if reader is None else reader.to(fabric.device).eval()), target
+
+
+def _open(config: Config, run: str, key: str) -> dict | None:
+    """Return the parts of a measurement with this key, None if there is none."""
+    record, counts = (
+        folder_of(config) / "records" / f"{run}.json",
+        folder_of(config) / "counts" / f"{run}.csv",
+    )
+    if not (record.is_file() and counts.is_file()):
+        return None
+    written = files.read_json(record)
+    if written.get("key") != key or written.get("counts") != sha256(counts):
+        return None
+    return evaluate.read_parts(counts)
+
+
+def _keep(config: Config, run: str, parts: dict, key: str, condition: str, seed: int | None) -> None:
+    counts = folder_of(config) / "counts" / f"{run}.csv"
+    evaluate.write_parts(counts, parts)
+    provenance = files.results_folder(config.data, config.profile) / run / "provenance.json"
+    made = files.read_json(provenance) if provenance.is_file() else {}
+    record = {"run": run, "condition": condition, "seed": seed, "key": key, "counts": sha256(counts)}
+    record |= {name: made[name] for name in _COPIED if name in made}
+    if "versions" in made:
+        record |= {"torch": made["versions"]["torch"], "precision": made["config"]["precision"]}
+    files.write_json(folder_of(config) / "records" / f"{run}.json", record)

@@ -1,0 +1,229 @@
+"""What the report says, as tables and sentences, from an evidence folder: nothing in it is typed by hand."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from semcg import claims, evaluate, files, statistics
+from semcg import config as configs
+from semcg.protocol import DEFAULT, Protocol
+
+__all__ = [
+    "bands",
+    "closing",
+    "folder_of",
+    "forest_rows",
+    "gain",
+    "lines",
+    "pooled",
+    "provenance",
+    "pull",
+    "readings",
+    "seeds_counted",
+    "spread",
+    "summary",
+    "tables",
+]
+
+REFERENCE = DEFAULT.parent / "reference"
+"""What is shipped with the repository."""
+
+
+def folder_of(evidence: str, profile: str = "") -> Path:
+    """Return the evidence folder: "reference" is the shipped one, "own" this machine's sweep, else a path.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are no measurements; says which command makes them.
+    """
+    if evidence == "own":
+        folder = files.results_folder("world", configs.make(profile).profile) / "evidence"
+    else:
+        folder = REFERENCE if evidence == "reference" else Path(evidence)
+    if not (folder / "measures.csv").is_file():
+        raise FileNotFoundError(f"no measures.csv in {folder}. It is made by: semcg sweep, then semcg ledger")
+    return folder
+
+
+def tables(folder: Path) -> tuple[pd.DataFrame, list[dict], pd.DataFrame]:
+    """Return measures, ledger and curves of an evidence folder."""
+    measures = pd.read_csv(folder / "measures.csv", dtype={"seed": "Int64"})
+    return measures, files.read_json(folder / "ledger.json"), pd.read_csv(folder / "curves.csv")
+
+
+def seeds_counted(measures: pd.DataFrame, decided: Protocol) -> dict[str, list[int]]:
+    """Return the reported seeds of each condition that were measured so far."""
+    found = measures[measures["seed"].isin(decided.seeds)].groupby("condition")["seed"].unique()
+    return {c.name: sorted(map(int, found.get(c.name, []))) for c in decided.conditions}
+
+
+def provenance(folder: Path) -> list[str]:
+    """Return sentences on the commits of the protocol and of the runs, and on what changed since."""
+    runs = pd.read_csv(folder / "runs.csv")
+    trained = runs[runs["commit"].notna()]
+    said = [
+        f"{len(trained)} trainings from the commits {', '.join(c[:10] for c in trained['commit'].unique())}"
+    ]
+    dirty = int(trained["uncommitted_changes"].astype(str).eq("True").sum())
+    said.append(f"{dirty} of them with uncommitted changes")
+    for column, what in (("device", "devices"), ("torch", "torch"), ("precision", "precision")):
+        said.append(f"{what}: {', '.join(sorted(map(str, trained[column].dropna().unique())))}")
+    root = DEFAULT.parent.parent
+    log = ["git", "-C", str(root), "log", "-1", "--format=%H %cs", "--", "results/protocol.toml"]
+    commit = subprocess.run(log, capture_output=True, text=True).stdout.strip()
+    if not commit:
+        return [*said, "this is no clone with its history: when the protocol was last changed cannot be said"]
+    said.append(f"the protocol was last changed in commit {commit[:10]} of {commit.split()[1]}")
+    after = [c for c in trained["commit"].unique() if not _is_ancestor(root, commit.split()[0], c)]
+    if after:
+        said.append(f"NOTE: runs of {', '.join(c[:10] for c in after)} began before that change")
+    else:
+        said.append("every run was trained after that")
+    return said
+
+
+def _is_ancestor(root: Path, earlier: str, later: str) -> bool:
+    asked = ["git", "-C", str(root), "merge-base", "--is-ancestor", earlier, later]
+    return subprocess.run(asked, capture_output=True).returncode == 0
+
+
+def summary(measures: pd.DataFrame, decided: Protocol, shown: Mapping[tuple[str, str], str]) -> pd.DataFrame:
+    """Return a table of conditions (rows) and measures (columns): mean over reported seeds, and their deviation."""
+    references = ["identity", "histogram matching", "oracle"]
+    order = [*references[:2], *(c.name for c in decided.conditions if c.name != "identity"), references[2]]
+    rows = {}
+    for name in order:
+        values = {}
+        for (measure, of_class), heading in shown.items():
+            found = claims.series_of(measures, name, measure, of_class, decided.seeds)
+            if len(found):
+                spread = f" ±{np.std(found, ddof=1):.3f}" if len(found) > 1 else ""
+                values[heading] = f"{np.mean(found):.3f}{spread}"
+        if values:
+            rows[name] = values
+    return pd.DataFrame(rows).T.reindex(columns=list(shown.values())).fillna("")
+
+
+def lines(ledger: Sequence[Mapping], claim: str) -> list[str]:
+    """Return a line for each row of a claim."""
+    said = []
+    for row in ledger:
+        if row["claim"] != claim:
+            continue
+        what = row["measure"] + ("" if row["class"] == "all" else f", {row['class']}")
+        head = f"{'primary' if row['primary'] else 'beside '}  {what}: {row['condition_b']} - {row['condition_a']}"
+        if row["difference"] is None:
+            said.append(f"{head}: {row['verdict']}")
+        elif "rounds" in row:
+            said.append(
+                f"{what}: {row['condition_b']} / {row['condition_a']} = {row['difference']:.2f} "
+                f"[{row['low']:.2f}, {row['high']:.2f}] in {row['rounds']} rounds; limit {row['limit']}: {row['verdict']}"
+            )
+        else:
+            p = "" if row["p_holm"] is None else f", p {row['p_holm']:.4f}"
+            margin = f", margin {row['margin']:.4g}" if row["margin"] else ""
+            said.append(
+                f"{head} = {row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]{p}, detectable "
+                f"{row['detectable']:.4f}{margin}, {row['seeds']} seeds: {row['verdict']}"
+            )
+    return said or ["no row: see the curve over lambda_s"]
+
+
+def closing(folder: Path, measures: pd.DataFrame) -> str:
+    """Return where these verdicts hold."""
+    size = "x".join(map(str, configs.make("mini").size)) if folder == REFERENCE else "the profile's size"
+    frames = sum(evaluate.counts_of(evaluate.read_parts(folder / "counts" / "identity.csv")).sum(1)).item()
+    return f"All this holds at {size}, in the drawn world, on {frames} labelled pixels of its source/test frames."
+
+
+def forest_rows(rows: Sequence[Mapping]) -> list[dict]:
+    """Return ledger rows for `plots.evidence.forest`: in the claim's direction, in percent of condition a."""
+    made = []
+    for row in rows:
+        sign = 1 if row["better"] == "higher" else -1
+        scale = 100 * sign / abs(row["mean_a"]) if row["mean_a"] else 100 * sign
+        ends = sorted(scale * row[end] for end in ("low", "high"))
+        made.append(
+            {
+                "name": f"{row['claim']} {row['measure']}"
+                + ("" if row["class"] == "all" else f", {row['class']}"),
+                "difference": scale * row["difference"],
+                "low": ends[0],
+                "high": ends[1],
+                "verdict": row["verdict"],
+                "smallest": abs(scale) * (row["smallest_effect"] if not row["margin"] else -row["margin"]),
+            }
+        )
+    return made
+
+
+def pooled(folder: Path, decided: Protocol) -> dict[str, Tensor]:
+    """Return the judge's counts (19, 20) of each condition, added over reported seeds."""
+    runs = pd.read_csv(folder / "runs.csv")
+    total: dict[str, Tensor] = {}
+    for row in runs[runs["seed"].isin(decided.seeds)].itertuples():
+        parts = evaluate.read_parts(folder / "counts" / f"{row.run}.csv")
+        if "judge" in parts:
+            counts = evaluate.counts_of(parts)
+            total[row.condition] = total[row.condition] + counts if row.condition in total else counts
+    return total
+
+
+def spread(measures: pd.DataFrame, condition: str, wanted: Sequence[str], seeds: Sequence[int] = ()) -> str:
+    """Return a line with the mean and the range of some measures of a condition."""
+    said = []
+    for measure in wanted:
+        found = claims.series_of(measures, condition, measure, "all", seeds or None)
+        if len(found):
+            ends = f" ({min(found):.3f}..{max(found):.3f}, n={len(found)})" if len(found) > 1 else ""
+            said.append(f"{measure} {np.mean(found):.3f}{ends}")
+    return f"{condition:<32} " + ("   ".join(said) or "not measured")
+
+
+def readings(decided: Protocol) -> list[str]:
+    """Return the conditions that differ from the paper's wording in the reading of Eq. (4) alone, and that one."""
+    names = [c.name for c in decided.conditions if c.parameters.get("lambda_s")]
+    return [n for n in names if n.startswith("semantic") or " x " in n]
+
+
+def _binned(curves: pd.DataFrame, decided: Protocol, condition: str, term: str) -> pd.DataFrame:
+    chosen = curves[(curves["condition"] == condition) & (curves["term"] == term)]
+    return chosen[chosen["seed"].isin(decided.seeds)].pivot(index="step", columns="seed", values="value")
+
+
+def pull(curves: pd.DataFrame, decided: Protocol, condition: str, term: str) -> str:
+    """Return a line with a term at the beginning, the middle and the end of training, mean over seeds."""
+    table = _binned(curves, decided, condition, term).mean(axis=1)
+    if table.empty:
+        return f"{condition:<20} {term:<14} -"
+    at = [table.iloc[k] for k in (0, len(table) // 2, -1)]
+    return f"{condition:<20} {term:<14} first {at[0]:.4f}   middle {at[1]:.4f}   last {at[2]:.4f}"
+
+
+def bands(
+    curves: pd.DataFrame, decided: Protocol, conditions: Sequence[str], terms: Sequence[str]
+) -> dict[str, dict[str, tuple]]:
+    """Return what `plots.evidence.bands` draws: per term and condition, steps, mean, lowest and highest seed."""
+    made: dict[str, dict[str, tuple]] = {}
+    for term in terms:
+        for name in conditions:
+            table = _binned(curves, decided, name, term)
+            if not table.empty:
+                ends = (table.mean(axis=1), table.min(axis=1), table.max(axis=1))
+                made.setdefault(term, {})[name] = (table.index.to_numpy(), *(e.to_numpy() for e in ends))
+    return made
+
+
+def gain(measures: pd.DataFrame, decided: Protocol, measure: str, a: str, b: str) -> str:
+    """Return a line with the paired difference of two conditions over reported seeds, without a verdict."""
+    left, right = (claims.series(measures, name, measure, "all") for name in (a, b))
+    seeds = [s for s in decided.seeds if s in left and s in right]
+    if len(seeds) < 2:
+        return f"{measure:<18} {b} - {a}: fewer than two seeds"
+    of = statistics.summary(statistics.paired({s: left[s] for s in seeds}, {s: right[s] for s in seeds}))
+    return f"{measure:<18} {b} - {a}: {of['difference']:+.3f} [{of['low']:+.3f}, {of['high']:+.3f}]"

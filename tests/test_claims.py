@@ -1,0 +1,188 @@
+"""Verdicts follow from measures and protocol: signs, margins, correction and what was not measured, by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from semcg import claims, protocol
+from semcg.plots import evidence as drawn
+
+SEEDS = tuple(range(3, 15))
+
+
+def decided(rows, **more) -> protocol.Protocol:
+    conditions = [
+        {"name": name, "parameters": {}, "seeds": SEEDS, "few": False}
+        for name in ("A", "B", "weak", "strong")
+    ]
+    return protocol.Protocol(
+        profile="mini",
+        development_seeds=(0, 1, 2),
+        seeds=SEEDS,
+        least_seeds=10,
+        alpha=0.05,
+        correction=("C1", "C2", "C8"),
+        conditions=conditions,
+        rows=rows,
+        **more,
+    )
+
+
+def row(id, claim="C1", measure="m", better="higher", primary=True, smallest=0.01, **more):
+    return {
+        "id": id, "claim": claim, "primary": primary, "measure": measure, "class": "all", "a": "A", "b": "B",
+        "better": better, "smallest_effect": smallest, **more,
+    }  # fmt: skip
+
+
+def table(**values) -> pd.DataFrame:
+    """`A_m=[...]` gives condition A's measure m at the seeds 3, 4, ..."""
+    rows = []
+    for key, numbers in values.items():
+        condition, _, measure = key.partition("_")
+        rows += [
+            (condition, s, measure, "all", v, f"{condition}-s{s}")
+            for s, v in zip(SEEDS, numbers, strict=False)
+        ]
+    return pd.DataFrame(rows, columns=["condition", "seed", "measure", "class", "value", "run"])
+
+
+NOISE = np.array([1, -1, 2, -2, 1, -1, 2, -2, 1, -1, 2, -2]) * 0.002
+
+
+def test_a_sure_gain_is_confirmed_and_its_numbers_are_plain():
+    (found,) = claims.ledger(table(A_m=np.full(12, 0.2), B_m=0.25 + NOISE), decided([row("r")]))
+    assert found["difference"] == pytest.approx(0.05)
+    assert found["mean_a"] == pytest.approx(0.2)
+    assert found["low"] < 0.05 < found["high"]
+    assert found["p"] == pytest.approx(2 / 2**12)
+    assert found["p_holm"] == pytest.approx(2 / 2**12)  # the only claim of the three that has a row
+    assert (found["seeds"], found["verdict"]) == (12, "confirmed")
+
+
+def test_better_lower_turns_the_sign_back():
+    falls = table(A_m=np.full(12, 0.25), B_m=0.2 + NOISE)
+    (found,) = claims.ledger(falls, decided([row("r", better="lower")]))
+    assert found["difference"] == pytest.approx(-0.05)
+    assert found["low"] < -0.05 < found["high"] < 0
+    assert found["verdict"] == "confirmed"
+    (found,) = claims.ledger(falls, decided([row("r", better="higher")]))
+    assert found["verdict"] == "refuted"
+
+
+def test_a_surely_positive_but_tiny_gain_is_refuted():
+    (found,) = claims.ledger(table(A_m=np.full(12, 0.2), B_m=0.204 + NOISE / 10), decided([row("r")]))
+    assert found["low"] > 0
+    assert found["verdict"] == "refuted"
+
+
+def test_a_margin_is_a_share_of_the_untranslated_frames():
+    kid = row("r", "C8", better="lower", smallest=0.0, margin={"share": 0.1, "of": "identity"})
+    worse = table(A_m=np.full(12, 0.30), B_m=0.33 + NOISE)
+    untouched = pd.DataFrame(
+        [("identity", pd.NA, "m", "all", 0.5, "identity")], columns=worse.columns
+    )  # margin 0.05: 0.03 worse is no worse
+    (found,) = claims.ledger(pd.concat([worse, untouched]), decided([kid]))
+    assert found["margin"] == pytest.approx(0.05)
+    assert found["difference"] == pytest.approx(0.03)
+    assert found["verdict"] == "confirmed"
+    untouched["value"] = 0.1  # margin 0.01
+    (found,) = claims.ledger(pd.concat([worse, untouched]), decided([kid]))
+    assert found["verdict"] == "refuted"
+    (found,) = claims.ledger(worse, decided([kid]))
+    assert found["difference"] is None
+    assert found["verdict"] != "confirmed"
+
+
+def test_what_was_not_measured_counts_in_the_correction():
+    both = decided([row("r"), row("s", "C2", measure="other")])
+    first, second = claims.ledger(table(A_m=np.full(12, 0.2), B_m=0.25 + NOISE), both)
+    assert first["p_holm"] == pytest.approx(2 * first["p"])
+    assert (second["seeds"], second["verdict"], second["p_holm"]) == (0, "not measured", None)
+
+
+def test_a_claim_of_several_rows_needs_all_of_them():
+    rows = [row("r", "C2"), row("s", "C2", measure="n")]
+    good = {"A_m": np.full(12, 0.2), "B_m": 0.25 + NOISE, "A_n": np.full(12, 0.2)}
+    found = claims.ledger(table(**good, B_n=0.25 + NOISE), decided(rows))
+    assert claims.overall(found, "C2") == "confirmed"
+    found = claims.ledger(table(**good, B_n=0.2 + 10 * NOISE), decided(rows))
+    assert [r["verdict"] for r in found] == ["undecided", "undecided"]  # the claim's p is its largest
+    assert claims.overall(found, "C2") == "undecided"
+    found = claims.ledger(table(**good, B_n=0.15 + NOISE), decided(rows))
+    assert claims.overall(found, "C2") == "refuted"
+
+
+def test_few_seeds_and_development_seeds_give_no_verdict():
+    few = table(A_m=np.full(9, 0.2), B_m=(0.25 + NOISE)[:9])
+    (found,) = claims.ledger(few, decided([row("r")]))
+    assert found["verdict"] == "undecided (9 seeds)"
+    development = few.assign(seed=few["seed"] - 3)  # seeds 0..8: three of them are for development
+    (found,) = claims.ledger(development, decided([row("r")]))
+    assert found["seeds"] == 6
+    (found,) = claims.ledger(table(), decided([row("r")]))
+    assert found["verdict"] == "not measured"
+
+
+def test_a_seed_that_lacks_one_side_is_left_out_and_said():
+    values = 0.25 + NOISE
+    values[4] = np.nan
+    (found,) = claims.ledger(table(A_m=np.full(12, 0.2), B_m=values), decided([row("r")]))
+    assert (found["seeds"], found["left_out"]) == (11, [7])
+
+
+def test_a_value_that_stands_there_twice_is_an_error():
+    twice = pd.concat([table(A_m=[0.2], B_m=[0.3])] * 2)
+    with pytest.raises(ValueError, match="more than one value at seeds"):
+        claims.ledger(twice, decided([row("r")]))
+
+
+def test_the_cost_is_a_ratio_of_rounds():
+    cost = {"claim": "C7", "a": "A", "b": "B", "ratio": 1.25, "rounds": 12}
+    asked = decided([], cost=cost)
+    a = 0.1 + NOISE
+    assert claims.cost_row({"A": a, "B": 1.6 * a}, asked)["difference"] == pytest.approx(1.6)
+    assert claims.cost_row({"A": a, "B": 1.6 * a}, asked)["verdict"] == "refuted"
+    assert claims.cost_row({"A": a, "B": 1.1 * a}, asked)["verdict"] == "confirmed"
+    assert claims.cost_row({"A": a, "B": a * (1.25 + 50 * NOISE)}, asked)["verdict"] == "undecided"
+    with pytest.raises(ValueError, match="12 rounds of each, not 5 and 5"):
+        claims.cost_row({"A": a[:5], "B": a[:5]}, asked)
+
+
+def test_the_curve_counts_its_seeds():
+    curve = {
+        "claim": "C9", "points": ("A", "weak", "B"), "weights": (0.0, 0.1, 1.0), "chosen": "B", "measures": ("m",),
+    }  # fmt: skip
+    rows = claims.curve_rows(table(A_m=[0.2, 0.4], B_m=[0.5]), decided([], curve=curve))
+    assert [(r["weight"], r["mean"], r["seeds"]) for r in rows] == [
+        (0, pytest.approx(0.3), 2),
+        (0.1, None, 0),
+        (1, 0.5, 1),
+    ]
+    assert rows[0]["sd"] == pytest.approx(np.std([0.2, 0.4], ddof=1))
+    assert drawn.curve({"m": rows}, chosen=1.0).axes[0].get_title() == "m"
+
+
+def test_every_claim_of_the_protocol_is_one_of_the_papers():
+    ids = {claim.id for claim in claims.CLAIMS}
+    real = protocol.read()
+    assert {r.claim for r in real.rows} | {real.cost.claim, real.curve.claim} == ids
+    assert set(real.correction) == {r.claim for r in real.rows if r.primary}
+
+
+def test_the_words_are_the_papers():
+    """Short quotations, once each: none is repeated under another claim."""
+    words = [claim.words for claim in claims.CLAIMS]
+    assert len(set(words)) == len(words) == 10
+
+
+def test_a_forest_shows_each_verdict_by_its_mark():
+    rows = [
+        {"name": n, "difference": 0.1, "low": 0.0, "high": 0.2, "verdict": v, "smallest": 0.01}
+        for n, v in (("a", "confirmed"), ("b", "refuted"), ("c", "undecided (3 seeds)"))
+    ]
+    ax = drawn.forest(rows, xlabel="difference").axes[0]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b", "c"]
+    assert {line.get_marker() for line in ax.get_lines()} >= {"o", "X", "s"}
+    with pytest.raises(ValueError, match="nothing to draw"):
+        drawn.forest([], xlabel="")
