@@ -11,7 +11,18 @@ from torch import nn
 
 from semcg.data import Scenes
 from semcg.gan import ResNet9, UNet
-from semcg.translate import HistogramMatching, Padded, fingerprint, folder, identity, image, pad, split
+from semcg.translate import (
+    Compiled,
+    HistogramMatching,
+    Padded,
+    fingerprint,
+    folder,
+    identity,
+    image,
+    pad,
+    sizes,
+    split,
+)
 
 
 def noise(seed, *shape):
@@ -138,20 +149,116 @@ def test_folder_goes_on_where_it_stopped(tmp_path):
     source, out = frames(tmp_path) / "images", tmp_path / "out"
     G = Counting()
     started = folder(G, source, out)
-    next(started), next(started)
+    assert [next(started)[2], next(started)[2]] == ["00", "01"]
+    assert {"00.png", "01.png"} <= {p.name for p in out.iterdir()}, "what is yielded is written"
     started.close()
-    assert G.seen == 2
+    assert G.seen == 3, "one frame is computed while the last is written"
+    (out / "02.png").unlink()
     (out / ".03.999.partial.png").write_bytes(b"torn")
     (out / "01.png").write_bytes((out / "01.png").read_bytes()[:-40])  # damaged since
     save(source / "00.png", noise(99, 20, 33, 3))  # another image under the same name
     assert [name for *_, name in folder(G, source, out)] == ["00", "01", "02", "03"]
-    assert G.seen == 2 + 4
+    assert G.seen == 3 + 4
     assert sorted(p.name for p in out.iterdir()) == ["00.png", "01.png", "02.png", "03.png", "about.json"]
     list(folder(G, source, out))
-    assert G.seen == 6, "whole outputs are kept"
+    assert G.seen == 7, "whole outputs are kept"
     for name in ("00", "01"):
         inverted = 255 - np.array(Image.open(source / f"{name}.png"))
         assert np.array_equal(np.array(Image.open(out / f"{name}.png")), inverted)
+
+
+class Watched(nn.Module):
+    """A generator that remembers the shapes it was given."""
+
+    multiple = 8
+
+    def __init__(self, G):
+        super().__init__()
+        self.G, self.shapes = G, []
+
+    def forward(self, x):
+        self.shapes.append(tuple(x.shape))
+        return self.G(x)
+
+
+def test_batches_hold_neighbours_of_one_size_and_change_no_more_than_a_level(tmp_path):
+    source = tmp_path / "in"
+    shapes = [(16, 24)] * 3 + [(16, 32)] + [(16, 24)] * 6
+    for k, size in enumerate(shapes):
+        save(source / f"{k}.png", noise(k, *size, 3))
+    alone, together = Watched(generator()), Watched(generator())
+    list(folder(alone, source, tmp_path / "alone"))
+    done = list(folder(together, source, tmp_path / "together", batch=4))
+    assert done == [(k + 1, 10, str(k)) for k in range(10)]
+    assert alone.shapes == [(1, 3, *size) for size in shapes]
+    assert together.shapes == [(3, 3, 16, 24), (1, 3, 16, 32), (4, 3, 16, 24), (2, 3, 16, 24)]
+    for k in range(10):
+        one, other = (np.array(Image.open(tmp_path / f"{way}/{k}.png"), int) for way in ("alone", "together"))
+        assert np.abs(one - other).max() <= 1
+        assert (one != other).mean() < 1e-3
+        with torch.inference_mode():
+            x = image(source / f"{k}.png")[None]
+            expected = ((generator()(x)[0] + 1) * 127.5).round().permute(1, 2, 0).numpy()
+        assert np.array_equal(one, expected.astype(int)), "one by one, it is the generator's own result"
+    (tmp_path / "together/4.png").unlink()
+    assert len(list(folder(together, source, tmp_path / "together", batch=4))) == 10
+    assert together.shapes[4:] == [(1, 3, 16, 24)], "what is there takes no part in a batch"
+    with pytest.raises(ValueError, match="batch = 0"):
+        next(folder(identity, source, tmp_path / "out", batch=0))
+
+
+@pytest.mark.parametrize("batch", [1, 3, 4, 100])
+def test_an_error_comes_in_its_frames_turn(tmp_path, batch):
+    source, out = frames(tmp_path, n=9) / "images", tmp_path / "out"
+    (source / "05.png").write_bytes(b"no picture")
+    seen = []
+    with pytest.raises(ValueError, match=r"05\.png does not decode"):
+        seen.extend(stem for _, _, stem in folder(identity, source, out, batch=batch))
+    assert seen == [f"0{k}" for k in range(len(seen))]
+    assert [p.stem for p in sorted(out.glob("*.png"))] == ["00", "01", "02", "03", "04"]
+    save(source / "05.png", noise(5, 20, 33, 3))
+    assert len(list(folder(identity, source, out, batch=batch))) == 9
+
+
+def test_what_fails_to_compute_or_to_be_written_is_named(tmp_path):
+    class Fails(Counting):
+        def forward(self, x):
+            if self.seen >= 2:
+                raise RuntimeError("out of memory")
+            return super().forward(x)
+
+    source, out = frames(tmp_path) / "images", tmp_path / "out"
+    with pytest.raises(RuntimeError, match="out of memory") as caught:
+        list(folder(Fails(), source, out, batch=2))
+    (note,) = caught.value.__notes__
+    assert "02.png" in note
+    assert "03.png" in note
+    assert [p.stem for p in sorted(out.glob("*.png"))] == ["00", "01"]
+    shutil.rmtree(out)
+    list(folder(identity, source, out, frames=1))
+    (out / "02.png").mkdir()  # nothing can be written there
+    with pytest.raises(OSError, match=r"02\.png"):
+        list(folder(identity, source, out))
+
+
+def test_sizes_of_a_folder(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying on its side
+    save(tmp_path / "a.png", noise(0, 20, 33, 3))
+    save(tmp_path / "b.png", noise(0, 20, 33, 3))
+    save(tmp_path / "c.png", noise(0, 5, 9, 3), exif=exif)
+    (tmp_path / "d.png").write_bytes(b"no picture")
+    assert sizes(tmp_path) == [(9, 5), (20, 33)]
+
+
+@pytest.mark.slow
+def test_the_compiled_generator_is_within_two_levels(tmp_path):
+    G = generator()
+    x = torch.rand(1, 3, 32, 48) * 2 - 1
+    with torch.inference_mode():
+        off = (Padded(Compiled(G))(x) - Padded(G)(x)).abs() * 127.5
+    assert 0 < off.max() <= 2
+    assert off.mean() < 0.5
 
 
 def test_two_translations_do_not_mix(tmp_path):

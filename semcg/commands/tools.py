@@ -1,5 +1,6 @@
-"""Commands that use what was trained: translate, score, compare, redraw."""
+"""Commands that use what was trained: translate, export, score, compare, redraw."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,10 @@ from semcg import config as configs
 from semcg import files
 from semcg.commands.options import Data, Device, Profile, Seed, counter, given_of
 
-__all__ = ["compare", "evaluate", "figures", "translate"]
+__all__ = ["compare", "evaluate", "export", "figures", "translate"]
+
+COMPARED = 3
+"""Frames that --compare looks at."""
 
 
 def translate(
@@ -17,18 +21,103 @@ def translate(
     out_folder: Annotated[Path, typer.Argument(help="Gets PNG images of the same names.")],
     weights: Annotated[Path, typer.Option(help="A run's folder, or a generator's .safetensors file in one.")],
     direction: Annotated[str, typer.Option(help="st: source to target; ts: back.")] = "st",
+    tile: Annotated[
+        int, typer.Option(min=0, help="Side of the tiles, where whole frames are too large; 0: whole frames.")
+    ] = 0,
+    overlap: Annotated[
+        int, typer.Option(min=-1, help="Pixels that tiles share, and are blended over; -1: a quarter tile.")
+    ] = -1,
+    norm_from_whole: Annotated[
+        bool,
+        typer.Option(
+            "--norm-from-whole", help="Normalise all tiles as the whole frame, seen at reduced size."
+        ),
+    ] = False,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare", help=f"Measure on the first {COMPARED} frames how tiles differ from the whole."
+        ),
+    ] = False,
+    batch: Annotated[
+        int, typer.Option(min=0, help="Frames of one size at once; 0: as many as fit, 4 at most.")
+    ] = 0,
+    fast: Annotated[
+        bool,
+        typer.Option(
+            "--fast", help="bfloat16, compiled: off by up to 2 grey levels; compiling takes minutes per size."
+        ),
+    ] = False,
     device: Device = "auto",
 ) -> None:
-    """Translate a folder of images; what is already translated is skipped."""
+    """Translate a folder of images of any size; what is already translated is skipped."""
+    from semcg import translate as translation
     from semcg.runs import trained
     from semcg.training import fabric_for
-    from semcg.translate import folder
 
-    G = trained.generator_from(weights, direction, fabric_for(device))
-    count = counter("translated")
-    for done, of, _ in folder(G, in_folder, out_folder):
+    if not tile and (overlap >= 0 or norm_from_whole or compare):
+        raise ValueError("--overlap, --norm-from-whole and --compare are about tiles: add --tile 512, say")
+    plain = trained.generator_from(weights, direction, fabric_for(device))
+    sizes = translation.sizes(in_folder)
+    G = translation.Compiled(plain) if fast else plain
+    if tile:
+        run = translation.Tiled(
+            G, tile=tile, overlap=tile // 4 if overlap < 0 else overlap, norm_from_whole=norm_from_whole
+        )
+    else:
+        run = translation.Padded(G)
+    batch = _fitting(plain, sizes, batch, tile)
+    if compare:
+        _compare(run, translation.Padded(plain), in_folder, sizes)
+    new = []
+    run.register_forward_hook(lambda _, inputs, __: new.append(len(inputs[0])))
+    count, begun = counter("translated"), time.monotonic()
+    for done, of, _ in translation.folder(run, in_folder, out_folder, batch=batch):
         count(done, of)
+    seconds = time.monotonic() - begun
+    kept = f"; {of - sum(new)} were there already" if of > sum(new) else ""
+    rate = f": {sum(new) / seconds:.2f} a second, read and written" if new else ""
+    print(f"{sum(new)} frames translated in {seconds:.1f} s{rate}{kept}")
     print(f"the translations lie in {out_folder}")
+
+
+def export(
+    weights: Annotated[
+        Path, typer.Argument(help="A run's folder, or a generator's .safetensors file in one.")
+    ],
+    out: Annotated[Path, typer.Option(help="The ONNX file.")],
+    direction: Annotated[str, typer.Option(help="st: source to target; ts: back.")] = "st",
+    dtype: Annotated[str, typer.Option(help="Precision inside: fp32.")] = "fp32",
+    size: Annotated[
+        str, typer.Option(help="HEIGHTxWIDTH of all frames, which exports faster; none: any size.")
+    ] = "none",
+) -> None:
+    """Write a generator as ONNX, pictures in and pictures out, for ONNX Runtime and the like."""
+    import torch
+
+    import semcg
+    from semcg import export as exporting
+    from semcg.runs import trained
+    from semcg.training import fabric_for
+    from semcg.translate import fingerprint
+
+    if dtype != "fp32":
+        raise ValueError(f"dtype = {dtype!r}: allowed: fp32; ONNX Runtime has no bf16 convolution on a CPU")
+    frames = _height_width(size)
+    G = trained.generator_from(weights, direction, fabric_for("cpu"))
+    folder = weights if weights.is_dir() else weights.parent
+    made = files.read_json(folder / "provenance.json")
+    about = {
+        "made_by": f"semcg {semcg.__version__}, torch {torch.__version__}",
+        "run": made.get("run", folder.name),
+        "run_fingerprint": made.get("fingerprint", ""),
+        "direction": direction,
+        "generator": " ".join(fingerprint(G).values()),
+        "takes": "images (N, H, W, 3) uint8 RGB",
+        "gives": "translated (N, H, W, 3) uint8 RGB; values (N, H, W, 3) float32 in [-1, 1]",
+    }
+    path = exporting.onnx(G, out, size=frames, about=about)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, frames of {size if frames else 'any size'}")
 
 
 def evaluate(
@@ -37,21 +126,34 @@ def evaluate(
         Path, typer.Argument(help="Folder of their labels: grey PNG of train ids, same names.")
     ],
     judge: Annotated[Path, typer.Option(help="Folder of the judge's run.")],
+    size: Annotated[
+        str,
+        typer.Option(help="HEIGHTxWIDTH to score at, 1024x2048 for Cityscapes; none: that of the labels."),
+    ] = "none",
     device: Device = "auto",
 ) -> None:
     """Score a folder of images against labels with the judge, class by class."""
     from semcg import evaluate as evaluation
     from semcg.runs import trained
     from semcg.training import fabric_for
+    from semcg.translate import sizes
 
-    fabric = fabric_for(device)
-    counts = evaluation.counts_of_folders(trained.judge_from(judge, fabric), images, labels, fabric=fabric)
+    fabric, stated, labelled = fabric_for(device), _height_width(size), sizes(labels)
+    counts = evaluation.counts_of_folders(
+        trained.judge_from(judge, fabric), images, labels, score_size=stated, fabric=fabric
+    )
     table = evaluation.class_table({"score": counts})
     present = int(table.loc["classes present", "score"])
     print(table.drop("classes present").to_string(float_format="{:.3f}".format))
+    at = [f"{height}x{width}" for height, width in ([stated] if stated else labelled)]
     print(
-        f"{len(files.images_in(images))} frames, {present} of 19 classes present; IoU 0..1, at the size of the labels"
+        f"{len(files.images_in(images))} frames, {present} of 19 classes present; IoU 0..1, "
+        f"scored at {', '.join(at)}{'' if stated else ', the size of the labels'}"
     )
+    if stated and labelled != [stated]:
+        print(
+            "labels of another size were brought to it by the nearest pixel: not comparable with published numbers"
+        )
 
 
 def compare(first: Path, second: Path) -> None:
@@ -71,3 +173,50 @@ def figures(profile: Profile = "", seed: Seed = 0, device: Device = "auto", data
         configs.make(given["profile"], data=given["data"], seed=seed), device=device
     ):
         print(path)
+
+
+def _fitting(G, sizes: list[tuple[int, int]], batch: int, tile: int) -> int:
+    """Return how many frames are translated at once: `batch`, or as many as fit; raises if not even one does."""
+    from semcg.translate import check
+
+    height, width = sizes[-1] if sizes else (1, 1)
+    for more in (4, 2) if not batch else ():
+        try:
+            check(G, height=height, width=width, batch=more, tile=tile)
+            return more
+        except ValueError:
+            continue
+    check(G, height=height, width=width, batch=batch or 1, tile=tile)
+    return batch or 1
+
+
+def _compare(run, whole, in_folder: Path, sizes: list[tuple[int, int]]) -> None:
+    """Print how translations in tiles differ from translations of whole frames."""
+    import torch
+
+    from semcg import translate as translation
+
+    try:
+        translation.check(whole.G, height=sizes[-1][0], width=sizes[-1][1])
+    except ValueError as error:
+        raise ValueError(
+            f"--compare translates whole frames too, and {error}; or leave --compare out"
+        ) from None
+    device = next(whole.parameters()).device
+    for stem, path in translation.stems(in_folder, frames=COMPARED).items():
+        x = translation.image(path)[None].to(device)
+        with torch.inference_mode():
+            off = translation.difference(run(x), whole(x))
+        print(
+            f"{stem}: tiles and whole frame differ by {off['mean']:.2f} grey levels of 255 in the mean, "
+            f"{off['p99']:.1f} or less in 99 of 100 values, {off['largest']:.1f} at most"
+        )
+
+
+def _height_width(text: str) -> tuple[int, int] | None:
+    if text == "none":
+        return None
+    height, _, width = text.partition("x")
+    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
+        raise ValueError(f"size = {text!r}: write HEIGHTxWIDTH, 1024x2048 say, or none")
+    return int(height), int(width)

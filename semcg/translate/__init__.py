@@ -1,11 +1,15 @@
 """Translations of whole frames and of folders, by a generator or by what one would try before training one.
 
 A translation is anything that takes images (B, 3, H, W) in [-1, 1] and returns images of the same shape: `identity`,
-a `HistogramMatching`, a generator, or a generator in `Padded`, which takes frames of any size. `folder` and `split`
-apply one to files.
+a `HistogramMatching`, a generator, or a generator in `Padded` or `Tiled`, which take frames of any size, or in
+`Compiled`, which is faster and less exact. `folder` and `split` apply one to files.
 """
 
-from semcg.translate.folders import fingerprint, folder, image, split, stems
+from semcg.translate.compiled import Compiled
+from semcg.translate.folders import fingerprint, folder, split
+from semcg.translate.memory import check
+from semcg.translate.pictures import image, sizes, stems
+from semcg.translate.tiles import Tiled, difference
 from semcg.translate.translations import (
     HistogramMatching,
     Padded,
@@ -17,15 +21,20 @@ from semcg.translate.translations import (
 )
 
 __all__ = [
+    "Compiled",
     "HistogramMatching",
     "Padded",
+    "Tiled",
     "Translation",
     "any_size",
+    "check",
+    "difference",
     "fingerprint",
     "folder",
     "identity",
     "image",
     "pad",
+    "sizes",
     "split",
     "stems",
     "to_bytes",

@@ -1,61 +1,39 @@
-"""A translation over the files of a folder."""
+"""A translation over the files of a folder: read ahead, translate in batches, write behind."""
 
 import hashlib
-import io
+import itertools
+import os
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image, ImageOps
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor, nn
 
 from semcg import files
-from semcg.data import FORMATS
-from semcg.prepare.codings import opaque, readable
+from semcg.translate.pictures import made_of, pixels, save, stems, values
 from semcg.translate.translations import Padded, Translation, any_size, to_bytes
 
-__all__ = ["fingerprint", "folder", "image", "split", "stems"]
+__all__ = ["fingerprint", "folder", "split"]
 
+THREADS = min(4, os.cpu_count() or 1)
+"""Threads that read and write beside the one that computes; decoding and packing leave the interpreter's lock."""
 WHAT = "translate folder"
 
 
-def image(path: Path) -> Tensor:
-    """Return a PNG or JPEG file, upright, as (3, H, W) float32 in [-1, 1].
+def fingerprint(translate: Translation) -> dict[str, object]:
+    """Return what tells one translation from another: its name and, of a network, a digest of its weights.
 
-    Raises
-    ------
-    ValueError
-        If it does not decode, is no 8-bit RGB, grey or opaque RGBA picture; names the file.
+    Of a generator in tiles or in another precision also what makes the difference, its `differs`.
     """
-    return _decoded(path, Path(path).read_bytes())
-
-
-def stems(in_folder: Path | str, *, frames: int = 0) -> dict[str, Path]:
-    """Return the images of a folder by stem, sorted: all, or the first `frames`.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such folder, or no image in it.
-    ValueError
-        If two images have the same stem.
-    """
-    found: dict[str, Path] = {}
-    for path in files.images_in(Path(in_folder)):
-        if path.stem in found:
-            raise ValueError(f"{found[path.stem]} and {path} have the same stem; rename or remove one")
-        found[path.stem] = path
-    return dict(sorted(found.items())[: frames or None])
-
-
-def fingerprint(translate: Translation) -> dict[str, str]:
-    """Return what tells one translation from another: its name and, of a network, a digest of its weights."""
     if isinstance(translate, Padded):
         return fingerprint(translate.G)
+    if hasattr(translate, "differs"):
+        return fingerprint(translate.G) | translate.differs
     if not isinstance(translate, nn.Module):
         return {"name": getattr(translate, "__qualname__", type(translate).__name__)}
     weights = hashlib.sha256()
@@ -72,11 +50,15 @@ def folder(
     *,
     frames: int = 0,
     replace: bool = False,
+    batch: int = 1,
 ) -> Iterator[tuple[int, int, str]]:
-    """Translate the images of a folder to PNG files of the same stems, one by one.
+    """Translate the images of a folder to PNG files of the same stems, in their order.
 
     Killed, it goes on where it stopped: a file appears only when it is whole, and one that was made of the
     same image by the same translation is kept. `about.json` in `out_folder` says which translation that is.
+
+    While a batch is computed, the next frames are read and the last are written. An error comes in its frame's turn:
+    the frames before it are written.
 
     Parameters
     ----------
@@ -90,11 +72,15 @@ def folder(
         Only the first so many by name; 0 means all.
     replace : bool
         True: what another translation left in `out_folder` gives way. False: that is an error.
+    batch : int
+        Neighbours of equal size that are translated at once. With 1 the files are the same bytes each time. With more,
+        convolutions may add up in another order: values differ by about 1e-6, so that one rare value in a file lies one
+        grey level off.
 
     Yields
     ------
     done, of : int
-        Images translated or kept, and images in all.
+        Images translated or kept, and images in all; each is written when it is yielded.
     name : str
         Stem of the latest.
 
@@ -105,8 +91,11 @@ def folder(
     FileExistsError
         If `out_folder` holds images that another translation made, or that are not from here.
     ValueError
-        If both folders are the same, two images have the same stem, or an image does not decode; names it.
+        If both folders are the same, two images have the same stem, an image does not decode, which is named, or
+        `batch` is below 1.
     """
+    if batch < 1:
+        raise ValueError(f"batch = {batch}: 1 frame or more are translated at once")
     in_folder, out_folder = Path(in_folder), Path(out_folder)
     chosen = stems(in_folder, frames=frames)
     if in_folder.resolve() == out_folder.resolve():
@@ -115,14 +104,21 @@ def folder(
     for torn in out_folder.glob(".*.partial.png"):
         torn.unlink()  # what a kill left
     run, device = any_size(translate), _device(translate)
-    for done, (stem, path) in enumerate(chosen.items(), 1):
-        content, out = path.read_bytes(), out_folder / f"{stem}.png"
-        source = f"{zlib.crc32(content):08x}"
-        if not _made_of(out, source):
-            with torch.inference_mode():
-                x = run(_decoded(path, content)[None].to(device))[0]
-            _save(to_bytes(x).cpu(), out, source)
-        yield done, len(chosen), stem
+    with ThreadPoolExecutor(THREADS) as pool:
+
+        def read(item: tuple[str, Path]) -> _Frame:
+            return _read(*item, out_folder)
+
+        done, writing = itertools.count(1), deque()
+        for group in _groups(_ahead(pool, read, chosen.items(), depth=2 * batch), batch):
+            made = _translated(run, group, device)
+            writing.append(
+                [(f.stem, f.new and pool.submit(save, next(made), f.out, f.source)) for f in group]
+            )
+            if len(writing) > 1:
+                yield from _written(writing.popleft(), done, len(chosen))
+        while writing:
+            yield from _written(writing.popleft(), done, len(chosen))
 
 
 def split(
@@ -150,6 +146,80 @@ def split(
         yield done, of, stem
 
 
+@dataclass(frozen=True)
+class _Frame:
+    """A frame on its way: `pixels` (H, W, 3) uint8, or None where its translation lies there already."""
+
+    stem: str
+    path: Path
+    out: Path
+    source: str
+    pixels: Tensor | None
+
+    @property
+    def new(self) -> bool:
+        return self.pixels is not None
+
+
+def _read(stem: str, path: Path, out_folder: Path) -> _Frame:
+    content, out = path.read_bytes(), out_folder / f"{stem}.png"
+    source = f"{zlib.crc32(content):08x}"
+    return _Frame(stem, path, out, source, None if made_of(out, source) else pixels(path, content))
+
+
+def _ahead(pool: ThreadPoolExecutor, read: Callable, items: Iterable, *, depth: int) -> Iterator[_Frame]:
+    """Yield `read(item)` in order, `depth` items ahead of the one that is asked for."""
+    items = iter(items)
+    coming = deque(pool.submit(read, item) for item in itertools.islice(items, depth))
+    while coming:
+        frame = coming.popleft().result()
+        coming.extend(pool.submit(read, item) for item in itertools.islice(items, 1))
+        yield frame
+
+
+def _groups(frames: Iterator[_Frame], batch: int) -> Iterator[list[_Frame]]:
+    """Yield up to `batch` neighbours, the new ones of equal size; before an error, what was read until then."""
+    held: list[_Frame] = []
+    try:
+        for frame in frames:
+            if frame.new and any(f.new and f.pixels.shape != frame.pixels.shape for f in held):
+                yield held
+                held = []
+            held.append(frame)
+            if len(held) == batch:
+                yield held
+                held = []
+    except Exception:
+        if held:
+            yield held
+        raise
+    if held:
+        yield held
+
+
+def _translated(run: Translation, group: list[_Frame], device: torch.device) -> Iterator[Tensor]:
+    """Return the translations (H, W, 3) uint8 of the new frames of a group, on the CPU."""
+    new = [frame for frame in group if frame.new]
+    if not new:
+        return iter(())
+    try:
+        with torch.inference_mode():
+            y = run(values(torch.stack([frame.pixels for frame in new]).to(device)))
+            return iter(to_bytes(y).permute(0, 2, 3, 1).cpu())
+    except Exception as error:
+        error.add_note("while translating " + ", ".join(str(frame.path) for frame in new))
+        raise
+
+
+def _written(
+    group: list[tuple[str, Future | bool]], done: Iterator[int], of: int
+) -> Iterator[tuple[int, int, str]]:
+    for stem, future in group:
+        if future:
+            future.result()
+        yield next(done), of, stem
+
+
 def _device(translate: Translation) -> torch.device:
     """Return where a network lies; any other translation takes images on the CPU."""
     tensors = [*translate.parameters(), *translate.buffers()] if isinstance(translate, nn.Module) else []
@@ -173,32 +243,3 @@ def _claim(out_folder: Path, about: dict, replace: bool) -> None:
     for path in old:
         path.unlink()
     files.write_json(made, about)
-
-
-def _made_of(path: Path, source: str) -> bool:
-    """Whether `path` is a whole PNG file that was made of the file with this CRC-32."""
-    try:
-        with Image.open(path, formats=("PNG",)) as picture:
-            made_of = picture.text.get("source")
-            picture.load()
-            return made_of == source
-    except (OSError, SyntaxError, ValueError):
-        return False
-
-
-def _save(pixels: Tensor, path: Path, source: str) -> None:
-    note = PngInfo()
-    note.add_text("source", source)
-    with files.atomic(path) as partial:
-        Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(partial, compress_level=1, pnginfo=note)
-
-
-def _decoded(path: Path, content: bytes) -> Tensor:
-    with readable(path):
-        picture = Image.open(io.BytesIO(content), formats=FORMATS)
-    if picture.mode not in ("RGB", "RGBA", "L"):
-        raise ValueError(
-            f"{path} is a picture of mode {picture.mode}; images are 8-bit RGB, grey, or opaque RGBA"
-        )
-    pixels = np.array(ImageOps.exif_transpose(opaque(picture, path)))
-    return torch.from_numpy(pixels).permute(2, 0, 1).float().div_(127.5).sub_(1)
