@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from semcg import config as configs
 from semcg.config import Config
-from semcg.training import fabric_for, precision_for
+from semcg.training import fabric_for, precision_for, share
 
 __all__ = ["check", "counted", "progress", "settle", "show"]
 
@@ -32,14 +32,15 @@ def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple
     device : str
         "auto", "cpu", "cuda", "cuda:0", ...
     **knobs
-        Fields of `semcg.config.Config`. An empty text, and `steps` = 0, mean what the profile says.
+        Fields of `semcg.config.Config`. An empty text, and `steps` or `batch` = 0, mean what the profile says.
 
     Returns
     -------
     Config
         With `precision` decided for this machine.
     Fabric
-        Device, precision and processes for `semcg.training`.
+        Device, precision and processes for `semcg.training`. Those that torchrun or Slurm started share the config's
+        batch.
 
     Raises
     ------
@@ -47,16 +48,20 @@ def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple
         On an impossible value; names the field, the value and what is allowed.
     """
     kept = {
-        name: value for name, value in knobs.items() if value != "" and not (name == "steps" and value == 0)
+        name: value
+        for name, value in knobs.items()
+        if value != "" and not (name in ("steps", "batch") and value == 0)
     }
     config = configs.make(profile, **kept)
     config = config.model_copy(update={"precision": precision_for(config.precision, device)})
-    fabric = fabric_for(device, config.precision)
+    fabric = fabric_for(device, config.precision, shared=True)
+    share(config.batch, fabric)  # refuses now what would fail in the training cell
     where = torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else "CPU"
     kernel = f"kernel Python {sys.version.split()[0]}, torch {torch.__version__}"
     print(
         f"profile {config.profile} · data {os.path.basename(config.data)} · seed {config.seed} · {where} "
         f"({torch.get_num_threads()} threads), {config.precision} · {kernel}"
+        + (f" · {fabric.world_size} processes" if fabric.world_size > 1 else "")
     )
     if config.profile == "smoke":
         print("Profile smoke only shows that everything runs: its numbers mean nothing.")

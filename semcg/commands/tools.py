@@ -40,12 +40,15 @@ def translate(
         ),
     ] = False,
     batch: Annotated[
-        int, typer.Option(min=0, help="Frames of one size at once; 0: as many as fit, 4 at most.")
-    ] = 0,
+        int,
+        typer.Option(
+            min=1, help="Frames of one size at once: more suit a GPU, and can change a rounded byte."
+        ),
+    ] = 1,
     fast: Annotated[
         bool,
         typer.Option(
-            "--fast", help="bfloat16, compiled: off by up to 2 grey levels; compiling takes minutes per size."
+            "--fast", help="bfloat16, compiled: off by a grey level or two; compiling takes minutes per size."
         ),
     ] = False,
     device: Device = "auto",
@@ -66,7 +69,8 @@ def translate(
         )
     else:
         run = translation.Padded(G)
-    batch = _fitting(plain, sizes, batch, tile)
+    height, width = sizes[-1] if sizes else (1, 1)
+    translation.check(plain, height=height, width=width, batch=batch, tile=tile)
     if compare:
         _compare(run, translation.Padded(plain), in_folder, sizes)
     new = []
@@ -173,21 +177,6 @@ def figures(profile: Profile = "", seed: Seed = 0, device: Device = "auto", data
         configs.make(given["profile"], data=given["data"], seed=seed), device=device
     ):
         print(path)
-
-
-def _fitting(G, sizes: list[tuple[int, int]], batch: int, tile: int) -> int:
-    """Return how many frames are translated at once: `batch`, or as many as fit; raises if not even one does."""
-    from semcg.translate import check
-
-    height, width = sizes[-1] if sizes else (1, 1)
-    for more in (4, 2) if not batch else ():
-        try:
-            check(G, height=height, width=width, batch=more, tile=tile)
-            return more
-        except ValueError:
-            continue
-    check(G, height=height, width=width, batch=batch or 1, tile=tile)
-    return batch or 1
 
 
 def _compare(run, whole, in_folder: Path, sizes: list[tuple[int, int]]) -> None:

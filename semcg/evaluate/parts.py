@@ -5,7 +5,7 @@ scores, so that whoever has the file can compute each number anew, or another on
 
 | part | item | keys |
 |---|---|---|
-| judge, second judge, Sem_t | class labelled | class read ("none": outside the classes): pixels |
+| judge, second judge, Sem_t, downstream | class labelled | class read ("none": outside the classes): pixels |
 | boundary | class | `semcg.edges.COUNTS`: boundary pixels |
 | edges | frame | points, measured; source, translated: median sigma in px at the points measured in both |
 | plates, signs | frame/number | text, read, confidence, digit_px |
@@ -92,7 +92,7 @@ def values(parts: Parts) -> dict[tuple[str, str], float]:
         confidence of 0.9 or more; both among the plates with digits of 4.5 px and more, or of the class's height.
     """
     found: dict[tuple[str, str], float] = {}
-    for judge in ("judge", "second judge", "Sem_t"):
+    for judge in ("judge", "second judge", "Sem_t", "downstream"):
         if judge in parts:
             found |= _judged(judge, counts_of(parts, judge))
     if "boundary" in parts:

@@ -11,8 +11,20 @@ import nbformat
 from semcg import files
 from semcg.runs.execute import execute, parameters_of
 from semcg.runs.recipes import room_digest
+from semcg.training.devices import place
 
-__all__ = ["SEQUENCE", "clock", "code_digest", "course", "notebook_path", "output_of", "rooms_reached", "run"]
+__all__ = [
+    "SEQUENCE",
+    "clock",
+    "code_digest",
+    "course",
+    "key_of",
+    "notebook_path",
+    "output_of",
+    "reusable",
+    "rooms_reached",
+    "run",
+]
 
 SEQUENCE = (
     "00_start_here",
@@ -86,8 +98,8 @@ def run(
     common = ("profile", "data", "seed", "device")
     parameters = {name: value for name, value in given.items() if name in has or name not in common}
     output = output_of(notebook, given)
-    key = _key(notebook, parameters, kernel)
-    if not fresh and (stored := _reusable(output, key)):
+    key = key_of(notebook, parameters, kernel)
+    if not fresh and (stored := reusable(output, key)):
         say(f"{notebook.stem}: reused, nothing it depends on has changed")
         return stored, True
     say(f"{notebook.stem}: running")
@@ -95,7 +107,8 @@ def run(
         notebook, output, parameters, kernel=kernel, fresh=fresh, cell_timeout=cell_timeout, say=say
     )
     record["key"] = key
-    files.write_json(output.with_suffix(".json"), record)
+    if place().rank == 0:
+        files.write_json(output.with_suffix(".json"), record)
     return record, False
 
 
@@ -167,11 +180,12 @@ def _imported(sources: Iterable[str]) -> set[str]:
     return rooms
 
 
-def _key(notebook: Path, parameters: dict[str, object], kernel: str) -> dict:
+def key_of(notebook: Path, parameters: dict[str, object], kernel: str = "") -> dict:
+    """Return what must be equal for a stored execution to stand for a new one."""
     return {"code": code_digest(notebook), "parameters": parameters, "kernel": kernel}
 
 
-def _reusable(output: Path, key: dict) -> dict | None:
+def reusable(output: Path, key: dict) -> dict | None:
     """Return the record of an execution with this key whose runs and data are still what they were, else None."""
     record_path = output.with_suffix(".json")
     if not (output.is_file() and record_path.is_file()):

@@ -4,12 +4,17 @@ The executed notebook lies in `results/<profile>/notebooks/`, with a JSON file o
 how it ended. That file is written by this module and not read off the notebook, whose own metadata call a run
 "completed" that was killed. While a notebook runs, its text is in `<name>.partial.ipynb`; one that failed is kept
 as `<name>.failed.ipynb`.
+
+Under torchrun or Slurm every process executes the notebook, with a kernel of its own that inherits its place among
+them. The first keeps what is described above and reports; the others execute in a temporary folder.
 """
 
 import json
 import logging
 import os
+import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -30,6 +35,7 @@ from semcg import files
 from semcg.runs.events import VARIABLE
 from semcg.runs.failures import Failed, Stopped
 from semcg.runs.watch import Watch
+from semcg.training.devices import Place, place
 
 __all__ = ["execute", "parameters_of", "typed"]
 
@@ -51,11 +57,11 @@ class _Specs(KernelSpecManager):
 class _Kernel(AsyncKernelManager):
     """A kernel manager that remembers the process it started, so that a signal can be passed on."""
 
-    pids: list[int] = []
+    started: list[subprocess.Popen] = []
 
     async def _async_start_kernel(self, **keywords):
         await super()._async_start_kernel(**keywords)
-        self.pids.append(self.provisioner.process.pid)
+        self.started.append(self.provisioner.process)
 
     start_kernel = _async_start_kernel
 
@@ -117,6 +123,9 @@ def execute(
 ) -> dict:
     """Execute a notebook and return what it did.
 
+    In several processes (`semcg.training.devices.place`) all must call this; `output` and the files beside it are the
+    first one's, and only that one says anything.
+
     Parameters
     ----------
     notebook, output : Path
@@ -141,22 +150,28 @@ def execute(
     Raises
     ------
     ValueError
-        On an unknown parameter or kernel.
+        On an unknown parameter or kernel, or a notebook whose training several processes cannot share.
     Failed, Stopped
         If it did not run to its end; its outputs so far are in `<name>.failed.ipynb`.
     """
-    if unknown := sorted(parameters.keys() - parameters_of(notebook).keys()):
-        known = ", ".join(parameters_of(notebook))
-        raise ValueError(f"{notebook.stem} has no parameter {', '.join(unknown)}; it has {known}")
+    known, here = parameters_of(notebook), place()
+    if unknown := sorted(parameters.keys() - known.keys()):
+        raise ValueError(f"{notebook.stem} has no parameter {', '.join(unknown)}; it has {', '.join(known)}")
+    if here.ranks > 1 and "batch" not in known:
+        raise ValueError(
+            f"{notebook.stem} has no parameter batch that {here.ranks} processes could share; run it in one process"
+        )
     if kernel and kernel not in (installed := KernelSpecManager().find_kernel_specs()):
         raise ValueError(f"kernel = {kernel!r}: not installed; there are {', '.join(sorted(installed))}")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_suffix(".partial.ipynb")
-    failed = output.with_suffix(".failed.ipynb")
-    record = output.with_suffix(".json")
-    record.unlink(missing_ok=True)
     begun = time.time()
     with TemporaryDirectory(prefix="semcg-") as scratch:
+        if here.rank:
+            output, say = Path(scratch) / output.name, None
+        output.parent.mkdir(parents=True, exist_ok=True)
+        partial = output.with_suffix(".partial.ipynb")
+        failed = output.with_suffix(".failed.ipynb")
+        record = output.with_suffix(".json")
+        record.unlink(missing_ok=True)
         events = Path(scratch) / "events.jsonl"
         try:
             told = {VARIABLE: str(events)} | ({"SEMCG_FRESH": "1"} if fresh else {})
@@ -175,22 +190,29 @@ def execute(
         except (PapermillExecutionError, DeadKernelError, CellTimeoutError) as error:
             if partial.exists():
                 os.replace(partial, failed)
-            status, sentence = _sentence(error, notebook, arrived)
+            if here.ranks > 1 and not arrived and getattr(error, "ename", "") == "KeyboardInterrupt":
+                arrived.append(signal.SIGTERM)  # that another process got; they stopped together
+            status, sentence = _sentence(error, notebook, arrived, here)
             outcome = {"status": status, "reason": sentence, "seconds": round(time.time() - begun, 1)}
             files.write_json(record, outcome | {"parameters": parameters})
             if arrived:
                 raise Stopped(sentence, arrived[0]) from None
-            raise Failed(f"{sentence}\nIts outputs so far: {failed}") from None
+            raise Failed(sentence if here.rank else f"{sentence}\nIts outputs so far: {failed}") from None
         outcome = {"status": "ok", "seconds": round(time.time() - begun, 1), "parameters": parameters}
         outcome |= _summary(events)
-    os.replace(partial, output)
-    failed.unlink(missing_ok=True)
-    files.write_json(record, outcome)
+        os.replace(partial, output)
+        failed.unlink(missing_ok=True)
+        files.write_json(record, outcome)
     return outcome
 
 
-def _sentence(error: Exception, notebook: Path, arrived: list[int]) -> tuple[str, str]:
+def _sentence(error: Exception, notebook: Path, arrived: list[int], here: Place) -> tuple[str, str]:
     """Return one word and one sentence on why a notebook ended early."""
+    if here.ranks > 1 and (lost := _loss_of_another(error)):
+        return "lost", (
+            f"process {here.rank} of {here.ranks} ends {notebook.stem}: it lost another process, whose own message says "
+            f"why ({lost}). The same command goes on from the last saved state"
+        )
     if arrived:
         reason = f": {error.evalue}" if getattr(error, "evalue", "") else ""
         return "stopped", f"{notebook.stem} was stopped by {signal.Signals(arrived[0]).name}{reason}"
@@ -202,6 +224,14 @@ def _sentence(error: Exception, notebook: Path, arrived: list[int]) -> tuple[str
     if isinstance(error, CellTimeoutError):
         return "timeout", f"a cell of {notebook.stem} took longer than allowed"
     return "failed", f"{notebook.stem}, cell {error.exec_count}: {error.ename}: {error.evalue}"
+
+
+def _loss_of_another(error: Exception) -> str:
+    """Return what torch.distributed said if it no longer reaches another process, "" for any other error."""
+    name, said = getattr(error, "ename", ""), getattr(error, "evalue", "")
+    told = name == "RuntimeError" and re.search(r"gloo/transport|NCCL|c10d", said)
+    told = told or (name.startswith("Dist") and "EADDRINUSE" not in said)
+    return re.sub(r"^\[\S+\] ", "", said).splitlines()[0].partition(". ")[0] if told else ""
 
 
 def _summary(events: Path) -> dict:
@@ -223,16 +253,18 @@ def _passing_signals() -> Iterator[list[int]]:
     """Pass SIGINT and SIGTERM on to the kernel, as SIGINT, and give it time to save before it is killed."""
     arrived: list[int] = []
     timers: list[threading.Timer] = []
-    _Kernel.pids.clear()
+    _Kernel.started.clear()
     if threading.current_thread() is not threading.main_thread():
         yield arrived
         return
 
     def pass_on(number: int, frame: object) -> None:
+        if _Kernel.started and _Kernel.started[-1].poll() is not None:
+            return  # it died before, which is why torchrun ends us now; that is about to be said
         arrived.append(number)
-        if not _Kernel.pids:  # no kernel yet: nothing to save
+        if not _Kernel.started:  # no kernel yet: nothing to save
             raise KeyboardInterrupt
-        pid = _Kernel.pids[-1]
+        pid = _Kernel.started[-1].pid
         _send(pid, signal.SIGINT if len(arrived) < 3 else signal.SIGKILL)
         timers.append(threading.Timer(_PATIENCE, _send, (pid, signal.SIGKILL)))
         timers[-1].daemon = True

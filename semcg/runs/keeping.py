@@ -1,5 +1,6 @@
 """How a training is kept: its records pass through, and nothing of them is lost."""
 
+import math
 import signal
 import threading
 import time
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 
 from semcg.runs.history import as_csv
 from semcg.runs.store import Run
+from semcg.training.devices import anywhere, everyone, rank
 
 __all__ = ["keep"]
 
@@ -21,6 +23,10 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
     each record of `records` is appended; the whole training state is saved every `config.save_every` steps and at
     SIGTERM or SIGINT, which then raise `KeyboardInterrupt` between two steps. When `records` end, the run is
     complete and takes its place.
+
+    In several processes every one of them keeps; a signal to any of them stops all after the same step. The losses
+    are those of the whole batch. A loop that is left early saves only in a single process: the others may not be where
+    this one is.
 
     Parameters
     ----------
@@ -37,15 +43,17 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
     yield from list(run.history)
     if run.why == "reused":
         return
+    alone = len(everyone("here")) == 1
     waiting: list[dict] = []
     begun = time.perf_counter() - run.seconds
 
     def read() -> list[dict[str, float]]:
         new = [{k: v if k == "step" else float(v) for k, v in record.items()} for record in waiting]
         waiting.clear()
+        new = [_joined(records) for records in zip(*everyone(new), strict=True)]
         run.history.extend(new)
         run.seconds = time.perf_counter() - begun
-        if new:
+        if new and rank() == 0:
             with open(run.partial / "history.csv", "a", newline="") as handle:
                 handle.write(as_csv(new, header=handle.tell() == 0))
         return new
@@ -55,23 +63,39 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
             for record in records:
                 waiting.append(record)
                 save = record["step"] % run.recipe.config.save_every == 0
-                if save or stopped or len(waiting) == _READ_EVERY:
+                stop = anywhere(bool(stopped))
+                if save or stop or len(waiting) == _READ_EVERY:
                     new = read()
-                    if save or stopped:
+                    if save or stop:
                         run.save()
-                    if stopped:
+                    if stop:
                         raise KeyboardInterrupt(
                             f"{run.name} is saved at step {run.step}; the same command goes on from there"
                         )
                     yield from new
         except GeneratorExit:  # the caller's loop was left early
-            read()
-            run.save()
+            if alone:
+                read()
+                run.save()
             raise
         yield from read()
     run.save()
     if run.step == run.steps:
         run.finish()
+
+
+def _joined(records: tuple[dict[str, float], ...]) -> dict[str, float]:
+    """Return the record of the whole batch from those of its equal shares."""
+    if len(records) == 1:
+        return records[0]
+    joined = {"step": records[0]["step"]}
+    for name in records[0].keys() - joined.keys():
+        values = [record[name] for record in records]
+        if name.startswith("pull"):  # a norm over the images; of a mean over the share, not over the batch
+            joined[name] = math.hypot(*values) / len(values)
+        else:
+            joined[name] = math.fsum(values) / len(values)
+    return {name: joined[name] for name in records[0]}
 
 
 @contextmanager

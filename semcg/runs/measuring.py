@@ -22,7 +22,8 @@ from semcg.runs.evidence import sha256
 
 __all__ = ["folder_of", "measure", "references"]
 
-_ROOMS = ("metrics", "edges", "distances", "reader", "evaluate")
+_ROOMS = ("metrics", "edges", "distances", "reader")
+_ROOMS += ("evaluate/measures", "evaluate/markings", "evaluate/reading")  # the rest only names the numbers
 _COPIED = ("fingerprint", "commit", "uncommitted_changes", "device", "threads", "seconds", "steps")
 
 

@@ -8,6 +8,11 @@ complete; an older run of that name stays readable until then. In the folder:
     history.csv             one row per step
     provenance.json         what made it: recipe, config, commit, versions, device, seconds, peak memory
     *.json                  measures that a notebook adds, through `Run.write`
+
+Several processes (`semcg.training.fabric_for`) train one run: the first writes, the others read what it wrote, so all
+must see one folder. A run does not know how many they were: it resumes in any number of them that its batch can be
+shared by. With image pools the result then depends on the number: each process has a pool of its own translations, the
+first's is saved, and all go on from that one.
 """
 
 import os
@@ -24,6 +29,7 @@ from semcg.runs.events import note
 from semcg.runs.history import as_csv, read_csv
 from semcg.runs.origin import machine, origin
 from semcg.runs.recipes import Recipe, beginning, difference
+from semcg.training.devices import everyone, rank
 
 __all__ = ["Run", "load", "start"]
 
@@ -74,10 +80,16 @@ class Run:
 
     def write(self, name: str, measures: dict) -> None:
         """Add measures to the complete run, as `<name>.json`."""
-        files.write_json(self.folder / f"{name}.json", measures)
+        if rank() == 0:
+            files.write_json(self.folder / f"{name}.json", measures)
 
     def save(self) -> None:
         """Write history and state to the partial folder; the state before stays until the new one is whole."""
+        if rank() == 0:
+            self._write_state()
+        everyone("saved")
+
+    def _write_state(self) -> None:
         files.write_text(self.partial / "history.csv", as_csv(self.history))
         content = {
             "step": self.step,
@@ -108,6 +120,13 @@ class Run:
 
     def finish(self) -> None:
         """Write weights and provenance, and put the run in its place."""
+        processes = len(everyone("finished"))
+        if rank() == 0:
+            self._put_in_place(processes)
+        everyone("in its place")
+        note("done", run=self.name, seconds=self.seconds)
+
+    def _put_in_place(self, processes: int) -> None:
         for name, part in self._state.items():
             if isinstance(part, nn.Module):
                 with files.atomic(self.partial / f"{name}.safetensors") as partial:
@@ -115,10 +134,9 @@ class Run:
         (self.partial / "state.previous.pt").unlink(missing_ok=True)
         made = {"run": self.name, **_identity(self)}
         made |= {"config": self.recipe.config.model_dump(mode="json"), "why": self.why, "steps": self.steps}
-        made |= {"seconds": round(self.seconds, 2), **machine(), **origin()}
+        made |= {"seconds": round(self.seconds, 2), "processes": processes, **machine(), **origin()}
         files.write_json(self.partial / "provenance.json", made)
         files.swap(self.partial, self.folder)
-        note("done", run=self.name, seconds=self.seconds)
 
 
 def start(
@@ -145,8 +163,25 @@ def start(
     fresh : bool
         Start over, whatever is stored. $SEMCG_FRESH=1 says the same.
     """
-    run = Run(recipe, steps=steps, state=state, begins=beginning(state, batch), why="nothing stored")
-    fresh = fresh or os.environ.get("SEMCG_FRESH") == "1"
+    run = Run(recipe, steps=steps, state=state, begins=beginning(state, _whole(batch)), why="nothing stored")
+    for other, parts in enumerate(everyone(run.parts)):
+        if changed := difference(run.parts, parts):
+            raise ValueError(f"process {other} begins with other {', '.join(changed)} than process {rank()}")
+    if rank() == 0:
+        _find(run, fresh or os.environ.get("SEMCG_FRESH") == "1")
+    run.why, step = everyone((run.why, run.step))[0]
+    if run.step != step and not (
+        run._load(run.folder if run.why == "reused" else run.partial) and run.step == step
+    ):
+        raise OSError(f"process {rank()} does not see in {run.folder.parent} what process 0 wrote there")
+    note(
+        "run", run=run.name, fingerprint=recipe.fingerprint, folder=str(run.partial), steps=steps, why=run.why
+    )
+    return run
+
+
+def _find(run: Run, fresh: bool) -> None:
+    """Look at what is stored of a run, load it if it is this very one, and make its partial folder ready."""
     if fresh:
         run.why = "asked to start over"
     elif run.complete:
@@ -162,10 +197,16 @@ def start(
         shutil.rmtree(run.partial, ignore_errors=True)
     if run.why != "reused":
         files.write_json(run.partial / "provenance.json", _identity(run))
-    note(
-        "run", run=run.name, fingerprint=recipe.fingerprint, folder=str(run.partial), steps=steps, why=run.why
-    )
-    return run
+
+
+def _whole(batch: Callable[[int], Iterable[Tensor]]) -> Callable[[int], Iterable[Tensor]]:
+    """Return n -> batch n with the shares of all processes joined, equal in any number of them."""
+
+    def joined(n: int) -> list[Tensor]:
+        shares = everyone([part.cpu() for part in batch(n)])
+        return [torch.cat(parts) for parts in zip(*shares, strict=True)]
+
+    return batch if len(everyone("here")) == 1 else joined
 
 
 def load(recipe: Recipe, **networks: nn.Module) -> dict:

@@ -1,13 +1,57 @@
-"""Where a run computes and how precisely: the Lightning Fabric of one run."""
+"""Where a run computes and how precisely: the Lightning Fabric of one run, and the processes that share it.
+
+torchrun and Slurm start the processes; each has a rank. What a step averages goes through Fabric. What processes
+have to tell each other beside that goes through `everyone` and `anywhere`, over the CPU, so that no GPU waits for
+it and the death of a process is noticed at once. A single process talks to nobody: there is no process group.
+"""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import (
+    ClusterEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
+from lightning_fabric.strategies import DDPStrategy
+from torch import distributed
 
-__all__ = ["fabric_for", "precision_for", "share"]
+__all__ = ["Place", "anywhere", "everyone", "fabric_for", "place", "precision_for", "rank", "share"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A process among those that were started together: `rank` of `ranks`, and the `local` one on its machine."""
+
+    rank: int = 0
+    ranks: int = 1
+    local: int = 0
+    slurm: bool = False
+
+
+def place() -> Place:
+    """Return the place that torchrun or Slurm's srun gave this process; alone, rank 0 of 1."""
+    seen = os.environ
+    if int(seen.get("WORLD_SIZE") or 1) > 1 and "RANK" in seen:
+        return Place(int(seen["RANK"]), int(seen["WORLD_SIZE"]), int(seen.get("LOCAL_RANK", seen["RANK"])))
+    # Not SLURM_NTASKS, which a batch script has as well, where one process runs.
+    if int(seen.get("SLURM_STEP_NUM_TASKS") or 1) > 1:
+        return Place(
+            int(seen["SLURM_PROCID"]),
+            int(seen["SLURM_STEP_NUM_TASKS"]),
+            int(seen["SLURM_LOCALID"]),
+            slurm=True,
+        )
+    return Place()
 
 
 def precision_for(precision: str, device: str = "auto") -> str:
@@ -23,7 +67,7 @@ def precision_for(precision: str, device: str = "auto") -> str:
     return "bf16" if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported() else "fp32"
 
 
-def fabric_for(device: str = "auto", precision: str = "fp32") -> Fabric:
+def fabric_for(device: str = "auto", precision: str = "fp32", *, shared: bool = False) -> Fabric:
     """Return the Fabric of one run.
 
     Parameters
@@ -32,11 +76,14 @@ def fabric_for(device: str = "auto", precision: str = "fp32") -> Fabric:
         "auto" (a CUDA device where there is one, else the CPU), "cpu", "cuda" or "cuda:1".
     precision : str
         "fp32", or "bf16" for autocast; weights, gradients and losses stay float32 in both.
+    shared : bool
+        Join the processes that torchrun or Slurm started (`place`), each with a device of its own. Every one of
+        them must call this. Without it, or without others, this process computes alone.
 
     Raises
     ------
     ValueError
-        If the device is unknown or not on this machine.
+        If the device is unknown or not on this machine, or is one device for several processes.
     """
     name, _, index = device.partition(":")
     if name not in ("auto", "cpu", "cuda") or (index and not index.isdigit()):
@@ -46,12 +93,24 @@ def fabric_for(device: str = "auto", precision: str = "fp32") -> Fabric:
             f"device = {device!r}: this machine has {torch.cuda.device_count()} CUDA devices; use auto or cpu"
         )
     cuda = name == "cuda" or (name == "auto" and torch.cuda.is_available())
+    kind = {
+        "accelerator": "cuda" if cuda else "cpu",
+        "precision": "bf16-mixed" if precision == "bf16" else "32-true",
+    }
+    here = place()
     with _without_remarks():
-        return Fabric(
-            accelerator="cuda" if cuda else "cpu",
-            devices=[int(index or 0)] if cuda else 1,
-            precision="bf16-mixed" if precision == "bf16" else "32-true",
-        )
+        if not shared or here.ranks == 1:
+            return Fabric(devices=[int(index or 0)] if cuda else 1, **kind)
+        if index:
+            raise ValueError(
+                f"device = {device!r}: {here.ranks} processes take one device each; use auto, cpu or cuda"
+            )
+        environment = SLURMEnvironment() if here.slurm else TorchElasticEnvironment()
+        own = torch.device("cuda", _device_of(here)) if cuda else torch.device("cpu")
+        fabric = Fabric(strategy=_Started(own, environment), devices=1, **kind)
+        fabric.launch()
+    _group()
+    return fabric
 
 
 def share(batch: int, fabric: Fabric) -> dict[str, int]:
@@ -68,6 +127,72 @@ def share(batch: int, fabric: Fabric) -> dict[str, int]:
             f"batch = {batch}: {ranks} processes share it; allowed: {ranks}, {2 * ranks}, {3 * ranks}, ..."
         )
     return {"batch": batch // ranks, "rank": fabric.global_rank, "ranks": ranks}
+
+
+def rank() -> int:
+    """Return the rank among the processes that `fabric_for` joined; alone, 0."""
+    return distributed.get_rank() if _joined() else 0
+
+
+def everyone(value: T) -> list[T]:
+    """Return what every process calls this with, by rank, as soon as all have; alone, `[value]`."""
+    if not _joined():
+        return [value]
+    said: list[T] = [value] * distributed.get_world_size()
+    distributed.all_gather_object(said, value, group=_group())
+    return said
+
+
+def anywhere(flag: bool) -> bool:
+    """Return whether `flag` is true in any process; each must ask."""
+    if not _joined():
+        return flag
+    highest = torch.tensor(int(flag))
+    distributed.all_reduce(highest, op=distributed.ReduceOp.MAX, group=_group())
+    return bool(highest)
+
+
+def _joined() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
+@cache
+def _group() -> "distributed.ProcessGroup":
+    """Return the processes as a group that talks over the CPU."""
+    if distributed.get_backend() == "gloo":
+        return distributed.group.WORLD
+    return distributed.new_group(backend="gloo")
+
+
+def _device_of(here: Place) -> int:
+    """Return the number of the CUDA device that a process takes."""
+    seen = torch.cuda.device_count()
+    if here.slurm and seen == 1:  # Slurm may show each process its own device only
+        return 0
+    if here.local >= seen:
+        raise ValueError(
+            f"process {here.local + 1} on this machine finds {seen} CUDA devices; start one process per device, "
+            "or use device = cpu"
+        )
+    return here.local
+
+
+class _Started(DDPStrategy):
+    """Processes that run already, with a device each.
+
+    Fabric would refuse a notebook's kernel, since it could not start the others from there; here nothing is left to
+    start. Its wrapper around networks is not used: a step averages its gradients itself.
+    """
+
+    def __init__(self, device: torch.device, environment: ClusterEnvironment):
+        super().__init__(parallel_devices=[device], cluster_environment=environment)
+
+    @property
+    def root_device(self) -> torch.device:
+        return self.parallel_devices[0]
+
+    def _configure_launcher(self) -> None:
+        self._launcher = None
 
 
 @contextmanager
