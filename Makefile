@@ -6,7 +6,7 @@ PY := .venv/bin/python
 SEMCG := $(PY) -m semcg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup course test test-slow lab draw figures notebooks clean
+.PHONY: help setup course paper sweep ledger report verify test test-slow chaos promises lab draw figures notebooks clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -24,6 +24,23 @@ setup: .venv/.ready  ## create .venv with the locked versions
 course: .venv/.ready  ## draw, train, evaluate: every notebook in order (PROFILE=mini SEED=0)
 	@$(SEMCG) course --profile $(PROFILE) --seed $(SEED)
 
+paper: .venv/.ready  ## the paper at full size on prepared data: what it will cost, then the course (DATA=...)
+	@test -n "$(DATA)" || { echo "name the prepared data: make paper DATA=..."; exit 2; }
+	@$(SEMCG) course --profile paper --data $(DATA) --dry-run
+	@$(SEMCG) course --profile paper --data $(DATA)
+
+sweep: .venv/.ready  ## every condition and seed of results/protocol.toml (hours; stop and go on at will)
+	@$(SEMCG) sweep --profile $(PROFILE)
+
+ledger: .venv/.ready  ## measures and verdicts from what the sweep has counted so far
+	@$(SEMCG) ledger --profile $(PROFILE)
+
+report: .venv/.ready  ## the report on the shipped evidence, as a notebook, a page and Markdown
+	@$(SEMCG) report --profile $(PROFILE)
+
+verify: .venv/.ready  ## derive every shipped number from its counts, without training
+	@$(SEMCG) verify
+
 test: .venv/.ready  ## lint, unit tests, the smoke course, and the notebooks' outputs
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -31,6 +48,13 @@ test: .venv/.ready  ## lint, unit tests, the smoke course, and the notebooks' ou
 
 test-slow: .venv/.ready  ## the tests that take minutes
 	$(PY) -m pytest -m slow
+
+chaos: .venv/.ready  ## every notebook, every fault, compared to the bit (an hour), and its figures
+	$(PY) -m pytest tests/chaos/full.py
+	$(PY) tests/chaos/promises.py
+
+promises: .venv/.ready  ## renew the figures of docs/promises.md
+	$(PY) tests/chaos/promises.py
 
 lab: .venv/.ready  ## open the notebooks in JupyterLab, on this machine only
 	$(PY) -m jupyter lab --ip=127.0.0.1 notebooks

@@ -11,14 +11,17 @@ Both `data/` and `results/` lie in `home()`.
 """
 
 import csv
+import fcntl
 import hashlib
 import io
 import json
 import os
 import shutil
+import socket
+import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 __all__ = [
@@ -29,10 +32,12 @@ __all__ = [
     "check_manifest",
     "data_folder",
     "digest",
+    "hold",
     "home",
     "images_in",
     "manifest_digest",
     "read_json",
+    "release",
     "results_folder",
     "swap",
     "write_json",
@@ -130,6 +135,67 @@ def swap(new: Path, old: Path) -> None:
     shutil.rmtree(replaced, ignore_errors=True)
 
 
+_held: dict[Path, int] = {}
+
+
+def hold(path: Path, what: str, *, patience: float = 5.0) -> None:
+    """Take the lock `path` for this process until `release`, or until the process ends, however it ends.
+
+    The lock belongs to the process and not to the file: what a crash leaves of the file holds nobody up. Taking a lock
+    that this process holds already changes nothing. On a disk that knows no locks, nobody is refused.
+
+    Parameters
+    ----------
+    path : Path
+        A file that exists for this alone. It holds the number of the process and the name of the machine.
+    what : str
+        What is locked, for the message: "the training of cyclegan-s0".
+    patience : float
+        Seconds before another process counts as working: a kernel outlives the process that started it by one.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process holds it; says which, and what to do.
+    """
+    path = Path(path).resolve()
+    if path in _held:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + patience
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            who = os.read(handle, 200).decode(errors="replace").strip() or "another process"
+            os.close(handle)
+            if time.monotonic() < deadline:
+                time.sleep(0.1)
+                continue
+            raise BlockingIOError(
+                f"{what} is in the hands of {who} already; wait for its end, or end it, and give the same command again"
+            ) from None
+        except OSError:
+            pass  # no locks on this disk
+        # Whoever held it before may have removed the file between our opening and our locking it.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), os.stat(path)):
+                break
+        os.close(handle)
+    os.ftruncate(handle, 0)
+    os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    _held[path] = handle
+
+
+def release(path: Path) -> None:
+    """Give a lock back, if this process holds it, and remove its file."""
+    path = Path(path).resolve()
+    if (handle := _held.pop(path, None)) is not None:
+        path.unlink(missing_ok=True)  # while it is still locked, so that nobody locks a file that is gone
+        os.close(handle)
+
+
 def digest(value) -> str:
     """Return 16 hexadecimal digits of the SHA-256 of a JSON-able value, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -142,6 +208,8 @@ def images_in(folder: Path) -> list[Path]:
     ------
     FileNotFoundError
         If the folder does not exist or holds no image.
+    ValueError
+        If one of these names is that of no file (a folder, a pipe, a link that leads nowhere), or not UTF-8.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -155,6 +223,14 @@ def images_in(folder: Path) -> list[Path]:
     )
     if not found:
         raise FileNotFoundError(f"no PNG or JPEG file in {folder}")
+    for path in found:
+        if not path.is_file():  # reading a pipe would wait for ever
+            raise ValueError(
+                f"{path} has the name of a picture, but is a folder, a pipe or a link that leads nowhere; "
+                "remove or rename it"
+            )
+        if not path.name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in path.name):
+            raise ValueError(f"{path!r} has a name that is not UTF-8, which no list can hold; rename it")
     return found
 
 
@@ -182,16 +258,21 @@ def check_manifest(root: Path, *, contents: bool = False) -> None:
     """
     listed = root / "manifest.csv"
     if not listed.is_file():
-        raise FileNotFoundError(f"no manifest.csv in {root}: the data were not written to the end")
-    with open(listed, newline="", encoding="utf-8") as handle:
-        expected = {row["name"]: row for row in csv.DictReader(handle)}
+        raise FileNotFoundError(
+            f"no manifest.csv in {root}: the data were not written to the end. Write them again."
+        )
+    try:
+        with open(listed, newline="", encoding="utf-8") as handle:
+            expected = {row["name"]: (int(row["bytes"]), row["crc32"]) for row in csv.DictReader(handle)}
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ValueError(f"{listed} is damaged ({error}); write the data in {root} again.") from None
     found = {path.relative_to(root).as_posix(): path for path in _files_under(root)}
     wrong = [f"{name} is missing" for name in expected.keys() - found.keys()]
     wrong += [f"{name} was added" for name in found.keys() - expected.keys()]
     for name in expected.keys() & found.keys():
-        if found[name].stat().st_size != int(expected[name]["bytes"]):
+        if found[name].stat().st_size != expected[name][0]:
             wrong.append(f"{name} has another size")
-        elif contents and f"{zlib.crc32(found[name].read_bytes()):08x}" != expected[name]["crc32"]:
+        elif contents and f"{zlib.crc32(found[name].read_bytes()):08x}" != expected[name][1]:
             wrong.append(f"{name} has other contents")
     if wrong:
         shown = "; ".join(sorted(wrong)[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")

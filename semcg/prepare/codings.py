@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from semcg.labels import CLASSES, IGNORE
 
@@ -59,7 +59,7 @@ def mapping(path: Path | str) -> Mapping:
         raise ValueError(f"{path}: a mapping file is .csv or .toml")
     try:
         entries = _toml_entries(path) if path.suffix.lower() == ".toml" else _csv_entries(path)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, csv.Error) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, csv.Error, RecursionError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     seen: dict[tuple[int, ...], int] = {}
     for where, key, train_id in entries:
@@ -163,7 +163,8 @@ def readable(name: Path | str) -> Iterator[None]:
         *(OSError, SyntaxError, ValueError, EOFError),
         *(struct.error, zlib.error, Image.DecompressionBombError),
     ) as error:
-        raise ValueError(f"{name} does not decode: {error}") from error
+        why = "it is no PNG or JPEG" if isinstance(error, UnidentifiedImageError) else error
+        raise ValueError(f"{name} does not decode: {why}; get it again, or remove it") from error
 
 
 def opaque(image: Image.Image, name: Path | str) -> Image.Image:
@@ -229,13 +230,15 @@ def _csv_entries(path: Path) -> list[tuple[str, tuple[int, ...], int]]:
         heading = [column.strip() for column in rows.fieldnames or []]
         rows.fieldnames = heading
         columns = ["r", "g", "b"] if "r" in heading else ["value"]
-        if sorted(set(heading) - {"name"}) != sorted([*columns, "train_id"]):
+        if sorted(column for column in heading if column != "name") != sorted([*columns, "train_id"]):
             raise ValueError(
                 f"{path}: the heading is {','.join(heading)!r}; it must be value,train_id or r,g,b,train_id, "
                 "and perhaps a name"
             )
         entries = []
         for row in rows:
+            if None in row:  # a decimal comma, perhaps
+                raise ValueError(f"{path}, line {rows.line_num}: more entries than the heading has")
             try:
                 entries.append(
                     (f"line {rows.line_num}", tuple(int(row[c]) for c in columns), int(row["train_id"]))

@@ -81,8 +81,12 @@ def divide(
 
 def _sequences(stems: list[str], domain: str, sequence: str) -> list[list[str]]:
     groups = defaultdict(list)
+    try:
+        pattern = re.compile(sequence)
+    except re.error as error:
+        raise ValueError(f"{domain}: {sequence!r} is no regular expression: {error}") from None
     for stem in stems:
-        found = re.search(sequence, stem)
+        found = pattern.search(stem)
         if not (found and found.re.groups and found[1]):
             raise ValueError(
                 f"{domain}: {sequence!r} finds no sequence in the name {stem!r}; it needs one (group)"

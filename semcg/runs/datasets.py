@@ -28,20 +28,25 @@ def draw(config: Config, *, processes: int = 0, progress: Callable[[int, int], N
     wanted = recipes.world(config)
     if _recipe_of(folder) != wanted:
         begun = time.perf_counter()
-        drawn.write(
-            folder,
-            size=config.size,
-            train=config.train_scenes,
-            val=config.val_scenes,
-            test=config.test_scenes,
-            judge_train=config.judge_scenes,
-            judge_val=config.val_scenes,
-            seed=config.world_seed,
-            strength=config.style_strength,
-            processes=processes or os.cpu_count() or 1,
-            progress=progress,
-            recipe=wanted,
-        )
+        lock = folder.with_name(f".{folder.name}.lock")
+        files.hold(lock, f"the drawing of {folder}")
+        try:
+            drawn.write(
+                folder,
+                size=config.size,
+                train=config.train_scenes,
+                val=config.val_scenes,
+                test=config.test_scenes,
+                judge_train=config.judge_scenes,
+                judge_val=config.val_scenes,
+                seed=config.world_seed,
+                strength=config.style_strength,
+                processes=processes or os.cpu_count() or 1,
+                progress=progress,
+                recipe=wanted,
+            )
+        finally:
+            files.release(lock)
         note("clock", what="draw", seconds=time.perf_counter() - begun)
     return data(config)
 
@@ -100,6 +105,11 @@ def data(config: Config) -> Path:
     try:
         files.check_manifest(folder)
     except FileNotFoundError:
+        half = folder / "about.json"
+        if half.is_file() and (missing := files.read_json(half).get("missing")):
+            raise FileNotFoundError(
+                f"the data in {folder} are not whole: {missing} is not there yet. It is made by: semcg prepare"
+            ) from None
         raise FileNotFoundError(f"no data in {folder}. They are made by: {command}") from None
     if config.data == "world" and (changed := recipes.difference(_recipe_of(folder), recipes.world(config))):
         raise ValueError(

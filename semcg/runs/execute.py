@@ -163,6 +163,16 @@ def execute(
         )
     if kernel and kernel not in (installed := KernelSpecManager().find_kernel_specs()):
         raise ValueError(f"kernel = {kernel!r}: not installed; there are {', '.join(sorted(installed))}")
+    lock = output.with_name(f".{output.stem}.lock")
+    if here.rank == 0:
+        files.hold(lock, f"the execution of {notebook.stem}")
+    try:
+        return _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, here)
+    finally:
+        files.release(lock)
+
+
+def _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, here: Place) -> dict:
     begun = time.time()
     with TemporaryDirectory(prefix="semcg-") as scratch:
         if here.rank:
@@ -198,6 +208,15 @@ def execute(
             if arrived:
                 raise Stopped(sentence, arrived[0]) from None
             raise Failed(sentence if here.rank else f"{sentence}\nIts outputs so far: {failed}") from None
+        except (KeyboardInterrupt, OSError) as error:  # before the first cell, or of papermill's own files
+            partial.unlink(missing_ok=True)
+            if arrived:
+                why = f"was stopped by {signal.Signals(arrived[0]).name} before its first cell"
+                raise Stopped(f"{notebook.stem} {why}; the same command begins it", arrived[0]) from None
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            why = f"{error.filename or partial} could not be written: {error.strerror}"
+            raise OSError(f"{notebook.stem} was stopped, since {why}; mend that, and it goes on") from error
         outcome = {"status": "ok", "seconds": round(time.time() - begun, 1), "parameters": parameters}
         outcome |= _summary(events)
         os.replace(partial, output)
@@ -214,15 +233,16 @@ def _sentence(error: Exception, notebook: Path, arrived: list[int], here: Place)
             f"why ({lost}). The same command goes on from the last saved state"
         )
     if arrived:
-        reason = f": {error.evalue}" if getattr(error, "evalue", "") else ""
-        return "stopped", f"{notebook.stem} was stopped by {signal.Signals(arrived[0]).name}{reason}"
+        reason = getattr(error, "evalue", "") or "what is finished stays; the same command goes on from there"
+        return "stopped", f"{notebook.stem} was stopped by {signal.Signals(arrived[0]).name}: {reason}"
     if isinstance(error, DeadKernelError):
         return "killed", (
             f"the kernel of {notebook.stem} died; most often the memory was used up. "
             "Close other programs or use a smaller profile; the same command goes on from the last saved state"
         )
     if isinstance(error, CellTimeoutError):
-        return "timeout", f"a cell of {notebook.stem} took longer than allowed"
+        longer = "the same command goes on from the last saved state; a larger --cell-timeout may help"
+        return "timeout", f"a cell of {notebook.stem} took longer than allowed; {longer}"
     return "failed", f"{notebook.stem}, cell {error.exec_count}: {error.ename}: {error.evalue}"
 
 

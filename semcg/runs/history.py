@@ -19,11 +19,12 @@ def as_csv(records: list[dict], *, header: bool = True) -> str:
 
 
 def read_csv(path: Path) -> list[dict[str, float]]:
-    """Return the whole rows of a history; one that a kill cut short is left out."""
+    """Return the rows of a history up to the first that a kill cut short, or a full disk, or that is no row at all."""
+    rows: list[dict[str, float]] = []
     with open(path, newline="") as handle:
-        rows = csv.DictReader(handle)
-        return [
-            {k: int(v) if k == "step" else float(v) for k, v in row.items()}
-            for row in rows
-            if None not in row.values()
-        ]
+        for row in csv.DictReader(handle):
+            try:
+                rows.append({k: int(v) if k == "step" else float(v) for k, v in row.items()})
+            except (TypeError, ValueError):  # too few entries, or those of the next row right behind
+                break
+    return rows

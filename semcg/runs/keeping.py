@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from semcg import files
 from semcg.runs.history import as_csv
 from semcg.runs.store import Run
 from semcg.training.devices import anywhere, everyone, rank
@@ -39,10 +40,24 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
     ------
     dict
         "step" and the losses, as floats.
+
+    Raises
+    ------
+    MemoryError
+        If the memory of the machine or of its GPU was used up; says what to lower.
+    FloatingPointError
+        If a loss is not finite, before anything of it is saved.
     """
     yield from list(run.history)
     if run.why == "reused":
         return
+    try:
+        yield from _kept(run, records)
+    finally:
+        files.release(run.lock)
+
+
+def _kept(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
     alone = len(everyone("here")) == 1
     waiting: list[dict] = []
     begun = time.perf_counter() - run.seconds
@@ -51,6 +66,12 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
         new = [{k: v if k == "step" else float(v) for k, v in record.items()} for record in waiting]
         waiting.clear()
         new = [_joined(records) for records in zip(*everyone(new), strict=True)]
+        for record in new:
+            if bad := [name for name, value in record.items() if not math.isfinite(value)]:
+                raise FloatingPointError(
+                    f"{run.name}, step {record['step']}: {', '.join(bad)} is not finite. The last saved state is good; a "
+                    "smaller learning rate or precision fp32 may help."
+                )
         run.history.extend(new)
         run.seconds = time.perf_counter() - begun
         if new and rank() == 0:
@@ -73,6 +94,14 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
                             f"{run.name} is saved at step {run.step}; the same command goes on from there"
                         )
                     yield from new
+        except (MemoryError, RuntimeError) as error:
+            if not _is_memory(error):
+                raise
+            raise MemoryError(
+                f"{run.name}: the memory was used up after step {run.step + len(waiting)}. Close other programs; or lower "
+                "crop, batch or the networks' widths, which makes it another run; what is saved stays, and the same "
+                "command goes on from there"
+            ) from None
         except GeneratorExit:  # the caller's loop was left early
             if alone:
                 read()
@@ -96,6 +125,12 @@ def _joined(records: tuple[dict[str, float], ...]) -> dict[str, float]:
         else:
             joined[name] = math.fsum(values) / len(values)
     return {name: joined[name] for name in records[0]}
+
+
+def _is_memory(error: Exception) -> bool:
+    """Whether an error says that memory was used up: torch has a class for a GPU's, and only words for the CPU's."""
+    words = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
 @contextmanager

@@ -17,10 +17,12 @@ first's is saved, and all go on from that one.
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -69,6 +71,11 @@ class Run:
         return self.folder.with_name(f".{self.name}.partial")
 
     @property
+    def lock(self) -> Path:
+        """What a process holds while it trains this run; see `files.hold`."""
+        return self.folder.with_name(f".{self.name}.lock")
+
+    @property
     def complete(self) -> bool:
         """Whether `folder` holds this very run, to its end."""
         return _stored(self.folder) == self.parts
@@ -100,22 +107,32 @@ class Run:
         newest = self.partial / "state.pt"
         if newest.exists():
             os.replace(newest, self.partial / "state.previous.pt")
-        with files.atomic(newest) as partial:
+        with files.atomic(newest) as partial, _writing(newest):
             torch.save(content, partial)
 
     def _load(self, folder: Path) -> bool:
         """Load the newest whole state in `folder` into the networks and optimisers; tell whether there was one."""
-        for candidate in (folder / "state.pt", folder / "state.previous.pt"):
+        newest = folder / "state.pt"
+        for candidate in (newest, folder / "state.previous.pt"):
             try:
                 content = torch.load(candidate, map_location="cpu", weights_only=True)
-            except (OSError, RuntimeError, EOFError, ValueError, KeyError):
-                continue  # absent or torn; the one before it is whole
+                history = [r for r in read_csv(folder / "history.csv") if r["step"] <= content["step"]]
+            except MemoryError:
+                raise
+            except Exception:  # whatever an absent, torn or foreign file sets off in the unpickler
+                continue
+            # Before anything is loaded: a state without its history must not train on as if it were a new one.
+            if len(history) != content["step"]:
+                continue
             for name, part in self._state.items():
                 part.load_state_dict(content["state"][name])
             torch.set_rng_state(content["rng"])
             self.seconds = content["seconds"]
-            self.history = [r for r in read_csv(folder / "history.csv") if r["step"] <= content["step"]]
-            return len(self.history) == content["step"]
+            self.history = history
+            if candidate != newest:
+                # Torn: the next save must not put it in the place of the good one.
+                newest.unlink(missing_ok=True)
+            return True
         return False
 
     def finish(self) -> None:
@@ -129,7 +146,8 @@ class Run:
     def _put_in_place(self, processes: int) -> None:
         for name, part in self._state.items():
             if isinstance(part, nn.Module):
-                with files.atomic(self.partial / f"{name}.safetensors") as partial:
+                path = self.partial / f"{name}.safetensors"
+                with files.atomic(path) as partial, _writing(path):
                     save_file({k: v.contiguous() for k, v in part.state_dict().items()}, partial)
         (self.partial / "state.previous.pt").unlink(missing_ok=True)
         made = {"run": self.name, **_identity(self)}
@@ -182,6 +200,7 @@ def start(
 
 def _find(run: Run, fresh: bool) -> None:
     """Look at what is stored of a run, load it if it is this very one, and make its partial folder ready."""
+    files.hold(run.lock, f"the training of {run.name}")
     if fresh:
         run.why = "asked to start over"
     elif run.complete:
@@ -195,8 +214,13 @@ def _find(run: Run, fresh: bool) -> None:
         run.why = f"{', '.join(changed)} differed" if changed else "nothing saved yet"
     if not run.history:
         shutil.rmtree(run.partial, ignore_errors=True)
+    elif run.why != "reused":
+        # Rows after the state, the last perhaps cut, would come before those of its successors.
+        files.write_text(run.partial / "history.csv", as_csv(run.history))
     if run.why != "reused":
         files.write_json(run.partial / "provenance.json", _identity(run))
+    else:
+        files.release(run.lock)
 
 
 def _whole(batch: Callable[[int], Iterable[Tensor]]) -> Callable[[int], Iterable[Tensor]]:
@@ -242,6 +266,19 @@ def load(recipe: Recipe, **networks: nn.Module) -> dict:
         network.load_state_dict(load_file(folder / f"{name}.safetensors"))
     note("read", run=recipe.name, fingerprint=recipe.fingerprint)
     return files.read_json(folder / "provenance.json")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Name the file when a disk is full: torch and safetensors have errors of their own for that, without a name."""
+    try:
+        yield
+    except (RuntimeError, SafetensorError) as error:
+        what = str(error).partition("\n")[0]
+        raise OSError(
+            f"{path} could not be written ({what}). Is the disk full? Make room; the same command goes on from the state "
+            "before"
+        ) from None
 
 
 def _folder(recipe: Recipe) -> Path:

@@ -80,7 +80,8 @@ class Watch(threading.Thread):
             return ""
         step, steps, now = int(record.pop("step")), self._run["steps"], time.monotonic()
         self._first = self._first or (now, step)
-        losses = "  ".join(f"{name} {float(value):.3f}" for name, value in record.items())
+        shown = {k: v for k, v in record.items() if not k.startswith(("gradient", "pull"))}
+        losses = "  ".join(f"{name} {float(value):.3f}" for name, value in shown.items())
         line = f"  {self._run['run']}  step {step}/{steps}  {losses}"
         if (gone := now - self._first[0]) > 1 and (done := step - self._first[1]):
             left = int((steps - step) * gone / done)

@@ -1,0 +1,304 @@
+"""What a config will cost before anything starts: steps, operations, memory, and the time measured on this machine."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from semcg import files, segmenters, training
+from semcg.config import Config
+from semcg.evaluate.cost import count
+from semcg.runs import recipes, trained
+from semcg.translate.memory import free_bytes
+
+__all__ = ["Stage", "begin", "check", "frames", "growth", "needed_bytes", "of", "stages", "table"]
+
+_KNOBS = ("lambda_c", "lambda_s", "semantic_loss", "gan_loss", "identity", "leaf_split")
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One kind of training of the course, and what it costs; zero is what is not known yet.
+
+    Parameters
+    ----------
+    notebook, name, kind : str
+        Where it happens, what it trains, and "segmenter", "judge", "translation" or "downstream".
+    config : Config
+        Its own; the conditions differ in a few numbers.
+    trainings, steps : int
+        How often, and steps of each.
+    operations, memory : int
+        Of one step; bytes at its worst moment, the process included.
+    seconds : float
+        Of one step.
+    measured : int
+        Steps that were timed; 0 where the seconds follow from the operations, at the rate of a stage that was timed.
+    """
+
+    notebook: str
+    name: str
+    kind: str
+    config: Config
+    trainings: int
+    steps: int
+    operations: int = 0
+    memory: int = 0
+    seconds: float = 0.0
+    measured: int = 0
+
+    @property
+    def total(self) -> float:
+        """Seconds of all its trainings, without reading the frames."""
+        return self.trainings * self.steps * self.seconds
+
+
+def frames(config: Config) -> tuple[int, int]:
+    """Return the number of training frames of source and target."""
+    if config.data == "world":
+        return config.train_scenes, config.train_scenes
+    folder = files.data_folder(config.data, config.profile)
+    return tuple(len(files.images_in(folder / domain / "train" / "images")) for domain in files.DOMAINS)
+
+
+def stages(config: Config, *, epoch: int, notebook: str = "") -> list[Stage]:
+    """Return what a notebook trains, or without one the whole course, nothing measured yet.
+
+    Parameters
+    ----------
+    epoch : int
+        Training frames of the larger domain.
+    notebook : str
+        Such as "03_cyclegan".
+    """
+    steps = config.translation_steps(epoch)
+    rows = [
+        Stage("02_segmenters", "Sem_s, Sem_t", "segmenter", config, 2, config.segmenter_steps),
+        Stage("02_segmenters", "judge", "judge", config, 1, config.judge_steps),
+    ]
+    conditions = recipes.conditions(config)
+    for name, own in conditions.items():
+        where = "04_semantic_cyclegan" if own.lambda_s else "03_cyclegan"
+        rows.append(Stage(where, name, "translation", own, 1, steps))
+    learners = 1 + len(conditions)  # from the frames as they are, and from each translation
+    rows.append(Stage("05_evaluation", "downstream", "downstream", config, learners, config.downstream_steps))
+    return [row for row in rows if notebook in ("", row.notebook)]
+
+
+def begin(kind: str, config: Config, fabric: Fabric) -> tuple[Callable, tuple[Tensor, ...]]:
+    """Return the true step of a kind of stage with untrained networks, which cost what trained ones do, and a batch of noise."""
+    draw = torch.Generator().manual_seed(0)
+
+    def half(batch: int) -> tuple[Tensor, Tensor]:
+        x = torch.rand((batch, 3, config.crop, config.crop), generator=draw) * 2 - 1
+        return x, torch.randint(0, 19, (batch, config.crop, config.crop), generator=draw)
+
+    if kind == "translation":
+        sems = [trained.new_segmenter(config) if config.lambda_s else None for _ in range(2)]
+        t = training.Translation.begin(config, steps=1000, fabric=fabric, Sem_s=sems[0], Sem_t=sems[1])
+        step = training.translation_step(t, fabric=fabric, **{knob: getattr(config, knob) for knob in _KNOBS})
+        return step, fabric.to_device((*half(config.batch), *half(config.batch)))
+    if kind == "segmenter":
+        net, batch, optimizer = (
+            trained.new_segmenter(config),
+            config.segmenter_batch,
+            config.segmenter_optimizer,
+        )
+        lr, decay = config.segmenter_lr, config.segmenter_decay
+    else:
+        net = (
+            trained.new_judge(config)
+            if kind == "judge"
+            else segmenters.build("unet", width=config.downstream_width)
+        )
+        batch, optimizer, lr, decay = config.judge_batch, "adamw", config.judge_lr, config.judge_decay
+    plan = {"optimizer": optimizer, "lr": lr, "decay": decay, "schedule": "constant"}
+    t = training.Segmentation.begin(net, steps=1000, seed=0, fabric=fabric, **plan)
+    return training.segmentation_step(t, fabric=fabric), fabric.to_device(half(batch))
+
+
+def growth() -> dict:
+    """Return what `benchmarks/growth.py` found, {} where this installation has no such file."""
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "growth.json"
+    return files.read_json(path) if path.is_file() else {}
+
+
+def needed_bytes(stage: Stage, *, process: int = 0) -> tuple[int, int]:
+    """Count the operations of a step of a stage, and the bytes that it needs.
+
+    The bytes: what is kept (weights, moments, two full image pools), what passes (activations, gradients) times the
+    factor that `benchmarks/growth.py` measured, since convolutions need room to rearrange, and the process's own.
+
+    Parameters
+    ----------
+    process : int
+        Bytes of a process that has trained nothing yet.
+    """
+    config = stage.config
+    fabric = training.fabric_for("cpu", config.precision)
+    counted = count(lambda: begin(stage.kind, config, fabric))
+    held = min(config.pool, stage.steps * config.batch) if stage.kind == "translation" else 0
+    pools = 2 * held * 3 * config.crop**2 * 4
+    factor = growth().get("memory", {}).get("factor", 1.5)
+    return counted["operations"], int(process + counted["kept"] + pools + factor * counted["passing"])
+
+
+def check(stage: Stage, *, free: int, where: str, process: int = 0) -> None:
+    """Raise if a step of `stage` cannot fit.
+
+    Raises
+    ------
+    ValueError
+        If it needs more than `free` bytes; says what makes it less, and how much each would need.
+    """
+    if stage.memory <= free:
+        return
+    advice = []
+    for words, smaller in _smaller(stage):
+        needed = needed_bytes(replace(stage, config=smaller), process=process)[1]
+        advice.append(f"  {words:<46} {needed / _GIB:6.1f} GiB{'' if needed > free else ', fits'}")
+    raise ValueError(
+        f"memory cannot suffice: a training step of {stage.name} ({stage.notebook}) needs about "
+        f"{stage.memory / _GIB:.1f} GiB, and {free / _GIB:.1f} GiB are free on {where}. What needs less:\n"
+        + "\n".join(advice)
+    )
+
+
+def _smaller(stage: Stage) -> Iterator[tuple[str, Config]]:
+    config = stage.config
+    multiple = max(32, 2**config.generator_depth if config.generator == "unet" else 4)
+    if (crop := config.crop * 2 // 3 // multiple * multiple) >= 32:
+        yield f"crop = {crop}", config.model_copy(update={"crop": crop})
+    batch = {"translation": "batch", "segmenter": "segmenter_batch"}.get(stage.kind, "judge_batch")
+    if getattr(config, batch) > 1:
+        yield f"{batch} = 1", config.model_copy(update={batch: 1})
+    if config.precision != "bf16":
+        yield "precision = bf16", config.model_copy(update={"precision": "bf16"})
+    if stage.kind == "translation" and not config.leaf_split:
+        yield "leaf_split = True", config.model_copy(update={"leaf_split": True})
+    widths = {"translation": ("generator_width", "discriminator_width"), "segmenter": ("segmenter_width",)}
+    names = widths.get(stage.kind, (f"{stage.kind}_width",))
+    halved = {
+        n: getattr(config, n) / 2 if n == "segmenter_width" else max(4, getattr(config, n) // 2)
+        for n in names
+    }
+    yield ", ".join(f"{n} = {v:g}" for n, v in halved.items()), config.model_copy(update=halved)
+
+
+def of(
+    config: Config, fabric: Fabric, *, notebook: str = "", free: int | None = None, limit: float = 30.0
+) -> list[Stage]:
+    """Count what a config trains, check that it fits, and time the dearest step, the others while the time lasts.
+
+    Parameters
+    ----------
+    config : Config
+        Its precision is decided ("fp32" or "bf16").
+    notebook : str
+        One of the course; "" means all.
+    free : int, optional
+        Bytes that may be used; by default those that are free on the device.
+    limit : float
+        Seconds. Of a step, ten are timed or as many as fit, one at least.
+
+    Raises
+    ------
+    ValueError
+        If memory cannot suffice, before any step is taken.
+    """
+    device = fabric.device
+    process = _resident() if device.type == "cpu" else 0
+    free = free_bytes(device) if free is None else free
+    rows = []
+    for stage in stages(config, epoch=max(frames(config)), notebook=notebook):
+        operations, memory = needed_bytes(stage, process=process)
+        rows.append(replace(stage, operations=operations, memory=memory))
+        check(rows[-1], free=free, where=str(device), process=process)
+    left, rate = limit, 0.0
+    for n in sorted(range(len(rows)), key=lambda n: -rows[n].operations * rows[n].steps):
+        if left > 0:
+            taken = _timed(rows[n], fabric, left)
+            left -= sum(taken)
+            # The first step also chooses algorithms.
+            seconds = statistics.median(taken[1:] or taken)
+            rows[n] = replace(rows[n], seconds=seconds, measured=len(taken))
+            rate = rate or rows[n].operations / seconds
+        else:
+            rows[n] = replace(rows[n], seconds=rows[n].operations / rate)
+    return rows
+
+
+def _timed(stage: Stage, fabric: Fabric, limit: float) -> list[float]:
+    with torch.random.fork_rng():  # what is trained afterwards draws the numbers it would have drawn
+        step, batch = begin(stage.kind, stage.config, fabric)
+    taken: list[float] = []
+    while not taken or (len(taken) < 10 and sum(taken) + taken[-1] < limit):
+        begun = time.perf_counter()
+        step(*batch)
+        if fabric.device.type == "cuda":
+            torch.cuda.synchronize(fabric.device)
+        taken.append(time.perf_counter() - begun)
+    return taken
+
+
+def _resident() -> int:
+    """Return the bytes of memory that this process holds."""
+    try:
+        import psutil
+    except (
+        ImportError
+    ):  # comes with JupyterLab; an installation without it keeps the largest of a notebook's kernel
+        return _GIB
+    return psutil.Process().memory_info().rss
+
+
+def table(rows: Sequence[Stage], config: Config, fabric: Fabric) -> str:
+    """Return a budget in words: a line per stage, the sum, and what was measured."""
+    if not rows:
+        return "No training that the budget knows happens there: see 02_segmenters to 05_evaluation."
+    device = fabric.device
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"CPU, {torch.get_num_threads()} threads"
+    )
+    source, target = frames(config)
+    lines = [
+        f"Budget of profile {config.profile}: {source:,} source and {target:,} target frames, crop {config.crop}, "
+        f"{config.precision}, on {name}",
+        f"  {'':<18}{'steps':>15}{'GFLOP a step':>14}{'GiB':>7}{'s a step':>10}{'time':>12}",
+    ]
+    for row in rows:
+        steps = f"{row.trainings} x {row.steps:,}" if row.trainings > 1 else f"{row.steps:,}"
+        guessed = " " if row.measured else "*"
+        lines.append(
+            f"  {row.name:<18}{steps:>15}{row.operations / 1e9:>14,.1f}{row.memory / _GIB:>7.1f}"
+            f"{row.seconds:>9.3g}{guessed}{_span(row.total):>12}"
+        )
+    work = sum(row.operations * row.steps * row.trainings for row in rows)
+    lines.append(
+        f"  {'sum':<18}{sum(r.steps * r.trainings for r in rows):>15,}{work / 1e15:>11,.3g} PF"
+        f"{max(r.memory for r in rows) / _GIB:>7.1f}{'':>10}{_span(sum(r.total for r in rows)):>12}"
+    )
+    timed = ", ".join(f"{row.name} {row.measured}" for row in rows if row.measured)
+    lines.append(f"  Steps timed on this machine: {timed}. Reading and evaluating frames come on top.")
+    if not all(row.measured for row in rows):
+        lines.append("  * from the operations, at the rate of the dearest step that was timed")
+    how = "measured on a CPU" if "memory" in growth() else "assumed"
+    lines.append(
+        f"  Memory: counted tensors, times a {how} factor for what passes, and the process; an estimate."
+    )
+    return "\n".join(lines)
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds:.1f} s"

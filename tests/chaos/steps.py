@@ -1,0 +1,82 @@
+"""Prints, as JSON, digests of everything random: batches, initial weights, and weights after steps of each kind.
+
+python steps.py <folder of scenes> <loader processes> <seed>
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from semcg import config, gan, labels, segmenters, training
+from semcg.data import Batches, Scenes, Unpaired
+from semcg.labels import CLASSES
+from semcg.runs import recipes
+from semcg.world import draw, scene, styles
+
+SEMANTIC = ("scores_l2", "scores_norm", "softmax_l2", "ce_pseudo", "ce_labels", "kl", "scores_in")
+SEGMENTERS = {"drn26": {"width": 1 / 32, "stride": 4}, "segnet": {"width": 1 / 32}, "unet": {"width": 4}}
+
+
+def digest(value: object) -> str:
+    return recipes._digest_of(value)
+
+
+def main(folder: Path, workers: int, seed: int) -> dict[str, str]:
+    torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(1)
+    fabric = training.fabric_for("cpu")
+    cfg = config.make(
+        "smoke", seed=seed, generator_width=4, generator_depth=3, discriminator_width=4, crop=32
+    )
+    found = {
+        "rooms": recipes.room_digest("world") + recipes.room_digest("training"),
+        "config": json.dumps(cfg.part("translation", "segmenter")),
+        "labels": digest([list(labels.CATEGORIES), [c.name for c in CLASSES]]),
+    }
+    made = scene.Scene.sample(seed, "source")
+    drawing = draw.draw(made, (32, 64))
+    for style in ("game", "camera"):
+        found[f"drawn, {style}"] = digest(
+            torch.from_numpy(np.ascontiguousarray(styles.paint_scene(made, drawing, style, 1.0)))
+        )
+
+    options = {"crop": 32, "flip": 0.5, "color": True, "artefacts": True, "seed": seed}
+    crops = Scenes(folder, **options)
+    with Batches(crops, batch=2, workers=workers) as batches:
+        single = [batches(n) for n in range(2)]  # once: a step back would start the loader processes anew
+    with Batches(Unpaired(crops, Scenes(folder, **options)), batch=1, workers=workers) as batches:
+        paired = [batches(n) for n in range(2)]
+    found["batches"] = digest([single, paired])
+    for name, build in SEGMENTERS.items():
+        t = training.Segmentation.begin(
+            segmenters.build(name, **build),
+            optimizer="adamw", lr=1e-3, decay=0.0, steps=10, schedule="poly", seed=seed, fabric=fabric,
+        )  # fmt: skip
+        found[f"{name}, before"] = digest(t.net.state_dict())
+        # Torch has no unpooling that it vouches for, so it refuses the second judge's in this mode. Places of
+        # maxima do not overlap there, and the bits are compared all the same.
+        torch.use_deterministic_algorithms(name != "segnet")
+        step = training.segmentation_step(
+            t, fabric=fabric, weights=training.class_weights(crops.frequencies())
+        )
+        terms = [step(*batch) for batch in single]
+        found[f"{name}, after"] = digest([terms, *(part.state_dict() for part in t.state().values())])
+
+    sems = [segmenters.build("unet", width=4) for _ in range(2)]
+    for i, net in enumerate(sems):
+        segmenters.initialise(net, generator=torch.Generator().manual_seed(i))
+    for kind in (None, *SEMANTIC):
+        t = training.Translation.begin(cfg, steps=10, fabric=fabric, Sem_s=sems[0], Sem_t=sems[1])
+        weight = 0.0 if kind is None else 1.0
+        step = training.translation_step(t, fabric=fabric, lambda_s=weight, semantic_loss=kind or "scores_l2")
+        terms = [step(*batch) for batch in paired]
+        found[f"CycleGAN, {kind}"] = digest([terms, *(part.state_dict() for part in t.state().values())])
+    assert isinstance(t.m, gan.CycleGAN)
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))
