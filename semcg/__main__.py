@@ -1,10 +1,11 @@
 """The command line: `semcg`, or `python -m semcg`."""
 
+import signal
 import sys
 
 import typer
 
-from semcg.commands import notebooks, prepare, tools
+from semcg.commands import evidence, notebooks, prepare, sweep, tools
 
 app = typer.Typer(
     help="CycleGAN with a semantic consistency loss: a course and reproducibility kit.",
@@ -16,7 +17,13 @@ for command in (
     notebooks.course,
     notebooks.draw,
     notebooks.run,
+    sweep.sweep,
+    evidence.ledger,
+    evidence.verify,
+    evidence.report,
+    evidence.cost,
     tools.translate,
+    tools.export,
     tools.evaluate,
     tools.compare,
     tools.figures,
@@ -28,10 +35,24 @@ app.add_typer(prepare.app, name="prepare")
 
 def main() -> None:
     """Run the command line; what a user can mend is one line and exit code 2, a stopped run 130 or 143."""
+    arrived: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        arrived.append(number)
+        raise KeyboardInterrupt  # whatever is open is closed on the way out, at SIGTERM as at Ctrl-C
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     try:
         app()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except (KeyboardInterrupt, SystemExit):  # Typer makes the second of the first
+        if not arrived:
+            raise
+        name = signal.Signals(arrived[0]).name
+        print(
+            f"semcg: stopped by {name}; what is written stays, and the same command goes on", file=sys.stderr
+        )
+        sys.exit(128 + arrived[0])
     except Exception as error:
         from semcg.runs.failures import Failed
 
