@@ -6,7 +6,7 @@ PY := .venv/bin/python
 SEMCG := $(PY) -m semcg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup course paper sweep ledger report verify test test-slow chaos promises lab draw figures notebooks clean
+.PHONY: help setup course paper sweep ledger report verify test test-slow chaos promises browser-test site status doctor lab draw figures notebooks clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -44,7 +44,7 @@ verify: .venv/.ready  ## derive every shipped number from its counts, without tr
 test: .venv/.ready  ## lint, unit tests, the smoke course, and the notebooks' outputs
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -m "not slow and not browser"
 
 test-slow: .venv/.ready  ## the tests that take minutes
 	$(PY) -m pytest -m slow
@@ -55,6 +55,19 @@ chaos: .venv/.ready  ## every notebook, every fault, compared to the bit (an hou
 
 promises: .venv/.ready  ## renew the figures of docs/promises.md
 	$(PY) tests/chaos/promises.py
+
+browser-test: .venv/.ready  ## the notebooks and pages in a headless Chromium, which must be installed
+	@$(PY) -c 'import playwright, axe_playwright_python' || { echo 'first: $(PY) -m pip install -c requirements.lock -e ".[dev,browser]"'; exit 2; }
+	SEMCG_BROWSER=required $(PY) -m pytest -m browser tests/browser
+
+site: .venv/.ready  ## the course as pages that work offline, in site/
+	@$(SEMCG) site
+
+status: .venv/.ready  ## each notebook's last run, and whether the stated times hold
+	@$(SEMCG) status
+
+doctor: .venv/.ready  ## what is missing or slow on this machine, and what to do
+	@$(SEMCG) doctor
 
 lab: .venv/.ready  ## open the notebooks in JupyterLab, on this machine only
 	$(PY) -m jupyter lab --ip=127.0.0.1 notebooks

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from semcg.commands import evidence, notebooks, prepare, sweep, tools
+from semcg.commands import evidence, notebooks, pages, prepare, sweep, tools
 
 app = typer.Typer(
     help="CycleGAN with a semantic consistency loss: a course and reproducibility kit.",
@@ -27,6 +27,9 @@ for command in (
     tools.evaluate,
     tools.compare,
     tools.figures,
+    pages.site,
+    pages.status,
+    pages.doctor,
     notebooks.refresh,
 ):
     app.command()(command)

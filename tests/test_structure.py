@@ -11,9 +11,10 @@ PACKAGE = Path(__file__).parent.parent / "semcg"
 
 FLOORS = [  # a room may import from lower floors, and from its own if listed in BESIDE
     {"labels", "config", "files"},
-    {"world", "prepare", "data", "segmenters", "gan", "losses", "metrics", "statistics", "plots"},
-    {"training", "translate", "evaluate"},
-    {"runs", "notebook", "widgets"},
+    {"world", "prepare", "data", "segmenters", "gan", "losses", "metrics", "statistics", "plots", "protocol"}
+    | {"edges", "distances", "reader"},
+    {"training", "translate", "evaluate", "export", "claims"},
+    {"runs", "notebook", "sweep", "widgets", "exercises", "pages", "doctor"},
     {"commands"},
     {"__main__"},
 ]
@@ -21,16 +22,25 @@ BESIDE = {
     ("notebook", "runs"),
     ("notebook", "plots"),
     ("widgets", "runs"),
+    ("pages", "exercises"),
+    ("sweep", "runs"),
     ("evaluate", "translate"),
     ("evaluate", "training"),
+    ("export", "translate"),
 }
 ONLY_IN = {
     "matplotlib": {"plots"},
     "seaborn": {"plots"},
     "papermill": {"runs"},
     "ipywidgets": {"widgets"},
+    "latex2mathml": {"pages"},
+    "mistune": {"pages"},
+    "pygments": {"pages"},
+    "nbconvert": {"pages"},
     "typer": {"commands", "__main__"},
-    "pydantic": {"config"},
+    "pydantic": {"config", "protocol"},
+    "distributed": {"sweep"},
+    "dask": {"sweep"},
     "lightning_fabric": {"training", "translate", "evaluate", "runs", "notebook"},
 }
 TYPES_ONLY = {
@@ -46,11 +56,16 @@ CONFIG_FREE = {
     "gan",
     "losses",
     "metrics",
+    "edges",
+    "distances",
+    "reader",
     "statistics",
     "plots",
     "labels",
     "files",
+    "protocol",
     "translate",
+    "export",
 }
 
 

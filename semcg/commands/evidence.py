@@ -25,6 +25,7 @@ def ledger(
     from semcg import claims
     from semcg import protocol as protocols
     from semcg.runs import evidence
+    from semcg.runs import refresh as refreshing
     from semcg.runs import report as reports
 
     results = files.results_folder("world", configs.make(profile).profile)
@@ -34,7 +35,13 @@ def ledger(
     print(f"the ledger lies in {results / 'evidence'}")
     if ship:
         evidence.ship(results / "evidence", reports.REFERENCE)
-        print(f"and in {reports.REFERENCE}")
+        readme = reports.REFERENCE.parent.parent / "README.md"
+        measures, rows, _ = reports.tables(reports.REFERENCE)
+        table = reports.front(rows, measures, protocols.read(protocol))
+        begin, end = refreshing.LEDGER
+        text = refreshing.table_in(readme.read_text(encoding="utf-8"), table, begin=begin, end=end)
+        files.write_text(readme, text)
+        print(f"and in {reports.REFERENCE}, and on the front page {readme}")
 
 
 def cost(profile: Profile = "", protocol: Protocol = None, device: Device = "auto") -> None:
@@ -71,13 +78,14 @@ def report(
     ] = "reference",
 ) -> None:
     """Execute the report and write it as a page and as Markdown too."""
+    from semcg import pages
     from semcg.runs import course as courses
-    from semcg.runs import pages
     from semcg.runs import report as reports
 
     reports.folder_of(evidence, profile)
     given = {"profile": configs.make(profile).profile, "evidence": evidence}
-    path = courses.notebook_path("06_report")
+    path = courses.notebook_path(courses.REPORT)
     courses.run(path, given, say=say)
-    for written in pages.convert(courses.output_of(path, given)):
+    executed = courses.output_of(path, given)
+    for written in (executed, *pages.single(executed, executed.parent.parent / "report")):
         print(written)

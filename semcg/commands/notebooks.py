@@ -10,6 +10,10 @@ from semcg.commands.options import Data, Device, Fresh, Kernel, Profile, Seed, c
 
 __all__ = ["course", "draw", "refresh", "run"]
 
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print steps, memory and time, measured here, and train nothing.")
+]
+
 
 def course(
     profile: Profile = "",
@@ -18,11 +22,15 @@ def course(
     data: Data = "world",
     kernel: Kernel = "",
     fresh: Fresh = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Run every notebook in order; what is not stale is reused, what was interrupted goes on."""
     from semcg.runs import course as courses
 
     given = given_of(profile, data, seed, device)
+    if dry_run:
+        print(_budget(given))
+        return
     folder = courses.course(given=given, kernel=kernel, fresh=fresh, say=say)
     print("\n" + (folder / f"evaluation-s{seed}" / "table.txt").read_text(encoding="utf-8"))
     minutes = files.read_json(folder / f"course-s{seed}.json")["seconds"]
@@ -56,15 +64,21 @@ def run(
     kernel: Kernel = "",
     fresh: Fresh = False,
     cell_timeout: Annotated[int | None, typer.Option(min=1, help="Seconds that one cell may take.")] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Execute one notebook with parameters, through papermill."""
     from semcg.runs import course as courses
     from semcg.runs.execute import typed
+    from semcg.training.devices import place
 
     path = courses.notebook_path(notebook)
     given = given_of(profile, data, seed, device) | typed(path, _pairs(parameter or []))
-    record, _ = courses.run(path, given, kernel=kernel, fresh=fresh, cell_timeout=cell_timeout, say=say)
-    print(f"done in {record['seconds']:.0f} s: {courses.output_of(path, given)}")
+    if dry_run:
+        print(_budget(given, notebook=path.stem))
+        return
+    tell = say if place().rank == 0 else lambda line: None  # of several processes, one speaks
+    record, _ = courses.run(path, given, kernel=kernel, fresh=fresh, cell_timeout=cell_timeout, say=tell)
+    tell(f"done in {record['seconds']:.0f} s: {courses.output_of(path, given)}")
 
 
 def refresh(profile: Profile = "mini", seed: Seed = 0) -> None:
@@ -74,8 +88,22 @@ def refresh(profile: Profile = "mini", seed: Seed = 0) -> None:
 
     given = given_of(profile, "world", seed, "auto")
     courses.course(given=given, kernel="", fresh=False, say=say)
+    courses.run(courses.notebook_path(courses.REPORT), given, say=say)
     for path in refreshing.refresh(given):
         print(f"refreshed {path}")
+
+
+def _budget(given: dict[str, object], *, notebook: str = "") -> str:
+    """Return the budget of the course or of one notebook; raises ValueError if memory cannot suffice."""
+    from semcg.runs import budget
+    from semcg.training import fabric_for, precision_for
+
+    fields = {name: value for name, value in given.items() if name in configs.Config.model_fields}
+    fields = {n: v for n, v in fields.items() if v != "" and not (n.endswith(("steps", "batch")) and v == 0)}
+    config, device = configs.make(**fields), str(given["device"])
+    config = config.model_copy(update={"precision": precision_for(config.precision, device)})
+    fabric = fabric_for(device, config.precision)
+    return budget.table(budget.of(config, fabric, notebook=notebook), config, fabric)
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from semcg.runs.recipes import room_digest
 from semcg.training.devices import place
 
 __all__ = [
+    "REPORT",
     "SEQUENCE",
     "clock",
     "code_digest",
@@ -34,6 +35,9 @@ SEQUENCE = (
     "04_semantic_cyclegan",
     "05_evaluation",
 )
+
+REPORT = "06_report"
+"""It reads measurements that lie there and trains nothing, so that it stands outside of the sequence."""
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 

@@ -7,10 +7,10 @@ import nbformat
 
 from semcg import config as configs
 from semcg import files
-from semcg.runs.course import SEQUENCE, code_digest, notebook_path, output_of
+from semcg.runs.course import REPORT, SEQUENCE, code_digest, notebook_path, output_of
 from semcg.runs.figures import save_figures
 
-__all__ = ["cleaned", "refresh", "table_in"]
+__all__ = ["LEDGER", "cleaned", "refresh", "table_in"]
 
 _BEGIN, _END = "<!-- table: written by `make notebooks` -->\n", "<!-- end of table -->\n"
 
@@ -57,19 +57,23 @@ def _without_count(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return output
 
 
-def table_in(readme: str, table: str) -> str:
-    """Return the text of the README with the comparison table in its place.
+def table_in(readme: str, table: str, *, begin: str = _BEGIN, end: str = _END) -> str:
+    """Return the text of the README with a table in its place: the comparison's, or another between other marks.
 
     Raises
     ------
     ValueError
         If the README has not exactly one place for it.
     """
-    before, found, rest = readme.partition(_BEGIN)
-    _, ended, after = rest.partition(_END)
+    before, found, rest = readme.partition(begin)
+    _, ended, after = rest.partition(end)
     if not (found and ended):
-        raise ValueError(f"README.md has no place for the table: {_BEGIN.strip()} ... {_END.strip()}")
-    return f"{before}{_BEGIN}```\n{table.strip()}\n```\n{_END}{after}"
+        raise ValueError(f"README.md has no place for the table: {begin.strip()} ... {end.strip()}")
+    return f"{before}{begin}```\n{table.strip()}\n```\n{end}{after}"
+
+
+LEDGER = ("<!-- ledger: written by `semcg ledger --ship` -->\n", "<!-- end of ledger -->\n")
+"""Marks of the place of the verdicts."""
 
 
 def refresh(given: dict[str, object]) -> list[Path]:
@@ -83,7 +87,7 @@ def refresh(given: dict[str, object]) -> list[Path]:
         Parameters that the course ran with: "profile", "seed", and "data" = "world".
     """
     written = []
-    for name in SEQUENCE:
+    for name in (*SEQUENCE, REPORT):
         path = notebook_path(name)
         executed = output_of(path, given)
         fresh = cleaned(nbformat.read(executed, as_version=4), source=nbformat.read(path, as_version=4))

@@ -17,6 +17,7 @@ __all__ = [
     "closing",
     "folder_of",
     "forest_rows",
+    "front",
     "gain",
     "lines",
     "pooled",
@@ -132,6 +133,44 @@ def lines(ledger: Sequence[Mapping], claim: str) -> list[str]:
                 f"{row['detectable']:.4f}{margin}, {row['seeds']} seeds: {row['verdict']}"
             )
     return said or ["no row: see the curve over lambda_s"]
+
+
+def front(ledger: Sequence[Mapping], measures: pd.DataFrame, decided: Protocol) -> str:
+    """Return the verdicts as a table for the front page: a line per primary row, and where they hold."""
+    heading = f"{'':<4}{'measure':<32}{'CycleGAN':>9}{'semantic':>9}{'difference':>12}  {'95 % interval':<18}{'p (Holm)':>9}  "
+    said = [heading + "verdict"]
+    for row in ledger:
+        if not row["primary"]:
+            continue
+        what = f"{row['measure']}" + ("" if row["class"] == "all" else f", {row['class']}")
+        line = f"{row['claim']:<4}{what:<32}"
+        if row["difference"] is None:
+            said.append(f"{line}{'-':>9}{'-':>9}{'-':>12}  {'-':<18}{'-':>9}  {row['verdict']}")
+            continue
+        ratio = "rounds" in row
+        difference = f"x {row['difference']:.2f}" if ratio else f"{row['difference']:+.3f}"
+        ends = (
+            f"[{row['low']:.2f}, {row['high']:.2f}]" if ratio else f"[{row['low']:+.3f}, {row['high']:+.3f}]"
+        )
+        p = "-" if row.get("p_holm") is None else f"{row['p_holm']:.4f}"
+        said.append(
+            f"{line}{row['mean_a']:>9.3f}{row['mean_b']:>9.3f}{difference:>12}  {ends:<18}{p:>9}  {row['verdict']}"
+        )
+    seeds = sorted({row["seeds"] for row in ledger if row["primary"] and row.get("seeds")})
+    counts = (
+        "-".join(str(n) for n in (seeds[0], seeds[-1]))
+        if len(set(seeds)) > 1
+        else str(seeds[0] if seeds else 0)
+    )
+    size = "x".join(map(str, configs.make(decided.profile).size))
+    said.append("")
+    said.append(
+        f"{counts} paired seeds, profile {decided.profile}: {size}, drawn world. Semantic: the paper's wording of Eq. (4)."
+    )
+    said.append(
+        "C3 compares with frames as they are, not with CycleGAN; C7 is a ratio of seconds per training step."
+    )
+    return "\n".join(said)
 
 
 def closing(folder: Path, measures: pd.DataFrame) -> str:

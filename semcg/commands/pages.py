@@ -1,0 +1,71 @@
+"""Commands about the course itself: its pages, its status, and whether this machine is ready for it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semcg import files
+
+__all__ = ["doctor", "site", "status"]
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+Results = Annotated[
+    Path | None, typer.Option(help="Folder with the results of each profile; default: your own.")
+]
+
+
+def site(
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the pages; default: site/ in the repository.")
+    ] = None,
+    results: Results = None,
+) -> None:
+    """Render the executed notebooks, the report and the teacher's pages into a folder that works offline."""
+    from semcg import pages
+
+    notebooks = _notebooks()
+    reports = (_ROOT / "results" / "reference" / "report.ipynb", _ROOT / "notebooks" / "06_report.ipynb")
+    made = pages.build(
+        (out or _ROOT / "site").resolve(),
+        notebooks=notebooks,
+        report=next((path for path in reports if path.is_file()), None),
+        documents=sorted((_ROOT / "docs").glob("*.md")),
+        status=_rows(results),
+    )
+    print(f"{len(made)} pages; open {made[0]}")
+
+
+def status(results: Results = None) -> None:
+    """Say how each notebook's last run ended, how long it took and on what; fail where a stated time is wrong."""
+    from semcg import pages
+
+    found = _rows(results)
+    print(pages.table(found))
+    if any(row.off for row in found):
+        raise typer.Exit(1)
+
+
+def doctor() -> None:
+    """Say in plain words what is missing or slow on this machine, and what to do; fail if something is missing."""
+    from semcg import doctor as surgery
+
+    findings = surgery.examine(_ROOT)
+    print(surgery.report(findings))
+    if any(finding.state == "missing" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _notebooks() -> list[Path]:
+    from semcg.runs.course import SEQUENCE, notebook_path
+
+    return [notebook_path(name) for name in SEQUENCE]
+
+
+def _rows(results: Path | None) -> list:
+    from semcg import pages
+
+    notebooks = _notebooks()
+    names = [path.stem for path in notebooks]
+    return pages.rows(results or files.home() / "results", notebooks[0].parent, names)

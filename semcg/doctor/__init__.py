@@ -1,0 +1,6 @@
+"""What is missing or slow on this machine, in plain words, and what to do about it."""
+
+from semcg.doctor.findings import Finding, report
+from semcg.doctor.machine import examine
+
+__all__ = ["Finding", "examine", "report"]

@@ -1,0 +1,41 @@
+"""One executed notebook by itself: as a page, and as Markdown with its figures beside it."""
+
+import re
+from base64 import b64decode
+from pathlib import Path
+
+import nbformat
+from nbconvert import MarkdownExporter
+
+from semcg import files
+from semcg.pages.build import build
+
+__all__ = ["single"]
+
+_PICTURE = re.compile(r'<img alt="([^"]*)" src="data:image/png;base64,([^"]+)">')
+
+
+def single(notebook: Path, out: Path) -> list[Path]:
+    """Write a notebook as pages under `out/page/` and as `out/<name>.md` with its figures, and return the paths.
+
+    Parameters
+    ----------
+    notebook : Path
+        Executed.
+    out : Path
+        Folder; what an earlier call left there is replaced.
+    """
+    pages = build(out / "page", notebooks=[notebook])
+    text, _ = MarkdownExporter().from_notebook_node(nbformat.read(notebook, as_version=4))
+    figures: list[Path] = []
+
+    def beside(found: re.Match) -> str:
+        path = out / "figures" / f"{notebook.stem}_{len(figures) + 1}.png"
+        with files.atomic(path) as partial:
+            partial.write_bytes(b64decode(found[2]))
+        figures.append(path)
+        return f'<img alt="{found[1]}" src="figures/{path.name}">'
+
+    written = out / f"{notebook.stem}.md"
+    files.write_text(written, _PICTURE.sub(beside, text))
+    return [pages[0], written]

@@ -1,0 +1,105 @@
+"""The same on the workers of a Dask cluster: one that is started here, or one that is there already.
+
+Each task goes to one worker as a function call with plain values; results are files. So the workers must see the same
+files as this process under the same paths, and have this package. A worker that dies is nothing special: Dask gives
+its task to another one, which goes on from the last saved state. Where workers declare a resource "GPU"
+(`dask worker --resources GPU=1`), a task asks for one.
+"""
+
+import signal
+import time
+from contextlib import suppress
+
+from distributed import Client, Future, LocalCluster, WorkerPlugin
+
+from semcg.sweep.attempts import Outcome, carry_out, stop_all
+from semcg.sweep.task import Task
+
+__all__ = ["Dask"]
+
+
+class _Deaf(WorkerPlugin):
+    """Ctrl-C reaches every process of the terminal; what a worker of ours does about it, the sweep decides."""
+
+    name = "semcg-deaf"
+
+    def setup(self, worker: object) -> None:
+        with suppress(ValueError):  # not in the main thread
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class Dask:
+    """Carries out tasks on Dask.
+
+    Parameters
+    ----------
+    local : int
+        Start so many workers on this machine, reachable from it alone; each is a process that a nanny starts again.
+    scheduler : str
+        Address of a scheduler, "tcp://host:8786", if `local` is 0.
+
+    Raises
+    ------
+    OSError
+        If no scheduler answers there, or it has no worker within a minute.
+    """
+
+    def __init__(self, *, local: int = 0, scheduler: str = ""):
+        self._cluster = None
+        if local:
+            self._cluster = LocalCluster(
+                n_workers=local,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=None,
+                memory_limit=None,  # a worker holds nothing: the work is done by a process of its own
+            )
+        self._client = Client(self._cluster or scheduler, timeout=20, set_as_default=False)
+        if local:
+            self._client.register_plugin(_Deaf())
+        self._client.wait_for_workers(1, timeout=60)
+        self._running: dict[Future, Task] = {}
+        self._submitted: dict[Future, float] = {}
+
+    @property
+    def capacity(self) -> int:
+        """How many tasks the workers of this moment take at a time."""
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        with_gpu = [int(worker["resources"]["GPU"]) for worker in workers if "GPU" in worker["resources"]]
+        return sum(with_gpu) or sum(worker["nthreads"] for worker in workers)
+
+    def submit(self, task: Task) -> None:
+        """Give a task to the scheduler."""
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        gpu = any("GPU" in worker["resources"] for worker in workers)
+        future = self._client.submit(carry_out, task, pure=False, resources={"GPU": 1} if gpu else None)
+        self._running[future] = task
+        self._submitted[future] = time.monotonic()
+
+    def ended(self) -> list[tuple[Task, Outcome]]:
+        """Return the tasks that have ended since the last call; waits a moment."""
+        time.sleep(0.1)
+        if self._client.status not in ("running", "connecting"):
+            raise OSError("the scheduler is gone; what ran is saved, and the same command goes on")
+        return [(self._running.pop(f), self._outcome(f)) for f in list(self._running) if f.done()]
+
+    def _outcome(self, future: Future) -> Outcome:
+        seconds = time.monotonic() - self._submitted.pop(future)
+        if future.status == "finished":
+            return future.result()
+        what = future.exception() if future.status == "error" else future.status
+        return Outcome("died", f"{type(what).__name__}: {str(what).partition(chr(10))[0]}", seconds)
+
+    def stop(self) -> None:
+        """Ask what runs to save and leave; `ended` will tell of it."""
+        self._client.run(stop_all, on_error="ignore")
+
+    def close(self) -> None:
+        """Stop what still runs, and the workers if they were started here."""
+        with suppress(OSError, TimeoutError):
+            if self._running:
+                self.stop()
+        self._client.close()
+        if self._cluster:
+            self._cluster.close()

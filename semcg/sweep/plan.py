@@ -1,0 +1,200 @@
+"""What a sweep has to do: a task per condition and seed, and before them what all of them need."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from semcg import config as configs
+from semcg import files
+from semcg.config import Config
+from semcg.protocol import Protocol
+from semcg.runs import datasets, recipes
+from semcg.runs.course import code_digest, notebook_path, reusable
+from semcg.runs.execute import parameters_of
+from semcg.runs.store import load
+from semcg.sweep.task import Task
+from semcg.training import precision_for
+
+__all__ = [
+    "NOTEBOOKS",
+    "config_of",
+    "finished",
+    "key_of",
+    "missing",
+    "shared",
+    "tasks",
+    "write_failure",
+]
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks" / "sweep"
+"""The notebooks of a task: `train.ipynb`, then `measure.ipynb` if there is one."""
+
+_ROOMS = ("runs/trainings", "runs/measuring", "runs/evidence")
+
+
+def tasks(
+    protocol: Protocol,
+    *,
+    profile: str = "",
+    device: str = "auto",
+    only: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    few: bool = False,
+    notebooks: Path | None = None,
+    threads: int = 1,
+) -> list[Task]:
+    """Return the tasks of a protocol in the order in which they are to be done.
+
+    The main conditions come seed by seed, so that after every seed all of them can be compared; the further ones
+    condition by condition, so that a curve grows point by point.
+
+    Parameters
+    ----------
+    profile : str
+        "" means the protocol's.
+    only : sequence of str
+        Names of conditions, main or further ones; empty means all the main ones.
+    seeds : sequence of int
+        Empty means all that the protocol names for a condition.
+    few : bool
+        The further conditions as well.
+    notebooks : Path, optional
+        Folder of `train.ipynb` and `measure.ipynb`.
+
+    Raises
+    ------
+    ValueError
+        On a condition or seed that the protocol does not name, or a parameter that the notebook does not take.
+    """
+    folder = Path(notebooks or NOTEBOOKS).resolve()
+    books = [folder / name for name in ("train.ipynb", "measure.ipynb")]
+    if not books[0].is_file():
+        raise FileNotFoundError(f"no {books[0]}: it is what a sweep executes")
+    books = [book for book in books if book.is_file()]
+    wanted = [protocol.condition(name) for name in dict.fromkeys(only)] or [
+        condition for condition in protocol.conditions if few or not condition.few
+    ]
+    known = {seed for condition in wanted for seed in condition.seeds}
+    if strange := sorted(set(seeds) - known):
+        raise ValueError(
+            f"seeds = {','.join(map(str, strange))}: not in the protocol; it has {','.join(map(str, sorted(known)))} here"
+        )
+    common = {"profile": profile or protocol.profile, "data": protocol.data, "device": device}
+    pairs = [(c, s) for s in protocol.seeds for c in wanted if not c.few and s in c.seeds]
+    pairs += [(c, s) for c in wanted if not c.few for s in c.seeds if s not in protocol.seeds]
+    pairs += [(c, s) for c in wanted if c.few for s in c.seeds]
+    made = []
+    for condition, seed in pairs:
+        if seeds and seed not in seeds:
+            continue
+        name = f"{recipes.slug(condition.name)}-s{seed}"
+        parameters = common | {"seed": seed, "condition": condition.name} | condition.parameters
+        for book in books:
+            if unknown := sorted(parameters.keys() - _declared(book)):
+                raise ValueError(
+                    f"condition {condition.name!r}: {book.name} has no parameter {', '.join(unknown)}; "
+                    f"it has {', '.join(sorted(_declared(book)))}"
+                )
+        config_of(parameters)
+        made.append(Task(name, parameters, tuple(map(str, books)), str(files.home()), threads))
+    if len({task.name for task in made}) < len(made):
+        raise ValueError("two conditions of the protocol have the same name as part of a file name")
+    return made
+
+
+def shared(all_tasks: Sequence[Task]) -> list[Task]:
+    """Return the tasks that make what all others need, to be done one by one before them.
+
+    The first draws data and trains segmenters and judges; the second, if tasks measure, measures what needs no
+    training: frames as they are, and the oracle.
+    """
+    some = all_tasks[0]
+    common = {name: some.parameters[name] for name in ("profile", "data", "device")}
+    layouts = sorted({str(task.parameters.get("target_layout", "own")) for task in all_tasks})
+    book = notebook_path("02_segmenters")
+    networks = Task(
+        book.stem,
+        common | {"second_judge": True},
+        (str(book),),
+        some.home,
+        some.threads,
+        tuple(layouts),
+    )
+    if len(some.notebooks) == 1:
+        return [networks]
+    nothing = {"seed": 0, "condition": "identity", "translates": False, "learns": False}
+    return [networks, Task("references", common | nothing, some.notebooks[1:], some.home, some.threads)]
+
+
+def config_of(parameters: dict[str, object], **more: object) -> Config:
+    """Return the config that a notebook makes of its parameters. Raises ValueError as `semcg.config.make` does."""
+    fields = Config.model_fields.keys() - {"profile"}
+    knobs = {name: value for name, value in parameters.items() if name in fields and value != ""}
+    return configs.make(str(parameters["profile"]), **knobs | more)
+
+
+def missing(task: Task) -> list[str]:
+    """Return what of a `shared` task does not exist yet, in words."""
+    if not task.layouts:
+        return [] if finished(task) else [task.name]
+    config = config_of(task.parameters)
+    precision = precision_for(config.precision, str(task.parameters["device"]))
+    config = config.model_copy(update={"precision": precision})
+    try:
+        datasets.data(config)
+    except (FileNotFoundError, ValueError):
+        if config.data != "world":
+            raise
+        return ["the data", "the segmenters and judges"]
+    absent = []
+    if "source" in task.layouts:
+        control = recipes.control_folder(config)
+        drawn = (control / "manifest.csv").is_file() and files.read_json(control / "about.json").get("recipe")
+        if drawn != recipes.world(config) | {"layout": "source"}:
+            absent.append("the control's data")
+    wanted = [recipes.segmenter(config, domain) for domain in files.DOMAINS]
+    for recipe in (*wanted, *(recipes.judge(config, second=second) for second in (False, True))):
+        try:
+            load(recipe)
+        except (FileNotFoundError, ValueError):
+            absent.append(recipe.name)
+    return absent
+
+
+def finished(task: Task) -> bool:
+    """Tell whether every notebook of a task is executed and nothing that it depends on has changed since."""
+    before: dict | None = None
+    for notebook, output in task.outputs.items():
+        before = reusable(output, key_of(notebook, task.parameters, before))
+        if before is None:
+            return False
+    return True
+
+
+def key_of(notebook: Path, parameters: dict[str, object], before: dict | None = None) -> dict:
+    """Return what must be equal for a stored execution to stand for a new one.
+
+    Parameters
+    ----------
+    before : dict, optional
+        Record of the notebook that was executed before it in the same task, whose runs it reads.
+    """
+    key = {"code": _digest(notebook), "parameters": parameters}
+    return key | ({"after": before["runs"]} if before else {})
+
+
+def write_failure(output: Path, parameters: dict[str, object], *, reason: str, seconds: float) -> None:
+    """Write the record of a task that failed outside of its notebooks, in the form of `semcg.runs.execute`."""
+    record = {"status": "failed", "reason": reason, "seconds": round(seconds, 1), "parameters": parameters}
+    files.write_json(output.with_suffix(".json"), record)
+
+
+@cache
+def _digest(notebook: Path) -> str:
+    """The code of a notebook and of all that it reaches, with what a sweep alone has of `runs`."""
+    return files.digest([code_digest(notebook), *map(recipes.room_digest, _ROOMS)])
+
+
+@cache
+def _declared(notebook: Path) -> frozenset[str]:
+    return frozenset(parameters_of(notebook))

@@ -1,0 +1,101 @@
+"""What is shipped: every number follows from the counts beside it, and the front page says what the ledger says."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from semcg import claims, evaluate, protocol
+from semcg.runs import evidence, refresh, report
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "results" / "reference"
+DECIDED = protocol.read()
+
+
+@pytest.fixture
+def copied(tmp_path) -> Path:
+    """The shipped evidence, free to be spoiled."""
+    folder = tmp_path / "evidence"
+    shutil.copytree(REFERENCE, folder)
+    return folder
+
+
+def test_every_shipped_number_follows_from_its_counts():
+    lines = list(evidence.verify(REFERENCE, DECIDED))
+    assert [line.split()[0] for line in lines] == ["counts", "measures:", "ledger:"]
+
+
+def one_line(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_the_first_broken_link_is_named(copied):
+    def broken() -> str:
+        with pytest.raises(ValueError, match=".") as error:
+            list(evidence.verify(copied, DECIDED))
+        return str(error.value)
+
+    rows = json.loads((copied / "ledger.json").read_text())
+    rows[0]["verdict"] = "confirmed" if rows[0]["verdict"] != "confirmed" else "refuted"
+    (copied / "ledger.json").write_text(json.dumps(rows))
+    assert f"ledger.json, {rows[0]['id']}, verdict" in broken()
+
+    table = pd.read_csv(copied / "measures.csv")
+    table.loc[3, "value"] += 0.01
+    table.to_csv(copied / "measures.csv", index=False)
+    assert f"measures.csv, {table.loc[3, 'run']}, {table.loc[3, 'measure']}" in broken()
+
+    counts = sorted((copied / "counts").glob("cyclegan-*.csv"))[0]
+    counts.write_text(counts.read_text().replace("judge,road,road,", "judge,road,road,1", 1))
+    assert f"{counts.name} is not what its record" in broken()
+    counts.unlink()
+    assert f"{counts} is missing" in broken()
+    (copied / "runs.csv").unlink()
+    assert "lacks runs.csv" in broken()
+
+
+def test_gathering_again_gives_the_same_tables(copied):
+    before = {name: (copied / name).read_bytes() for name in ("measures.csv", "runs.csv")}
+    rows = evidence.gather(copied, DECIDED)
+    assert {name: (copied / name).read_bytes() for name in before} == before
+    assert [row["id"] for row in rows][: len(DECIDED.rows)] == [row.id for row in DECIDED.rows]
+
+
+def test_the_front_page_says_what_the_ledger_says():
+    measures, rows, _ = report.tables(REFERENCE)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    begin, end = refresh.LEDGER
+    table = report.front(rows, measures, DECIDED)
+    assert refresh.table_in(readme, table, begin=begin, end=end) == readme, "run: semcg ledger --ship"
+
+
+def test_the_axis_of_each_measure_has_its_ends():
+    """Identity and oracle stand on every measure that has a best and a worst end."""
+    measures, _, _ = report.tables(REFERENCE)
+
+    def value(condition: str, measure: str) -> float:
+        (found,) = claims.series_of(measures, condition, measure, "all")
+        return found
+
+    for measure in ("judge mIoU", "second judge mIoU", "sky kept", "boundary F", "plates read"):
+        assert value("oracle", measure) > value("identity", measure), measure
+    for measure in ("KID",):
+        assert value("oracle", measure) < value("identity", measure)
+
+
+def test_development_seeds_are_in_no_shipped_run():
+    runs = pd.read_csv(REFERENCE / "runs.csv")
+    assert not set(runs["seed"].dropna()) & set(DECIDED.development_seeds)
+    assert not runs["uncommitted_changes"].dropna().astype(str).eq("True").any()
+
+
+def test_counts_are_a_round_trip(tmp_path):
+    path = sorted((REFERENCE / "counts").glob("*.csv"))[0]
+    parts = evaluate.read_parts(path)
+    evaluate.write_parts(tmp_path / "again.csv", parts)
+    assert (tmp_path / "again.csv").read_bytes() == path.read_bytes()

@@ -1,0 +1,454 @@
+"""The pages: formulas, figures, links and search without another host; the status of runs; the look at the machine."""
+
+import json
+import os
+import re
+from itertools import product
+from pathlib import Path
+
+import nbformat
+import pytest
+import typer
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from pygments.styles import get_style_by_name
+
+from semcg import doctor, pages
+from semcg.commands import pages as commands
+from semcg.doctor import findings
+from semcg.exercises.minutes import Minutes
+from semcg.pages import cells, check, frame, markup, status
+
+ROOT = Path(__file__).parent.parent
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+def link(target: str) -> str | None:
+    return {"01_data.ipynb": "01_data.html"}.get(target)
+
+
+# ---------------------------------------------------------------- Markdown
+
+
+def test_formulas_become_mathml():
+    page, _ = markup.markdown("Let $x_s < 1$.\n\n$$\\frac{a}{b} \\quad (1)$$\n", link=link)
+    assert page.count("<math ") == 2
+    assert 'alttext="x_s &lt; 1"' in page
+    assert 'display="block"' in page
+    assert "<mfrac>" in page
+    assert "$" not in re.sub(r"<[^>]*>", "", page)
+
+
+def test_an_unknown_command_is_named():
+    with pytest.raises(ValueError, match=r"\\nonsense"):
+        markup.mathml(r"a + \nonsense b")
+
+
+def test_headings_are_anchored_as_in_jupyterlab():
+    _, sections = markup.markdown("# 01  The *data*\n\n## Read\n\n## Read\n", link=link)
+    assert sections == [(1, "01-The-data", "01 The data"), (2, "Read", "Read"), (2, "Read-2", "Read")]
+
+
+def test_links_that_the_pages_lack_become_text():
+    page, _ = markup.markdown("[a](01_data.ipynb) and [b](../README.md)", link=link)
+    assert '<a href="01_data.html">a</a> and b' in page
+
+
+def test_tables_and_code():
+    page, _ = markup.markdown(
+        "| a | b |\n|---|---|\n| $x$ | `y` |\n\n```python\nx = 1  # one\n```\n", link=link
+    )
+    assert '<div class="scroll"><table>' in page
+    assert '<div class="code">' in page
+    assert "<code>y</code>" in page
+
+
+# ---------------------------------------------------------------- cells
+
+
+def shown(*outputs, source: str = "1") -> nbformat.NotebookNode:
+    cell = new_code_cell(source, outputs=list(outputs), execution_count=1, id="c01")
+    return new_notebook(cells=[new_markdown_cell("# Title", id="c00"), cell])
+
+
+def figure(alt: str) -> nbformat.NotebookNode:
+    page = f'<figure><img {alt} src="data:image/png;base64,{PIXEL}"><figcaption>One.</figcaption></figure>'
+    return new_output("display_data", {"text/html": page, "text/plain": "Figure"})
+
+
+def test_a_figure_becomes_a_file_with_its_description():
+    made = cells.body(shown(figure('alt="a dot"')), name="n", link=link)
+    (name,) = made.pictures
+    assert made.pictures[name].startswith(b"\x89PNG")
+    assert f'<img loading="lazy" alt="a dot" src="pictures/{name}">' in made.html
+    assert "base64" not in made.html
+
+
+@pytest.mark.parametrize(
+    "output", [figure(""), figure('alt=" "'), new_output("display_data", {"image/png": PIXEL})]
+)
+def test_a_figure_without_description_stops_the_build(output):
+    with pytest.raises(ValueError, match="n, cell c01: a picture without a description"):
+        cells.body(shown(output), name="n", link=link)
+
+
+def test_outputs_are_text_and_nothing_else():
+    made = cells.body(
+        shown(
+            new_output("stream", text="\x1b[31mred\x1b[0m <b>\n"),
+            new_output("error", ename="E", evalue="x", traceback=["\x1b[1mE\x1b[0m: x"]),
+            new_output(
+                "display_data", {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "VBox"}
+            ),
+        ),
+        name="n",
+        link=link,
+    )
+    assert '<pre class="output">red &lt;b&gt;</pre>' in made.html
+    assert "E: x" in made.html
+    assert "VBox" not in made.html
+    assert "the picture beside it says the same" in made.html
+    assert cells.body(shown(), name="n", link=link).html.count("output") == 0
+
+
+# ---------------------------------------------------------------- the whole
+
+
+def course(folder: Path) -> list[Path]:
+    first = shown(figure('alt="a dot"'))
+    first.cells[0].source = "# 00  Start\n\nA *first* look.\n\n## Losses\n\nSee [data](01_data.ipynb#Where)."
+    second = shown(new_output("stream", text="sky 3\n"))
+    second.cells[0].source = "# 01  Data\n\nBytes & labels.\n\n## Where\n\nThe zenith $x_s$."
+    paths = [folder / "00_start.ipynb", folder / "01_data.ipynb"]
+    for path, notebook in zip(paths, (first, second), strict=True):
+        nbformat.write(notebook, path)
+    (folder / "instructor.md").write_text("# For instructors\n\n## Ninety minutes\n\nPlan.\n")
+    return paths
+
+
+def built(folder: Path, **options) -> Path:
+    out = folder / "site"
+    pages.build(out, notebooks=course(folder), documents=[folder / "instructor.md"], **options)
+    return out
+
+
+def test_a_course_becomes_pages_without_a_fault(tmp_path):
+    out = built(tmp_path)
+    assert pages.faults(out) == []
+    names = {p.name for p in out.glob("*.html")}
+    assert names == {
+        "index.html",
+        "00_start.html",
+        "01_data.html",
+        "instructor.html",
+        "status.html",
+        "search.html",
+    }
+    assert 'href="01_data.html#Where"' in (out / "00_start.html").read_text()
+    overview = (out / "index.html").read_text()
+    assert "A first look." in overview
+    assert "Bytes &amp; labels." in overview
+    index = json.loads(
+        (out / "assets" / "index.js").read_text().removeprefix("const PAGES = ").removesuffix(";\n")
+    )
+    (where,) = [s for s in index if s["anchor"] == "Where"]
+    assert where["file"] == "01_data.html"
+    assert where["text"].startswith("The zenith x_s.")
+    assert "sky 3" in where["text"]
+    assert not any("zenith" in s["text"] for s in index if s["anchor"] != "Where")
+
+
+def test_pages_are_the_same_each_time_and_replace_the_old(tmp_path):
+    out = built(tmp_path)
+    before = {p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    (out / "left over.html").write_text("x")
+    built(tmp_path)
+    assert {p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+
+
+def test_a_foreign_folder_is_not_replaced(tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "thesis.tex").write_text("x")
+    with pytest.raises(ValueError, match="no folder of pages"):
+        built(tmp_path)
+    assert (tmp_path / "site" / "thesis.tex").read_text() == "x"
+
+
+def test_a_fault_keeps_the_old_pages(tmp_path):
+    out = built(tmp_path)
+    before = (out / "index.html").read_bytes()
+    deep = tmp_path / "deep.md"
+    deep.write_text("# A\n\n### Too deep\n")
+    with pytest.raises(ValueError, match="deep.html: an h3 follows an h1"):
+        pages.build(out, notebooks=course(tmp_path), documents=[deep])
+    assert (out / "index.html").read_bytes() == before
+
+
+def test_the_committed_course_has_no_fault(tmp_path):
+    notebooks = sorted((ROOT / "notebooks").glob("0*.ipynb"))
+    documents = sorted((ROOT / "docs").glob("*.md"))
+    pages.build(tmp_path / "site", notebooks=notebooks, documents=documents)
+    text = "".join(p.read_text() for p in (tmp_path / "site").glob("*.html"))
+    assert text.count("<math ") > 50
+    assert len(list((tmp_path / "site" / "pictures").iterdir())) >= 10
+    assert not re.search(r'<(?:img|script|link)[^>]*(?:src|href)="(?:https?:)?//', text)
+
+
+PLANTED = {
+    "no language": ('<html lang="en">', "<html>"),
+    "no title": ("<title>01 Data · semcg</title>", ""),
+    "one h1": ("<h1 ", "<h2 "),
+    "an h4 follows": ('<h2 id="Where">', '<h4 id="Where">'),
+    "occurs 2 times": ('id="cell-c01"', 'id="cell-c00"'),
+    "leads nowhere": ('href="index.html"', 'href="gone.html"'),
+    "leads to no place": ('id="main"', 'id="other"'),
+    "loaded from example.org": ('src="assets/site.js"', 'src="https://example.org/site.js"'),
+    "is not there": ("assets/style.css", "assets/other.css"),
+    "has no label": ('<label for="q">', '<label for="p">'),
+    "has no description": ("<footer>", ""),
+}
+
+
+@pytest.mark.parametrize("words", PLANTED)
+def test_a_planted_fault_is_found(words, tmp_path):
+    out = built(tmp_path)
+    path = out / ("00_start.html" if words == "has no description" else "01_data.html")
+    text = path.read_text()
+    if words == "has no description":
+        path.write_text(text.replace('alt="a dot"', 'alt=""'))
+    else:
+        assert PLANTED[words][0] in text
+        path.write_text(text.replace(*PLANTED[words]))
+    assert any(words in fault for fault in pages.faults(out)), pages.faults(out)
+
+
+def test_a_style_may_load_nothing_from_elsewhere(tmp_path):
+    out = built(tmp_path)
+    with open(out / "assets" / "style.css", "a") as style:
+        style.write("body { background: url(https://example.org/x.png) }")
+    assert any("another host" in fault for fault in check.faults(out))
+
+
+# ---------------------------------------------------------------- contrast
+
+
+def luminance(color: str) -> float:
+    parts = [int(color[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    r, g, b = (p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2: (lighter + 0.05) / (darker + 0.05)."""
+    low, high = sorted((luminance(one.lstrip("#")), luminance(other.lstrip("#"))))
+    return (high + 0.05) / (low + 0.05)
+
+
+def palettes() -> dict[str, dict[str, str]]:
+    style = frame.assets([])["style.css"]
+    light, dark = (
+        dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", block))
+        for block in re.findall(r":root[^{]*\{(.*?)\}", style, re.S)[:2]
+    )
+    return {"light": light, "dark": light | dark}
+
+
+def test_contrast_by_hand():
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_text_can_be_read_on_every_plate(theme):
+    colors = palettes()[theme]
+    for ink, plate in product(("ink", "soft", "link", "accent"), ("paper", "plate")):
+        assert contrast(colors[ink], colors[plate]) >= 4.5, (ink, plate)
+    assert contrast(colors["soft"], colors["mark"]) >= 4.5
+    style = get_style_by_name({"light": frame.LIGHT, "dark": frame.DARK}[theme])
+    for token, look in style:
+        if look["color"] and not str(token).startswith("Token.Generic"):
+            assert contrast(look["color"], colors["plate"]) >= 4.5, token
+
+
+# ---------------------------------------------------------------- status
+
+
+def recorded(results: Path, name: str, record: dict) -> None:
+    folder = results / "mini" / "notebooks"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(record))
+
+
+def stating(folder: Path, name: str, seconds: float | None) -> None:
+    said = Minutes(20, seconds, "mini")
+    kept = json.dumps({"read": 20, "seconds": seconds, "profile": "mini"})
+    cell = new_markdown_cell(f"# {name}\n\n<!-- time {kept} -->{said.text}<!-- end of time -->")
+    nbformat.write(new_notebook(cells=[cell]), folder / f"{name}.ipynb")
+
+
+@pytest.fixture
+def runs(tmp_path) -> tuple[Path, Path]:
+    """Results with an execution of 100 s that reused a training of 500 s, and notebooks that state times."""
+    results, notebooks = tmp_path / "results", tmp_path / "notebooks"
+    notebooks.mkdir()
+    ok = {"status": "ok", "seconds": 100.0, "trained": {}, "why": {"cyclegan-s0": "reused"}}
+    recorded(results, "03_c-s0", ok)
+    recorded(results, "04_d", {"status": "killed", "seconds": 5.0, "reason": "the kernel died"})
+    made = results / "mini" / "cyclegan-s0"
+    made.mkdir()
+    provenance = {"seconds": 500.0, "peak_memory_bytes": 3 * 2**30, "device": "CPU (AVX2)"}
+    (made / "provenance.json").write_text(json.dumps(provenance))
+    for name, seconds in (("02_b", None), ("03_c", 590.0), ("04_d", 60.0)):
+        stating(notebooks, name, seconds)
+    return results, notebooks
+
+
+NAMES = ("02_b", "03_c", "04_d")
+
+
+def test_a_run_is_reported_with_the_trainings_it_reused(runs):
+    none, ran, killed = pages.rows(*runs, NAMES)
+    assert (none.state, none.seconds) == ("not run", None)
+    assert (ran.state, ran.seconds, ran.whole) == ("ok", 100.0, 600.0)
+    assert (ran.memory, ran.device, ran.stated) == (3 * 2**30, "CPU (AVX2)", 590.0)
+    assert (killed.state, killed.whole, killed.off) == ("killed", None, False)
+    text = pages.table([none, ran, killed])
+    assert re.search(r"03_c +mini +ok .* 1:40 +10:00 +3\.0 GiB  CPU \(AVX2\)", text)
+    assert "04_d, mini: the kernel died" in text
+
+
+@pytest.mark.parametrize(
+    ("stated", "off"),
+    [(590.0, False), (301.0, False), (299.0, True), (1199.0, False), (1201.0, True), (None, False)],
+)
+def test_a_time_may_be_wrong_by_a_factor_of_two(runs, stated, off):
+    stating(runs[1], "03_c", stated)
+    row = pages.rows(*runs, NAMES)[1]
+    assert row.off is off
+    assert ("semcg times --profile mini" in pages.table([row])) is off
+
+
+def test_short_times_are_not_told_apart():
+    assert not status.Row("a", "mini", "ok", whole=3.0, stated=40.0).off
+    assert status.Row("a", "mini", "ok", whole=130.0, stated=10.0).off
+
+
+def test_a_time_for_another_profile_is_no_statement(runs):
+    assert pages.stated_seconds(runs[1] / "03_c.ipynb", "gpu") is None
+
+
+def test_the_newest_seed_counts(runs):
+    results, notebooks = runs
+    recorded(
+        results, "03_c-s1", {"status": "failed", "seconds": 1.0, "reason": "03_c, cell 4: ValueError: x"}
+    )
+    old = results / "mini" / "notebooks" / "03_c-s0.json"
+    os.utime(old, (1, 1))
+    assert pages.rows(results, notebooks, NAMES)[1].state == "failed"
+
+
+def test_the_command_fails_where_a_time_is_wrong(runs, monkeypatch, capsys):
+    results, notebooks = runs
+    monkeypatch.setattr(commands, "_notebooks", lambda: [notebooks / f"{n}.ipynb" for n in NAMES])
+    commands.status(results=results)
+    stating(notebooks, "03_c", 100.0)
+    with pytest.raises(typer.Exit) as stopped:
+        commands.status(results=results)
+    assert stopped.value.exit_code == 1
+    assert "03_c states 1:40 under profile mini, but takes 10:00" in capsys.readouterr().out
+
+
+def test_the_status_page_says_what_is_off(runs, tmp_path):
+    stating(runs[1], "03_c", 100.0)
+    out = built(tmp_path, status=pages.rows(*runs, NAMES))
+    text = (out / "status.html").read_text()
+    assert "1:40 (off)" in text
+    assert "Off by more than a factor of two" in text
+
+
+def test_nothing_was_run(tmp_path):
+    (tmp_path / "results").mkdir()
+    assert pages.rows(tmp_path / "results", tmp_path, NAMES) == []
+    assert "make course" in pages.table([])
+
+
+# ---------------------------------------------------------------- doctor
+
+GB = 2**30
+LOCK = "# comment\ntorch==2.14.1\nnumpy==2.4.6\nonly-elsewhere==1.0\n"
+HAVE = {"torch": "2.14.1", "torchvision": "1", "numpy": "2.4.6", "jupyterlab": "4", "papermill": "2"}
+
+LOOKS = [
+    (findings.python((3, 11, 7), in_environment=True), "good", "3.11.7"),
+    (findings.python((3, 10, 2), in_environment=True), "missing", "3.11 or newer"),
+    (findings.python((3, 12, 0), in_environment=False), "slow", "make setup"),
+    (findings.versions(LOCK, HAVE), "good", "3 in requirements.lock"),
+    (findings.versions(LOCK, HAVE | {"torch": "2.14.1+cpu"}), "good", "tested"),
+    (findings.versions(LOCK, HAVE | {"numpy": "2.3.0"}), "slow", "numpy 2.3.0 instead of 2.4.6"),
+    (findings.versions(LOCK, {k: v for k, v in HAVE.items() if k != "papermill"}), "missing", "papermill"),
+    (findings.versions("", HAVE), "good", "no requirements.lock"),
+    (findings.torch_build("2.14.1", None, card=True, usable=False), "slow", "CPU index"),
+    (findings.torch_build("2.14.1", "13.0", card=True, usable=False), "slow", "driver"),
+    (findings.torch_build("2.14.1", "13.0", card=False, usable=False), "good", "CUDA 13.0"),
+    (findings.processor("AVX512", bf16=True), "good", "bf16"),
+    (findings.processor("AVX2", bf16=False), "slow", "1.3 to 1.9"),
+    (findings.processor("DEFAULT", bf16=False), "slow", "hours"),
+    (findings.threads(2, cores=2, load=0.3), "good", "load 0.3"),
+    (findings.threads(16, cores=2, load=0.3), "slow", "OMP_NUM_THREADS=2"),
+    (findings.threads(2, cores=2, load=9.0), "slow", "OMP_NUM_THREADS=1"),
+    (findings.threads(1, cores=8, load=0.0), "slow", "OMP_NUM_THREADS=8"),
+    (findings.space("memory", 16 * GB, 3 * GB), "good", "16.0 GiB free"),
+    (findings.space("memory", 1 * GB, 3 * GB), "missing", "profile smoke"),
+    (findings.space("disk", 1 * GB, 2 * GB), "missing", "SEMCG_HOME"),
+    (findings.graphics(None, None), "good", "made for the CPU"),
+    (findings.graphics("H100", 80 * GB), "good", "80 GiB"),
+    (findings.kernel(None, "/x/python"), "missing", "ipykernel"),
+    (findings.kernel(["/other/python", "-m"], "/x/python"), "slow", "kernelspec remove"),
+    (findings.kernel(["python", "-m"], "/x/python"), "good", "this Python"),
+    (findings.fonts(None), "missing", "matplotlib"),
+]
+
+
+@pytest.mark.parametrize(("finding", "state", "words"), LOOKS, ids=range(len(LOOKS)))
+def test_what_the_doctor_says(finding, state, words):
+    assert finding.state == state
+    assert words in f"{finding.words} {finding.advice}"
+    assert bool(finding.advice) is (state != "good")
+
+
+def test_two_environments_of_one_python_are_two(tmp_path):
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "python").symlink_to("/usr/bin/env")
+    one, other = (str(tmp_path / name / "python") for name in ("one", "other"))
+    assert findings.kernel([one], one).state == "good"
+    assert findings.kernel([one], other).state == "slow"
+
+
+def test_writing_is_really_tried(tmp_path, monkeypatch):
+    assert findings.writable([tmp_path / "data" / "deeper"]).state == "good"
+    assert not (tmp_path / "data").exists()
+
+    def refuse(dir):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(findings.tempfile, "TemporaryFile", refuse)
+    finding = findings.writable([tmp_path])
+    assert finding.state == "missing"
+    assert "Permission denied" in finding.words
+
+
+def test_this_machine_is_examined(home):
+    seen = doctor.examine(ROOT)
+    assert [f.what for f in seen] == [
+        "Python", "packages", "torch", "processor", "threads", "memory", "disk", "GPU", "kernel", "fonts", "writing",
+    ]  # fmt: skip
+    assert all(f.advice for f in seen if f.state != "good")
+    assert seen[0].state != "missing"
+    assert list(home.iterdir()) == []
+
+
+def test_the_last_line_sums_up():
+    good, slow, missing = (doctor.Finding("a", s, "w", "b") for s in ("good", "slow", "missing"))
+    assert doctor.report([good]).endswith("Ready: `make course`.")
+    assert "it will run" in doctor.report([good, slow])
+    assert doctor.report([slow, missing]).endswith("Not ready: a.")

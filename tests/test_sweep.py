@@ -1,0 +1,543 @@
+"""A sweep: nothing is done twice, nothing is lost when a worker is killed, and one failure does not stop the others."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+
+from semcg import config, files, protocol, runs, sweep
+from semcg.runs.failures import Failed, Stopped
+from semcg.runs.recipes import Recipe
+from semcg.sweep import locks, plan
+from semcg.sweep.attempts import Outcome
+
+PROTOCOL = """
+profile = "smoke"
+development_seeds = [0]
+seeds = [3, 4]
+least_seeds = 2
+alpha = 0.05
+correction = []
+rows = []
+[conditions."CycleGAN"]
+lambda_s = 0.0
+[conditions."semantic (paper)"]
+lambda_s = 1.0
+[few]
+seeds = [3, 4]
+[few.conditions."lambda_s 3"]
+lambda_s = 3.0
+[few.conditions."lambda_s 10"]
+lambda_s = 10.0
+"""
+FOUR = ["CycleGAN-s3", "semantic_paper-s3", "CycleGAN-s4", "semantic_paper-s4"]
+
+
+@pytest.fixture
+def decided(home) -> Path:
+    path = home / "protocol.toml"
+    path.write_text(PROTOCOL)
+    return path
+
+
+# ---------------------------------------------------------------- a training of seconds, in a notebook of its own
+
+STEPS = 12
+
+
+def toy(name: str, seed: int, pause: float) -> None:
+    """Train a toy: what its notebook does, and what a test compares with."""
+    import test_runs
+    import torch
+
+    from semcg.training import fit
+
+    t = test_runs.Toy()
+    torch.manual_seed(seed)  # for the noise in its step
+    parts = {"config": {"name": name, "seed": seed}, "rooms": {"gan": "a"}}
+    recipe = Recipe(f"toy-{name}-s{seed}", "train", config.make("smoke"), parts)
+    run = runs.start(recipe, steps=STEPS, state=t.state, batch=t.batch)
+
+    def batch(n: int):
+        time.sleep(pause)
+        return t.batch(n)
+
+    for _ in runs.keep(run, fit(t.step, batch, STEPS, start=run.step)):
+        pass
+
+
+TRAIN = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import test_sweep
+from pathlib import Path
+assert not Path({{bad!r}}).exists(), "the moon is not made of cheese"
+test_sweep.toy(condition.split()[0], seed, pause=float(Path({{pause!r}}).read_text()))
+"""
+PARAMETERS = """
+profile: str = ""  # of the config
+data: str = "world"  # not read
+device: str = "auto"  # not used
+seed: int = 3  # of the noise
+condition: str = ""  # part of the name
+lambda_s: float = 0.0  # not used
+"""
+
+
+@pytest.fixture
+def books(home) -> Path:
+    """A folder with a train.ipynb that trains a toy."""
+    folder = home / "books"
+    folder.mkdir()
+    (folder / "pause").write_text("0")
+    code = TRAIN.format(bad=str(folder / "bad"), pause=str(folder / "pause"))
+    made = nbformat.v4.new_notebook()
+    made.cells = [nbformat.v4.new_code_cell(PARAMETERS.strip()), nbformat.v4.new_code_cell(code)]
+    made.cells[0].metadata["tags"] = ["parameters"]
+    made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(made, folder / "train.ipynb")
+    return folder
+
+
+_begun: list[subprocess.Popen] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_process_outlives_its_test():
+    yield
+    while _begun:
+        if (left := _begun.pop()).poll() is None:
+            left.terminate()
+            left.communicate(timeout=120)
+
+
+def begin(protocol: Path, *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "semcg", "sweep", "--protocol", str(protocol), "--device", "cpu"]
+    going = subprocess.Popen(
+        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    _begun.append(going)
+    return going
+
+
+def ours(home: Path, what: str) -> list[psutil.Process]:
+    """Processes of this home with a word in their command line."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if what in " ".join(process.cmdline()) and process.environ().get("SEMCG_HOME") == str(home):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def wait_for(condition, seconds: float = 600):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+    return found
+
+
+def worker_in(home: Path, run: str, task: str) -> psutil.Process:
+    """Wait until a run has saved a state and goes on; return the worker that trains it."""
+    wait_for((home / "results" / "smoke" / f".{run}.partial" / "state.pt").exists)
+    (worker,) = (p for p in ours(home, "semcg.sweep.worker") if json.loads(p.cmdline()[-1])["name"] == task)
+    assert not (home / "results" / "smoke" / run).exists(), "the run was over before it was disturbed"
+    return worker
+
+
+def trained(home: Path) -> dict[str, bytes]:
+    """Weights and histories, the bits that must not depend on what happened meanwhile."""
+    results = home / "results" / "smoke"
+    paths = [*results.glob("*/*.safetensors"), *results.glob("*/history.csv")]
+    return {path.relative_to(results).as_posix(): path.read_bytes() for path in paths}
+
+
+def calm(home: Path, monkeypatch, wanted: list[tuple[str, int]]) -> dict[str, bytes]:
+    """Train the same in this process, undisturbed, in another home."""
+    monkeypatch.setenv("SEMCG_HOME", str(home / "calm"))
+    for name, seed in wanted:
+        toy(name, seed, pause=0)
+    monkeypatch.setenv("SEMCG_HOME", str(home))
+    return trained(home / "calm")
+
+
+def nothing_is_left(home: Path) -> None:
+    assert ours(home, "ipykernel") == ours(home, "semcg.sweep.worker") == []
+    assert not [p for p in (home / "results").rglob("*") if "partial" in p.name or p.suffix == ".lock"]
+    for task in plan.tasks(protocol.read(home / "protocol.toml"), few=True, notebooks=home / "books"):
+        assert not locks.scratch_of(task.lock).exists()
+
+
+# ---------------------------------------------------------------- what is to be done
+
+
+def names(tasks: list[sweep.Task]) -> list[str]:
+    return [task.name for task in tasks]
+
+
+def test_seeds_come_first_for_the_main_conditions_and_conditions_for_the_others(decided, books):
+    p = protocol.read(decided)
+    assert names(sweep.tasks(p, notebooks=books)) == FOUR
+    few = ["lambda_s_3-s3", "lambda_s_3-s4", "lambda_s_10-s3", "lambda_s_10-s4"]
+    assert names(sweep.tasks(p, notebooks=books, few=True)) == FOUR + few
+    only = sweep.tasks(p, notebooks=books, only=["lambda_s 10", "CycleGAN"], seeds=[4])
+    assert names(only) == ["CycleGAN-s4", "lambda_s_10-s4"]
+    assert only[1].parameters == {
+        "profile": "smoke",
+        "data": "world",
+        "device": "auto",
+        "seed": 4,
+        "condition": "lambda_s 10",
+        "lambda_s": 10.0,
+    }
+
+
+def test_a_task_is_checked_before_anything_runs(decided, books, home):
+    p = protocol.read(decided)
+    with pytest.raises(ValueError, match=r"condition 'none': not in the protocol; there are CycleGAN"):
+        sweep.tasks(p, notebooks=books, only=["none"])
+    with pytest.raises(ValueError, match=r"seeds = 9: not in the protocol; it has 3,4"):
+        sweep.tasks(p, notebooks=books, seeds=[3, 9])
+    with pytest.raises(FileNotFoundError, match=r"no .*train.ipynb"):
+        sweep.tasks(p, notebooks=home)
+    decided.write_text(PROTOCOL.replace("lambda_s = 3.0", "lambda = 3.0"))
+    with pytest.raises(
+        ValueError, match=r"condition 'lambda_s 3': train.ipynb has no parameter lambda; it has"
+    ):
+        sweep.tasks(protocol.read(decided), notebooks=books, few=True)
+    decided.write_text(PROTOCOL.replace("lambda_s = 3.0", "lambda_s = -3.0"))
+    with pytest.raises(ValueError, match=r"lambda_s = -3.0: input should be greater"):
+        sweep.tasks(protocol.read(decided), notebooks=books, few=True)
+
+
+def test_the_notebooks_of_this_repository_take_what_its_protocol_gives():
+    p = protocol.read()
+    made = sweep.tasks(p, few=True)
+    assert len(made) == sum(len(c.seeds) for c in p.conditions)
+    assert made[0].parameters["profile"] == "mini"
+    first = plan.shared(made)[0]
+    assert first.layouts == ("own", "source")
+    assert first.parameters["second_judge"] is True
+
+
+# ---------------------------------------------------------------- locks
+
+
+def forked(work) -> int:
+    """Run `work` in a child process without starting Python anew, and return its process id."""
+    if pid := os.fork():
+        return pid
+    try:
+        work()
+    finally:
+        os._exit(0)
+
+
+def test_a_lock_keeps_others_out_and_is_removed(tmp_path):
+    path = tmp_path / "a.lock"
+    with locks.held(path, "mark") as scratch:
+        assert locks.taken(path)
+        assert list(scratch.iterdir()) == []
+        with pytest.raises(locks.Busy), locks.held(path, "other", wait=False):
+            pass
+        assert path.read_text() == "mark"
+    assert not locks.taken(path)
+    assert list(tmp_path.iterdir()) == []
+    assert not scratch.exists()
+
+
+def test_a_lock_of_a_killed_process_is_free_and_what_it_left_is_removed(tmp_path):
+    path = tmp_path / "a.lock"
+
+    def hold() -> None:
+        with locks.held(path, "mark of the killed") as scratch:
+            (scratch / "left").write_text("x")
+            time.sleep(60)
+
+    holder = forked(hold)
+    wait_for(lambda: (locks.scratch_of(path) / "left").exists(), 10)
+    orphan = subprocess.Popen(["sleep", "60"], env={locks.MARK: "mark of the killed"})
+    bystander = subprocess.Popen(["sleep", "60"], env={locks.MARK: "another mark"})
+    try:
+        assert locks.taken(path)
+        os.kill(holder, signal.SIGKILL)
+        os.waitpid(holder, 0)
+        assert not locks.taken(path)
+        with locks.held(path, "next", wait=False) as scratch:
+            assert orphan.wait(timeout=5) == -signal.SIGKILL
+            assert bystander.poll() is None
+            assert list(scratch.iterdir()) == []
+    finally:
+        orphan.kill()
+        bystander.kill()
+        orphan.wait()
+        bystander.wait()
+
+
+def test_two_that_wait_for_a_lock_get_it_one_after_the_other(tmp_path):
+    path, log = tmp_path / "a.lock", tmp_path / "log"
+
+    def work() -> None:
+        for _ in range(5):
+            with locks.held(path, "", wait=True), log.open("a") as handle:
+                handle.write("in ")
+                handle.flush()
+                time.sleep(0.01)
+                handle.write("out\n")
+
+    for child in [forked(work), forked(work)]:
+        os.waitpid(child, 0)
+    assert log.read_text() == "in out\n" * 10
+
+
+def test_one_run_per_gpu(monkeypatch, tmp_path):
+    monkeypatch.setattr(locks, "_gpus", lambda: ["0", "1"])
+    monkeypatch.setattr(locks.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    with locks.gpu("auto"):
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+        with locks.gpu("cuda"):
+            assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
+            third = forked(lambda: locks.gpu("auto").__enter__())
+            time.sleep(0.5)
+            assert os.waitpid(third, os.WNOHANG) == (0, 0), "a third run began on a GPU that is taken"
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+        os.waitpid(third, 0)
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    with locks.gpu("cpu"), locks.gpu("cuda:1"):
+        assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+# ---------------------------------------------------------------- the order of things, without processes
+
+
+class Pretended:
+    """A pool whose tasks end as a test says, one at a time."""
+
+    def __init__(self, ends: dict[str, list[str]], capacity: int = 1):
+        self.ends, self.capacity = {name: list(e) for name, e in ends.items()}, capacity
+        self.began: list[str] = []
+        self.running: list[sweep.Task] = []
+        self.stopped = 0
+
+    def submit(self, task: sweep.Task) -> None:
+        self.began.append(task.name)
+        self.running.append(task)
+        assert len(self.running) <= self.capacity
+
+    def ended(self) -> list[tuple[sweep.Task, Outcome]]:
+        task = self.running.pop(0)
+        end = "stopped" if self.stopped else self.ends.get(task.name, ["ok"]).pop(0)
+        if end == "signal":
+            os.kill(os.getpid(), signal.SIGTERM)
+            self.running.insert(0, task)
+            return []
+        return [(task, Outcome(end, f"why {end}", 61.0))]
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+
+def test_a_task_whose_worker_died_is_taken_up_at_once_and_given_up_after_three(decided, books):
+    said: list[str] = []
+    tasks = sweep.tasks(protocol.read(decided), notebooks=books)
+    pool = Pretended({FOUR[0]: ["died", "ok"], FOUR[2]: ["died"] * 3})
+    with pytest.raises(Failed, match=r"1 of 4 tasks failed: CycleGAN-s4"):
+        sweep.run(tasks, pool, say=said.append)
+    assert pool.began == [FOUR[0], *FOUR[:2], *[FOUR[2]] * 3, FOUR[3]]
+    assert "CycleGAN-s3: died after 1:01 (why died); it is taken up again" in said
+    assert "2 done, 0 running, 0 failed, 2 waiting; about 2:02 left" in said
+    record = files.read_json(tasks[2].folder / "CycleGAN-s4.json")
+    assert record["status"] == "failed"
+    assert record["reason"] == "its process died 3 times; why died"
+
+
+def test_a_failure_does_not_stop_the_others(decided, books):
+    pool = Pretended({FOUR[0]: ["failed"], FOUR[3]: ["failed"]}, capacity=2)
+    with pytest.raises(Failed, match=r"2 of 4 tasks failed: CycleGAN-s3, semantic_paper-s4") as raised:
+        sweep.run(sweep.tasks(protocol.read(decided), notebooks=books), pool, say=lambda line: None)
+    assert raised.value.exit_code == 1
+    assert pool.began == FOUR
+
+
+def test_a_signal_stops_what_runs_and_starts_nothing_more(decided, books):
+    pool = Pretended({FOUR[1]: ["signal"]})
+    with pytest.raises(Stopped, match="stopped by SIGTERM; the same command goes on") as raised:
+        sweep.run(sweep.tasks(protocol.read(decided), notebooks=books), pool, say=lambda line: None)
+    assert raised.value.exit_code == 143
+    assert pool.began == FOUR[:2]
+    assert pool.stopped == 1
+
+
+# ---------------------------------------------------------------- the real thing
+
+
+def test_a_killed_worker_loses_nothing_a_failure_is_said_and_nothing_is_done_twice(
+    decided, books, home, monkeypatch
+):
+    (books / "pause").write_text("0.4")
+    going = begin(
+        decided, "--notebooks", str(books), "--only", "CycleGAN", "--workers", "2", "--threads", "3"
+    )
+    worker = worker_in(home, "toy-CycleGAN-s3", "CycleGAN-s3")
+    assert worker.environ()["OMP_NUM_THREADS"] == "3"
+    (books / "pause").write_text("0")
+    (kernel,) = worker.children()
+    worker.kill()
+    kernel.wait(timeout=15)  # it sees within a second that it is an orphan
+    said = going.communicate(timeout=900)[0]
+    assert going.returncode == 0, said
+    assert "CycleGAN-s3: died after" in said
+    assert "(its process was ended by SIGKILL); it is taken up again" in said
+    record = files.read_json(home / "results" / "smoke" / "sweep" / "CycleGAN-s3.json")
+    assert record["why"]["toy-CycleGAN-s3"].startswith("resumed after step")
+    assert trained(home) == calm(home, monkeypatch, [("CycleGAN", 3), ("CycleGAN", 4)])
+    nothing_is_left(home)
+
+    table = sweep.table(protocol=decided, few=False, notebooks=books)
+    assert list(table["status"]) == ["ok", "waiting", "ok", "waiting"]
+    (books / "bad").touch()  # what has to run from here on, fails
+    again = begin(decided, "--notebooks", str(books), "--seeds", "3")
+    said = again.communicate(timeout=900)[0]
+    assert again.returncode == 1, said
+    assert "2 tasks, 1 of them finished already" in said
+    assert "AssertionError: the moon is not made of cheese" in said
+    assert "Traceback" not in said
+    assert "1 of 2 tasks failed: semantic_paper-s3" in said
+    table = sweep.table(protocol=decided, few=False, notebooks=books)
+    assert list(table["status"]) == ["ok", "failed", "ok", "waiting"]
+    assert "the moon" in table.loc[("semantic (paper)", 3), "reason"]
+
+
+def test_a_dry_run_writes_nothing(decided, books, home):
+    before = sorted(home.rglob("*"))
+    done = begin(decided, "--notebooks", str(books), "--dry-run", "--seeds", "4")
+    assert done.communicate(timeout=600)[0].split("\n") == [
+        "to do             CycleGAN-s4",
+        "to do             semantic_paper-s4",
+        "",
+    ]
+    assert sorted(home.rglob("*")) == before
+
+
+# ---------------------------------------------------------------- slow: Dask, the real notebooks, a long night
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["the worker of Dask", "its process"])
+def test_dask_gives_the_task_of_a_killed_worker_to_another(decided, books, home, monkeypatch, victim):
+    (books / "pause").write_text("0.5")
+    going = begin(decided, "--notebooks", str(books), "--only", "CycleGAN", "--local", "2")
+    worker = worker_in(home, "toy-CycleGAN-s3", "CycleGAN-s3")
+    (kernel,) = worker.children()
+    (books / "pause").write_text("0")
+    (worker.parent() if victim == "the worker of Dask" else worker).kill()
+    kernel.wait(timeout=20)
+    said = going.communicate(timeout=900)[0]
+    assert going.returncode == 0, said
+    record = files.read_json(home / "results" / "smoke" / "sweep" / "CycleGAN-s3.json")
+    assert record["why"]["toy-CycleGAN-s3"].startswith("resumed after step")
+    assert trained(home) == calm(home, monkeypatch, [("CycleGAN", 3), ("CycleGAN", 4)])
+    nothing_is_left(home)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["--workers", "--local"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_sweep_saves_and_goes_on(decided, books, home, monkeypatch, where, number, code):
+    (books / "pause").write_text("0.5")
+    going = begin(decided, "--notebooks", str(books), "--only", "CycleGAN", where, "1")
+    worker_in(home, "toy-CycleGAN-s3", "CycleGAN-s3")
+    going.send_signal(number)
+    said = going.communicate(timeout=600)[0]
+    assert going.returncode == code, said
+    assert "the same command goes on" in said
+    assert ours(home, "ipykernel") == ours(home, "semcg.sweep.worker") == []
+    (books / "pause").write_text("0")
+    again = begin(decided, "--notebooks", str(books), "--only", "CycleGAN")
+    said = again.communicate(timeout=900)[0]
+    assert again.returncode == 0, said
+    assert trained(home) == calm(home, monkeypatch, [("CycleGAN", 3), ("CycleGAN", 4)])
+    nothing_is_left(home)
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_killed_itself_leaves_no_process(decided, books, home):
+    (books / "pause").write_text("0.5")
+    going = begin(decided, "--notebooks", str(books), "--only", "CycleGAN")
+    worker = worker_in(home, "toy-CycleGAN-s3", "CycleGAN-s3")
+    going.kill()
+    going.communicate()
+    worker.wait(timeout=30)
+    assert ours(home, "ipykernel") == []
+    state = home / "results" / "smoke" / ".toy-CycleGAN-s3.partial" / "history.csv"
+    assert len(state.read_text().splitlines()) > 1
+
+
+@pytest.mark.slow
+def test_the_real_notebooks_with_a_killed_worker_end_in_the_bits_of_a_calm_sweep(decided, home, monkeypatch):
+    def whole(folder: Path, kill: bool) -> dict[str, bytes]:
+        monkeypatch.setenv("SEMCG_HOME", str(folder))
+        going = begin(decided, "--workers", "2", "--seeds", "3")
+        if kill:
+            wait_for((folder / "results" / "smoke" / ".cyclegan-s3.partial").exists, 1200)
+            ours(folder, '"name": "CycleGAN-s3"')[0].kill()
+        said = going.communicate(timeout=2400)[0]
+        assert going.returncode == 0, said
+        assert ("SIGKILL" in said) == kill
+        return trained(folder)
+
+    expected = whole(home / "calm", kill=False)
+    assert {name.split("/")[0] for name in expected} > {"cyclegan-s3", "semantic-scores_l2-1-s3"}
+    assert whole(home / "troubled", kill=True) == expected
+
+
+RUNS, KILLS = 100, 20
+
+
+def held_by(home: Path) -> list[int]:
+    """Bytes of the sweep itself and of Dask's workers, the processes that live on from task to task."""
+    found = [0]
+    for process in ours(home, "semcg sweep") + ours(home, "multiprocessing.spawn"):
+        with suppress(psutil.Error):
+            found.append(process.memory_info().rss)
+    return found
+
+
+@pytest.mark.slow
+def test_a_hundred_runs_on_two_dask_workers_with_random_kills(home, books, monkeypatch):
+    (books / "pause").write_text("0.05")
+    lines = PROTOCOL.replace("seeds = [3, 4]", f"seeds = {list(range(1, RUNS + 1))}", 1)
+    (home / "protocol.toml").write_text(lines.partition("[few]")[0])
+    going = begin(home / "protocol.toml", "--notebooks", str(books), "--only", "CycleGAN", "--local", "2")
+    moments, killed, memory = random.Random(0), 0, []
+    while going.poll() is None:
+        time.sleep(moments.uniform(1, 20))
+        memory.append(max(held_by(home)))
+        workers = ours(home, "semcg.sweep.worker")
+        if workers and killed < KILLS:
+            victim = moments.choice(workers)
+            with suppress(psutil.NoSuchProcess):
+                (victim if moments.random() < 0.5 else victim.parent()).kill()
+                killed += 1
+    said = going.communicate()[0]
+    assert going.returncode == 0, said
+    assert killed == KILLS
+    records = [files.read_json(path) for path in (home / "results" / "smoke" / "sweep").glob("*.json")]
+    assert [record["status"] for record in records] == ["ok"] * RUNS
+    half = len(memory) // 2
+    assert max(memory[half:-1]) < 1.2 * max(memory[5:half]), "the sweep grows"
+    assert trained(home) == calm(home, monkeypatch, [("CycleGAN", seed) for seed in range(1, RUNS + 1)])
+    nothing_is_left(home)
