@@ -6,7 +6,7 @@ PY := .venv/bin/python
 SEMCG := $(PY) -m semcg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup course paper sweep ledger report verify test test-slow chaos promises browser-test site status doctor lab draw figures notebooks clean
+.PHONY: help setup course paper sweep ledger report verify test test-slow chaos promises browser-test site status doctor lab draw figures student times notebooks clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -77,6 +77,12 @@ draw: .venv/.ready  ## draw the miniature street world alone
 
 figures: .venv/.ready  ## redraw the paper's figures 1-3 from saved runs (PNG and SVG)
 	$(SEMCG) figures --profile $(PROFILE) --seed $(SEED)
+
+student: .venv/.ready  ## write exercises, quizzes and folded solutions into the notebooks
+	@$(SEMCG) student
+
+times: .venv/.ready  ## write the measured minutes of the last course into the notebooks
+	@$(SEMCG) times --profile $(PROFILE)
 
 notebooks: .venv/.ready  ## refresh the committed notebooks from a real mini run
 	$(SEMCG) refresh --profile mini --seed 0

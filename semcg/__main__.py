@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from semcg.commands import evidence, notebooks, pages, prepare, sweep, tools
+from semcg.commands import evidence, notebooks, pages, prepare, sweep, teaching, tools
 
 app = typer.Typer(
     help="CycleGAN with a semantic consistency loss: a course and reproducibility kit.",
@@ -30,6 +30,8 @@ for command in (
     pages.site,
     pages.status,
     pages.doctor,
+    teaching.student,
+    teaching.times,
     notebooks.refresh,
 ):
     app.command()(command)

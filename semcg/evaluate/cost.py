@@ -69,9 +69,10 @@ def count(begin: Callable[[], tuple[Step, Sequence[Tensor]]]) -> dict[str, int]:
     Returns
     -------
     dict
-        "operations" of one step; "kept", the bytes of what stays from step to step (weights, moments, the images that a
-        pool holds after two steps), and "passing", those of what comes and goes at the worst moment of a step
-        (activations, gradients). The batch is in neither. Of tensors alone: what a library needs on top is not known.
+        "operations" of one step; "kept", the bytes of what lies there between two steps (weights, moments, the last
+        gradients, what an image pool holds after one step); and "passing", those of what comes on top at the worst
+        moment of a step (activations above all). The batch is in neither. Of tensors alone: what a library needs besides
+        is not known.
     """
     with FakeTensorMode(), _Living() as living:
         # A tensor without values lies nowhere: torch neither moves nor copies a network of such.
@@ -83,7 +84,7 @@ def count(begin: Callable[[], tuple[Step, Sequence[Tensor]]]) -> dict[str, int]:
         given = {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in batch}
         step(*batch)  # the moments are made here
         kept = living.now
-        living.peak = 0
+        living.peak = kept
         with FlopCounterMode(display=False) as counter:
             step(*batch)
     return {

@@ -1,0 +1,86 @@
+"""The budget: steps by hand, memory that cannot suffice, the measured time, the commands."""
+
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from semcg import config as configs
+from semcg.__main__ import app
+from semcg.runs import budget
+from semcg.training import fabric_for
+
+CPU = fabric_for("cpu", "fp32")
+
+
+def test_steps_of_the_paper_by_hand():
+    rows = {r.name: r for r in budget.stages(configs.make("paper"), epoch=24_966)}
+    assert rows["CycleGAN"].steps == 20 * 24_966
+    assert rows["semantic (paper)"].steps == 20 * 24_966
+    assert (rows["Sem_s, Sem_t"].trainings, rows["Sem_s, Sem_t"].steps) == (2, 100_000)
+    two = {r.name: r for r in budget.stages(configs.make("paper", batch=2), epoch=24_965)}
+    assert two["CycleGAN"].steps == 20 * 12_483  # the last batch of a pass is full of the next
+
+
+def test_a_notebook_has_its_own_rows():
+    config = configs.make("smoke")
+    assert [r.name for r in budget.stages(config, epoch=4, notebook="03_cyclegan")] == ["CycleGAN"]
+    assert len(budget.stages(config, epoch=4, notebook="04_semantic_cyclegan")) == 2
+    assert budget.stages(config, epoch=4, notebook="00_start_here") == []
+
+
+def test_frames_are_counted_in_the_folders(home):
+    for domain, n in (("source", 3), ("target", 5)):
+        folder = home / "data" / "mine" / domain / "train" / "images"
+        folder.mkdir(parents=True)
+        for k in range(n):
+            Image.new("RGB", (4, 4)).save(folder / f"{k}.png")
+    assert budget.frames(configs.make("smoke", data="mine")) == (3, 5)
+
+
+def test_memory_that_cannot_suffice_stops_before_any_step(monkeypatch):
+    monkeypatch.setattr(budget, "_timed", lambda *_: pytest.fail("a step was taken"))
+    config = configs.make("smoke", leaf_split=False)
+    with pytest.raises(ValueError, match="memory cannot suffice") as seen:
+        budget.of(config, CPU, notebook="04_semantic_cyclegan", free=2**20)
+    for words in (
+        "crop = 32",
+        "precision = bf16",
+        "leaf_split = True",
+        "generator_width = 4",
+        "GiB are free on cpu",
+    ):
+        assert words in str(seen.value), words
+
+
+def test_the_advice_says_what_fits():
+    stage = budget.stages(configs.make("mini", leaf_split=False), epoch=4, notebook="04_semantic_cyclegan")[0]
+    stage = replace(stage, memory=budget.needed_bytes(stage)[1])
+    budget.check(stage, free=stage.memory, where="cpu")
+    with pytest.raises(ValueError) as seen:
+        budget.check(stage, free=stage.memory - 1, where="cpu")
+    lines = [line for line in str(seen.value).splitlines() if "leaf_split" in line]
+    assert lines[0].endswith("fits")
+
+
+def test_times_are_measured_or_follow_from_the_operations(home):
+    config = configs.make("smoke")
+    rows = budget.of(config, CPU, limit=1e-9)
+    measured = [r for r in rows if r.measured]
+    assert [r.measured for r in measured] == [1]  # one step at least
+    rate = measured[0].operations / measured[0].seconds
+    assert all(r.seconds == pytest.approx(r.operations / rate) for r in rows)
+    assert measured[0].operations * measured[0].steps == max(r.operations * r.steps for r in rows)
+    text = budget.table(rows, config, CPU)
+    assert "*" in text
+    assert f"{measured[0].name} 1" in text
+
+
+def test_the_commands_print_it_and_train_nothing(home):
+    done = CliRunner().invoke(app, ["run", "03_cyclegan", "--profile", "smoke", "-p", "steps=7", "--dry-run"])
+    assert done.exit_code == 0, done.output
+    row = next(line for line in done.output.splitlines() if line.split()[:1] == ["CycleGAN"])
+    assert row.split()[1] == "7"
+    assert not (home / "results").exists()
+    assert not (home / "data").exists()
