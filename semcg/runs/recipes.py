@@ -141,7 +141,12 @@ def translation(config: Config, *, baseline: bool = False, step: Callable | None
     name = "cyclegan" if baseline else f"semantic-{config.semantic_loss}-{config.lambda_s:g}"
     parts = _parts(config, "translation", _TRANSLATION_ROOMS)
     usual = configs.make(config.profile).part("translation")
-    ours = {"seed", "lambda_s", "semantic_loss", "precision"}  # in the name already, or settled by the machine
+    ours = {
+        "seed",
+        "lambda_s",
+        "semantic_loss",
+        "precision",
+    }  # in the name already, or settled by the machine
     for field, value in parts["config"].items():
         if field not in ours and value != usual[field]:
             name += f"-{field}={value}"

@@ -1,0 +1,270 @@
+"""How time and memory grow with crop, width, images, seeds and workers: small models, fitted and checked.
+
+A step takes a + pixels (b w + c w^2) seconds: a for what every call costs, b for passing maps through memory, c for
+convolutions; w is the width over the paper's, pixels those of the crop, and no coefficient is negative. The largest
+resident size grows by `kept` + factor x `passing`, which are counted exactly for any size (semcg.evaluate.cost); the
+factor is measured here, and `--dry-run` uses it. Each model is checked against a point that it was not fitted to.
+
+Measured in turn by the process's own time, memory in fresh processes; then, on paper, the paper's experiment. What is
+marked "assumed" was not measured.
+
+    python benchmarks/growth.py             a minute or two on an idle core
+    python benchmarks/growth.py --write     and benchmarks/growth.json
+    python benchmarks/growth.py --figure growth.png
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy.optimize import nnls
+
+from semcg import config as configs
+from semcg import files
+from semcg.config import Config
+from semcg.data import Scenes
+from semcg.evaluate.cost import count, seconds
+from semcg.runs import budget
+from semcg.training import fabric_for
+
+HERE = Path(__file__).resolve().parent
+FITTED = [(64, 8), (128, 8), (192, 8), (64, 16), (128, 16), (64, 32)]  # crop, width (64 is the paper's)
+LEFT_OUT = (128, 32)
+MEMORY_FITTED = [(256, 8), (256, 16), (384, 16)]
+MEMORY_LEFT_OUT = (512, 16)
+ASSUMED = {
+    "source and target frames": [24_966, 2_975],
+    "operations a second in bf16, a GPU": 79e12,
+    "why": "a tenth of a peak of 790e12, which a step at batch 1 reaches if it takes 60 ms",
+    "bytes a second of an average of gradients, each GPU": 25e9,
+    "part of the steps saved in parallel": "none at equal epochs: 64 GPUs take 64 crops a step, in 1/64 of the steps",
+}
+
+
+def sized(crop: int, width: int, **changes) -> Config:
+    base = {"crop": crop, "generator_width": width, "discriminator_width": width, "generator_depth": 5}
+    return configs.make("paper", segmenter_width=width / 64, **(base | changes))
+
+
+def features(crop: int, width: int) -> list[float]:
+    w = width / 64
+    return [1.0, crop**2 * w, crop**2 * w**2]
+
+
+def fit(points: dict[tuple[int, int], float]) -> list[float]:
+    """Least squares of the relative error, no coefficient negative."""
+    rows = np.array([features(*at) for at in points]) / np.array(list(points.values()))[:, None]
+    scale = rows.max(axis=0)
+    return list(nnls(rows / scale, np.ones(len(rows)))[0] / scale)
+
+
+def times(rounds: int) -> dict[tuple[int, int], float]:
+    fabric, found = fabric_for("cpu", "fp32"), {}
+    steps, batches = {}, {}
+    for at in [*FITTED, LEFT_OUT]:
+        steps[at], batches[at] = budget.begin("translation", sized(*at), fabric)
+    for n in range(rounds + 1):
+        for at, step in steps.items():
+            taken = seconds({"": step}, batches[at], rounds=1, warm=0)[""]
+            if n:  # the first chooses algorithms
+                found.setdefault(at, []).extend(taken)
+    return {at: float(np.median(taken)) for at, taken in found.items()}
+
+
+def grown(crop: int, width: int) -> tuple[int, int]:
+    """Bytes by which this process grows over two steps, and its size before it trained."""
+    process = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    step, batch = budget.begin("translation", sized(crop, width), fabric_for("cpu", "fp32"))
+    for _ in range(2):
+        step(*batch)
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - process, process
+
+
+def memory() -> dict:
+    fabric, points = fabric_for("cpu", "fp32"), {}
+    for at in [*MEMORY_FITTED, MEMORY_LEFT_OUT]:
+        counted = count(lambda at=at: budget.begin("translation", sized(*at), fabric))
+        child = [sys.executable, __file__, "--child", json.dumps(at)]
+        measured, process = json.loads(
+            subprocess.run(child, capture_output=True, text=True, check=True).stdout
+        )
+        points[at] = {"measured": measured, "process": process, **counted}
+    x = np.array([points[at]["passing"] for at in MEMORY_FITTED], float)
+    y = np.array([points[at]["measured"] - points[at]["kept"] for at in MEMORY_FITTED], float)
+    factor = float((x / y) @ (y / y) / ((x / y) @ (x / y)))  # least squares of the relative error
+    for p in points.values():
+        p["model"] = p["kept"] + factor * p["passing"]
+    left = points[MEMORY_LEFT_OUT]
+    return {
+        "factor": factor,
+        "process": int(np.median([p["process"] for p in points.values()])),
+        "points": [{"crop": c, "width": w, **points[c, w]} for c, w in points],
+        "not fitted": {
+            "crop": MEMORY_LEFT_OUT[0],
+            "width": MEMORY_LEFT_OUT[1],
+            "model over measured": left["model"] / left["measured"],
+        },
+    }
+
+
+def reading(rounds: int = 5) -> dict:
+    """Seconds of this process per pair of frames by their number of pixels, which is all that images cost."""
+    found, draw = {}, np.random.default_rng(0)
+    for side in (128, 256, 512):
+        with tempfile.TemporaryDirectory() as scratch:
+            for part, channels in (("images", (3,)), ("labels", ())):
+                folder = Path(scratch) / part
+                folder.mkdir()
+                for k in range(4):
+                    coarse = draw.integers(
+                        0, 19 if part == "labels" else 256, (side // 8, side // 8, *channels), dtype=np.uint8
+                    )
+                    Image.fromarray(coarse.repeat(8, 0).repeat(8, 1)).save(folder / f"{k}.png")
+            scenes = Scenes(scratch, crop=side // 2, flip=0.5)
+            taken = []
+            for n in range(rounds):
+                begun = time.process_time()
+                for k in range(4):
+                    scenes.item(4 * n + k)
+                taken.append((time.process_time() - begun) / 4)
+        found[side] = float(np.median(taken))
+    each = [found[s] / s**2 for s in found]
+    slope = (found[256] - found[128]) / (256**2 - 128**2)
+    said = found[256] + slope * (512**2 - 256**2)
+    return {
+        "seconds": found,
+        "seconds a megapixel": 1e6 * each[-1],
+        "at 512, from 128 and 256": said / found[512],
+    }
+
+
+def on_paper() -> dict:
+    """The paper's experiment on 1 and on 64 GPUs, and a sweep of 200 runs: operations are counted, rates assumed."""
+    config = configs.make("paper", precision="bf16")
+    rate, wire = (
+        ASSUMED["operations a second in bf16, a GPU"],
+        ASSUMED["bytes a second of an average of gradients, each GPU"],
+    )
+    rows, hours = {}, 0.0
+    for stage in budget.stages(config, epoch=ASSUMED["source and target frames"][0]):
+        operations, memory = budget.needed_bytes(stage)
+        took = operations / rate
+        rows[stage.name] = {
+            "steps": stage.trainings * stage.steps,
+            "operations a step": operations,
+            "memory": memory,
+            "seconds a step": took,
+            "hours": stage.trainings * stage.steps * took / 3600,
+        }
+        hours += rows[stage.name]["hours"]
+    semantic = rows["semantic (paper)"]
+    weights = 4 * 2 * (54_409_603 + 2_764_737)  # of the four trained networks, float32
+    average = 2 * 63 / 64 * weights / wire  # a ring passes each byte twice
+    steps = -(-semantic["steps"] // 64)
+    return {
+        "assumed": ASSUMED,
+        "stages": rows,
+        "course, 1 GPU, hours": hours,
+        "one semantic CycleGAN, 64 GPUs and batch 64 (another experiment), hours": steps
+        * (semantic["seconds a step"] + average)
+        / 3600,
+        "share of that in averaging gradients": average / (semantic["seconds a step"] + average),
+        "200 semantic CycleGANs, 1 GPU, days": 200 * semantic["hours"] / 24,
+        "200 semantic CycleGANs, 64 GPUs, a run each, days": -(-200 // 64) * semantic["hours"] / 24,
+        "loader processes a GPU for 60 ms, PNG of 1024 x 1024 at 60 ms a pair": 2,
+    }
+
+
+def figure(result: dict, path: Path) -> None:
+    from semcg.plots.growth import growth
+
+    time_points = [(p["measured"], p["model"], p["fitted"]) for p in result["time"]["points"]]
+    left = result["memory"]["not fitted"]
+    memory_points = [
+        (p["measured"] / 2**20, p["model"] / 2**20, (p["crop"], p["width"]) != (left["crop"], left["width"]))
+        for p in result["memory"]["points"]
+    ]
+    drawn = growth({"seconds a step": time_points, "peak growth, MiB": memory_points})
+    with files.atomic(path) as partial:
+        drawn.savefig(partial)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--figure", type=Path)
+    parser.add_argument("--child", default="", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    if given.child:
+        print(json.dumps(grown(*json.loads(given.child))))
+        return
+    load = list(os.getloadavg())
+    device = f"CPU ({torch.backends.cpu.get_cpu_capability()}), one thread"
+    print(f"{device}, load {load[0]:.1f} on {os.cpu_count()} cores")
+    measured = times(given.rounds)
+    law = fit({at: measured[at] for at in FITTED})
+    points = [
+        {
+            "crop": c,
+            "width": w,
+            "measured": t,
+            "model": float(np.dot(law, features(c, w))),
+            "fitted": (c, w) != LEFT_OUT,
+        }
+        for (c, w), t in measured.items()
+    ]
+    result = {
+        "machine": {"device": device, "cores": os.cpu_count(), "load": load, "torch": torch.__version__},
+        "time": {"law": "a + pixels (b w + c w^2), w = width / 64", "a, b, c": law, "points": points},
+    }
+    print(
+        "\nseconds a semantic step, batch 1:",
+        ", ".join(f"{n} = {v:.3g}" for n, v in zip("abc", law, strict=True)),
+    )
+    for p in points:
+        words = "" if p["fitted"] else "   not fitted"
+        print(
+            f"  crop {p['crop']:>4} width {p['width']:>3}{p['measured']:>9.3f}, model{p['model']:>8.3f}{words}"
+        )
+    result["memory"] = memory()
+    print(f"\npeak growth = kept + {result['memory']['factor']:.2f} x passing")
+    for p in result["memory"]["points"]:
+        words = "   not fitted" if (p["crop"], p["width"]) == MEMORY_LEFT_OUT else ""
+        print(
+            f"  crop {p['crop']:>4} width {p['width']:>3}{p['measured'] / 2**20:>9.0f}, model{p['model'] / 2**20:>8.0f} MiB{words}"
+        )
+    result["reading"] = reading()
+    print(
+        f"\nreading: {result['reading']['seconds a megapixel']:.3f} s a megapixel; each worker is a process of about "
+        f"{result['memory']['process'] / 2**20:.0f} MiB and, of n workers, the core count limits the gain"
+    )
+    result["linear"] = (
+        "time with seeds and with steps; with images, steps an epoch = larger domain / batch; memory with neither"
+    )
+    result["on paper"] = on_paper()
+    print("\non paper (rates assumed, not measured; operations counted)")
+    for name, value in result["on paper"].items():
+        if isinstance(value, int | float):
+            print(f"  {name:<76}{value:>8.3g}")
+    if given.figure:
+        figure(result, given.figure)
+    if given.write:
+        files.write_json(HERE / "growth.json", result)
+        print(f"\nwritten: {HERE / 'growth.json'}")
+
+
+if __name__ == "__main__":
+    main()
