@@ -133,7 +133,7 @@ def test_two_commands_complete_one_folder_that_runs_accept(archives, home):
     out = home / "data" / "real"
     cfg = config.make("smoke", data="real")
     assert source(archives, out) == ["target"]
-    with pytest.raises(FileNotFoundError, match="no data in"):
+    with pytest.raises(FileNotFoundError, match="not whole: target is not there yet"):
         runs.data(cfg)
     assert json.loads((out / "about.json").read_text())["missing"] == ["target"]
     both(archives, out)

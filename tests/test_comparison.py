@@ -91,6 +91,13 @@ def small(home):
     return config
 
 
+def baseline_of(config) -> str:
+    """Name of the baseline's run, which says in what it differs from the profile."""
+    name = recipes.translation(recipes.conditions(config)["CycleGAN"], baseline=True).name
+    assert name == "cyclegan-pool=2-steps=1-s0"
+    return name
+
+
 def test_figures_are_redrawn_without_training(small, home, monkeypatch):
     monkeypatch.setattr(figures, "EXAMPLES", 2)
     monkeypatch.setattr(figures, "ROWS", 1)
@@ -106,13 +113,14 @@ def test_figures_are_redrawn_without_training(small, home, monkeypatch):
     before = {p.name: p.read_bytes() for p in paths}
     figures.save_figures(small, device="cpu")
     assert before == {p.name: p.read_bytes() for p in paths}
-    shutil.rmtree(home / "results" / "few-smoke" / "semantic-softmax_l2-10-s0")
-    with pytest.raises(FileNotFoundError, match="no run semantic-softmax_l2-10-s0.*semcg run 04_semantic"):
+    ours = recipes.translation(recipes.conditions(small)["semantic (ours)"])
+    shutil.rmtree(home / "results" / "few-smoke" / ours.name)
+    with pytest.raises(FileNotFoundError, match="no run semantic-softmax_l2-10-.*-s0.*semcg run 04_semantic"):
         figures.save_figures(small, device="cpu")
 
 
 def test_a_generator_from_a_folder(small, home, tmp_path):
-    run = home / "results" / "few-smoke" / "cyclegan-s0"
+    run = home / "results" / "few-smoke" / baseline_of(small)
     moved = shutil.copytree(run, tmp_path / "elsewhere")
     expected = trained.generators(small.model_copy(update={"lambda_s": 0.0}), FABRIC, baseline=True)
     x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -157,4 +165,4 @@ def test_a_judge_from_a_folder(small, home):
     with torch.no_grad():
         assert torch.equal(judge(x), net.eval()(x))
     with pytest.raises(FileNotFoundError, match=r"in that folder: D_s\.safetensors, D_t\.safetensors, G_st"):
-        trained.judge_from(home / "results" / "few-smoke" / "cyclegan-s0", FABRIC)
+        trained.judge_from(home / "results" / "few-smoke" / baseline_of(small), FABRIC)

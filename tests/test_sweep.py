@@ -175,7 +175,9 @@ def calm(home: Path, monkeypatch, wanted: list[tuple[str, int]]) -> dict[str, by
 
 def nothing_is_left(home: Path) -> None:
     assert ours(home, "ipykernel") == ours(home, "semcg.sweep.worker") == []
-    assert not [p for p in (home / "results").rglob("*") if "partial" in p.name or p.suffix == ".lock"]
+    assert not [
+        p for p in (home / "results").rglob("*") if "partial" in p.name or p.suffix in (".lock", ".task")
+    ]
     for task in plan.tasks(protocol.read(home / "protocol.toml"), few=True, notebooks=home / "books"):
         assert not locks.scratch_of(task.lock).exists()
 

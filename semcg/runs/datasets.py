@@ -108,7 +108,7 @@ def data(config: Config) -> Path:
         half = folder / "about.json"
         if half.is_file() and (missing := files.read_json(half).get("missing")):
             raise FileNotFoundError(
-                f"the data in {folder} are not whole: {missing} is not there yet. It is made by: semcg prepare"
+                f"the data in {folder} are not whole: {', '.join(missing)} is not there yet. It is made by: semcg prepare"
             ) from None
         raise FileNotFoundError(f"no data in {folder}. They are made by: {command}") from None
     if config.data == "world" and (changed := recipes.difference(_recipe_of(folder), recipes.world(config))):
