@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 
@@ -381,6 +382,46 @@ def test_a_signal_stops_what_runs_and_starts_nothing_more(decided, books):
     assert raised.value.exit_code == 143
     assert pool.began == FOUR[:2]
     assert pool.stopped == 1
+
+
+class Deserted:
+    """A client of Dask whose workers have all gone."""
+
+    status = "running"
+
+    def __init__(self):
+        self.cancelled: list = []
+
+    def scheduler_info(self, n_workers: int) -> dict:
+        return {"workers": {}}
+
+    def run(self, function, on_error: str) -> dict:
+        return {}
+
+    def cancel(self, futures: list) -> None:
+        self.cancelled += futures
+
+
+def test_a_cluster_without_workers_is_not_waited_for_for_ever(decided, books):
+    from semcg.sweep import cluster
+
+    task, future = sweep.tasks(protocol.read(decided), notebooks=books)[0], Future()
+    pool = cluster.Dask.__new__(cluster.Dask)
+    vars(pool).update(
+        _client=Deserted(),
+        _running={future: task},
+        _submitted={future: 0.0},
+        _stopping=False,
+        _seen=time.monotonic(),
+    )
+    assert pool.ended() == []
+    pool._seen -= 601
+    with pytest.raises(OSError, match="no worker for 10 minutes"):
+        pool.ended()
+    pool.stop()
+    ((stopped, outcome),) = pool.ended()
+    assert (stopped, outcome.status) == (task, "stopped")
+    assert pool._client.cancelled == [future]
 
 
 # ---------------------------------------------------------------- the real thing
