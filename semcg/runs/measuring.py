@@ -10,15 +10,16 @@ from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from semcg import evaluate, files, translate
+from semcg import evaluate, files, segmenters, translate
 from semcg.config import Config
 from semcg.data import Scenes
 from semcg.evaluate.parts import table_part
 from semcg.evaluate.reading import notes
 from semcg.reader import DigitReader
-from semcg.runs import recipes, trained, trainings
+from semcg.runs import recipes, trained
 from semcg.runs.datasets import about, data
 from semcg.runs.evidence import sha256
+from semcg.runs.store import load
 
 __all__ = ["folder_of", "measure", "references"]
 
@@ -61,7 +62,9 @@ def measure(
     if learns:
         recipe = recipes.downstream(config, condition, reads)
         if _open(config, recipe.name, recipe.fingerprint) is None:
-            net = trainings.downstream(config, condition, reads, translate.identity, fabric)
+            net = segmenters.build("unet", width=config.downstream_width)
+            load(recipe, net=net)
+            net = net.to(fabric.device).eval()
             counts = evaluate.segmentation_counts(
                 net, Scenes(data(config) / "target" / "test"), fabric=fabric
             )

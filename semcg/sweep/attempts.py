@@ -68,10 +68,11 @@ class Attempt:
         return time.monotonic() - self.begun
 
     def stop(self) -> None:
-        """Ask the process to save what it does and to leave, which takes it seconds."""
-        self._asked = True
-        with suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
+        """Ask the process, once, to save what it does and to leave, which takes it seconds, a minute at most."""
+        if not self._asked:
+            self._asked = True
+            with suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGTERM)
 
     def poll(self) -> Outcome | None:
         """Return how it ended, None if it has not."""

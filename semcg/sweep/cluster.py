@@ -10,12 +10,15 @@ import signal
 import time
 from contextlib import suppress
 
+import dask
 from distributed import Client, Future, LocalCluster, WorkerPlugin
 
 from semcg.sweep.attempts import Outcome, carry_out, stop_all
 from semcg.sweep.task import Task
 
 __all__ = ["Dask"]
+
+_LOST = 600.0  # seconds without any worker after which nobody waits for one any more
 
 
 class _Deaf(WorkerPlugin):
@@ -47,6 +50,9 @@ class Dask:
     def __init__(self, *, local: int = 0, scheduler: str = ""):
         self._cluster = None
         if local:
+            # Read when a worker is lost: one that is not back by then is given up for ever, and 15 seconds, the
+            # default, are soon gone on a machine that has much to do.
+            dask.config.set({"distributed.deploy.lost-worker-timeout": f"{_LOST:.0f}s"})
             self._cluster = LocalCluster(
                 n_workers=local,
                 threads_per_worker=1,
@@ -61,6 +67,8 @@ class Dask:
         self._client.wait_for_workers(1, timeout=60)
         self._running: dict[Future, Task] = {}
         self._submitted: dict[Future, float] = {}
+        self._stopping = False
+        self._seen = time.monotonic()  # when there was a worker last
 
     @property
     def capacity(self) -> int:
@@ -78,14 +86,36 @@ class Dask:
         self._submitted[future] = time.monotonic()
 
     def ended(self) -> list[tuple[Task, Outcome]]:
-        """Return the tasks that have ended since the last call; waits a moment."""
-        time.sleep(0.1)
+        """Return the tasks that have ended since the last call; waits a moment.
+
+        Raises
+        ------
+        OSError
+            If the scheduler is gone, or all workers are for ten minutes.
+        """
+        time.sleep(0.5)
         if self._client.status not in ("running", "connecting"):
             raise OSError("the scheduler is gone; what ran is saved, and the same command goes on")
+        if self.capacity:
+            self._seen = time.monotonic()
+        elif self._stopping:  # nobody is left to tell of an end
+            left = [(task, Outcome("stopped", "", self._seconds(f))) for f, task in self._running.items()]
+            self._client.cancel(list(self._running))
+            self._running.clear()
+            return left
+        elif time.monotonic() - self._seen > _LOST:
+            raise OSError(
+                f"no worker for {_LOST / 60:.0f} minutes; what ran is saved, the same command goes on"
+            )
+        if self._stopping:  # again, for a task that was given to another worker meanwhile
+            self.stop()
         return [(self._running.pop(f), self._outcome(f)) for f in list(self._running) if f.done()]
 
+    def _seconds(self, future: Future) -> float:
+        return time.monotonic() - self._submitted.pop(future)
+
     def _outcome(self, future: Future) -> Outcome:
-        seconds = time.monotonic() - self._submitted.pop(future)
+        seconds = self._seconds(future)
         if future.status == "finished":
             return future.result()
         what = future.exception() if future.status == "error" else future.status
@@ -93,6 +123,7 @@ class Dask:
 
     def stop(self) -> None:
         """Ask what runs to save and leave; `ended` will tell of it."""
+        self._stopping = True
         self._client.run(stop_all, on_error="ignore")
 
     def close(self) -> None:

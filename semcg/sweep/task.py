@@ -52,5 +52,5 @@ class Task:
 
     @property
     def lock(self) -> Path:
-        """The file that whoever carries it out has locked."""
-        return self.folder / f".{self.name}.lock"
+        """The file that whoever carries it out has locked; `.lock` is that of the execution of its notebook."""
+        return self.folder / f".{self.name}.task"
