@@ -214,7 +214,9 @@ def _find(run: Run, fresh: bool) -> None:
         run.why = f"{', '.join(changed)} differed" if changed else "nothing saved yet"
     if not run.history:
         shutil.rmtree(run.partial, ignore_errors=True)
-        torch.manual_seed(run.recipe.config.seed)  # a step of a learner's own may draw numbers from torch's generator
+        torch.manual_seed(
+            run.recipe.config.seed
+        )  # a step of a learner's own may draw numbers from torch's generator
     elif run.why != "reused":
         # Rows after the state, the last perhaps cut, would come before those of its successors.
         files.write_text(run.partial / "history.csv", as_csv(run.history))
