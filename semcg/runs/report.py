@@ -137,7 +137,7 @@ def lines(ledger: Sequence[Mapping], claim: str) -> list[str]:
 
 def front(ledger: Sequence[Mapping], measures: pd.DataFrame, decided: Protocol) -> str:
     """Return the verdicts as a table for the front page: a line per primary row, and where they hold."""
-    heading = f"{'':<4}{'measure':<32}{'CycleGAN':>9}{'semantic':>9}{'difference':>12}  {'95 % interval':<18}{'p (Holm)':>9}  "
+    heading = f"{'row':<4}{'measure':<32}{'CycleGAN':>9}{'semantic':>9}{'difference':>12}  {'95 % interval':<18}{'p (Holm)':>9}  "
     said = [heading + "verdict"]
     for row in ledger:
         if not row["primary"]:
@@ -157,19 +157,22 @@ def front(ledger: Sequence[Mapping], measures: pd.DataFrame, decided: Protocol) 
             f"{line}{row['mean_a']:>9.3f}{row['mean_b']:>9.3f}{difference:>12}  {ends:<18}{p:>9}  {row['verdict']}"
         )
     seeds = sorted({row["seeds"] for row in ledger if row["primary"] and row.get("seeds")})
-    counts = (
-        "-".join(str(n) for n in (seeds[0], seeds[-1]))
-        if len(set(seeds)) > 1
-        else str(seeds[0] if seeds else 0)
-    )
+    counted = " to ".join(dict.fromkeys(str(n) for n in (seeds[0], seeds[-1]))) if seeds else "0"
     size = "x".join(map(str, configs.make(decided.profile).size))
-    said.append("")
-    said.append(
-        f"{counts} paired seeds, profile {decided.profile}: {size}, drawn world. Semantic: the paper's wording of Eq. (4)."
-    )
-    said.append(
-        "C3 compares with frames as they are, not with CycleGAN; C7 is a ratio of seconds per training step."
-    )
+    said += [
+        "",
+        f"{counted} of the protocol's {len(decided.seeds)} paired seeds, profile {decided.profile}: {size}, drawn world.",
+    ]
+    said.append("Semantic: the paper's wording of Eq. (4). C7: a ratio of seconds per training step.")
+    for row in ledger:
+        if row["id"] == "C3 against CycleGAN" and row["difference"] is not None:
+            ends = f"[{row['low']:+.3f}, {row['high']:+.3f}]"
+            said.append(
+                "C3 compares with a segmenter that learned from frames as they are (its first column); against one that"
+            )
+            said.append(
+                f"learned from CycleGAN's translations the difference is {row['difference']:+.3f} {ends}."
+            )
     return "\n".join(said)
 
 
