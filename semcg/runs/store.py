@@ -201,6 +201,8 @@ def start(
 def _find(run: Run, fresh: bool) -> None:
     """Look at what is stored of a run, load it if it is this very one, and make its partial folder ready."""
     files.hold(run.lock, f"the training of {run.name}")
+    for left_by_a_kill in run.partial.glob(".*.partial*"):
+        left_by_a_kill.unlink()
     if fresh:
         run.why = "asked to start over"
     elif run.complete:

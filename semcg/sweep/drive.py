@@ -98,7 +98,7 @@ def _loop(tasks: list[Task], pool: Pool, board: Board, arrived: list[int]) -> No
         name = signal.Signals(arrived[0]).name
         raise Stopped(f"stopped by {name}; the same command goes on", arrived[0])
     if failed:
-        raise Failed(f"{len(failed)} of {len(tasks)} tasks failed: {', '.join(failed)}")
+        raise Failed(f"{len(failed)} of {board.done + board.failed} tasks failed: {', '.join(failed)}")
 
 
 @contextmanager
