@@ -31,7 +31,7 @@ SMOKE = ("--profile", "smoke", "--device", "cpu")
 
 @pytest.fixture(scope="module")
 def counted() -> Iterator[dict[str, object]]:
-    """What this session counts; written where everything ended well or not, so that the page shows what was run."""
+    """What this run of the tests counts; written where everything ended well or not, so that the page shows what was run."""
     found: dict[str, object] = {"notebooks": list(NOTEBOOKS), "kills": 0, "moments": [], "faults": {}}
     yield found
     files.write_json(LAST, found)
