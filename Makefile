@@ -1,12 +1,13 @@
 # `make help` lists the targets. Everything runs in .venv; nothing needs to be activated.
 PYTHON ?= python3
 PROFILE ?= mini
+STREET ?= 12
 SEED ?= 0
 PY := .venv/bin/python
 SEMCG := $(PY) -m semcg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup course paper sweep ledger report verify test test-slow chaos promises browser-test site status doctor lab draw figures student times notebooks clean
+.PHONY: help setup first-look course paper sweep ledger report verify test test-slow chaos promises browser-test site status doctor lab draw figures student times notebooks clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -20,6 +21,9 @@ setup: .venv/.ready  ## create .venv with the locked versions
 	test -x $(PY) || $(PYTHON) -m venv .venv || exit 1; \
 	$(PY) -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]' || exit 1; \
 	expr $$(date +%s) - $$begun > $@
+
+first-look: .venv/.ready  ## translate a street with the generators that come along, in seconds (STREET=12)
+	@$(SEMCG) first-look --street $(STREET)
 
 course: .venv/.ready  ## draw, train, evaluate: every notebook in order (PROFILE=mini SEED=0)
 	@$(SEMCG) course --profile $(PROFILE) --seed $(SEED)

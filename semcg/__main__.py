@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from semcg.commands import evidence, notebooks, pages, prepare, sweep, teaching, tools
+from semcg.commands import evidence, look, notebooks, pages, prepare, sweep, teaching, tools
 
 app = typer.Typer(
     help="CycleGAN with a semantic consistency loss: a course and reproducibility kit.",
@@ -14,6 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
+    look.first_look,
     notebooks.course,
     notebooks.draw,
     notebooks.run,

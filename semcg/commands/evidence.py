@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from semcg import config as configs
 from semcg import files
 from semcg.commands.options import Device, Profile, say
 
@@ -18,13 +17,17 @@ def ledger(
     profile: Profile = "",
     protocol: Protocol = None,
     ship: Annotated[
-        bool, typer.Option("--ship", help="Also put the evidence where it is committed: results/reference/.")
+        bool,
+        typer.Option(
+            "--ship", help="Also put it, and a generator of each condition, where they are committed."
+        ),
     ] = False,
 ) -> None:
     """Compute measures, curves and verdicts from what a sweep has counted so far."""
     from semcg import claims
+    from semcg import config as configs
     from semcg import protocol as protocols
-    from semcg.runs import evidence
+    from semcg.runs import evidence, shipped
     from semcg.runs import refresh as refreshing
     from semcg.runs import report as reports
 
@@ -42,10 +45,13 @@ def ledger(
         text = refreshing.table_in(readme.read_text(encoding="utf-8"), table, begin=begin, end=end)
         files.write_text(readme, text)
         print(f"and in {reports.REFERENCE}, and on the front page {readme}")
+        for name in shipped.ship(configs.make(profile), protocols.read(protocol)):
+            print(f"a generator of {name} lies in {shipped.GENERATORS}")
 
 
 def cost(profile: Profile = "", protocol: Protocol = None, device: Device = "auto") -> None:
     """Time a training step with and without the semantic loss, in turn, and keep the rounds for the ledger."""
+    from semcg import config as configs
     from semcg import protocol as protocols
     from semcg.runs import costs
 
@@ -78,6 +84,7 @@ def report(
     ] = "reference",
 ) -> None:
     """Execute the report and write it as a page and as Markdown too."""
+    from semcg import config as configs
     from semcg import pages
     from semcg.runs import course as courses
     from semcg.runs import report as reports

@@ -1,0 +1,182 @@
+"""One small generator of each main condition, so that a clone can translate before anything is trained.
+
+reference/generators/<condition>/    G_st.safetensors in half precision, provenance.json of its run
+reference/generators/README.md       what they are, what they are not, and what the rounding to half precision costs
+"""
+
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import load_file, save_file
+
+from semcg import files, translate
+from semcg.config import Config
+from semcg.data import Scenes
+from semcg.protocol import Protocol
+from semcg.runs import recipes, trained
+from semcg.runs.datasets import data
+from semcg.runs.evidence import sha256
+from semcg.runs.report import REFERENCE
+from semcg.training import fabric_for, precision_for
+from semcg.world import Scene, render
+
+__all__ = ["GENERATORS", "compared", "generators", "ship", "street"]
+
+GENERATORS = REFERENCE / "generators"
+"""Where they lie in this repository."""
+WEIGHTS = "G_st.safetensors"
+UNSEEN = 5 * 10**6
+"""Where the seeds begin of which no split of the drawn world makes use (`semcg.world.write.STREAMS`)."""
+FRAMES = 20
+"""Test frames on which the rounding is measured."""
+
+
+def ship(config: Config, decided: Protocol, *, device: str = "auto", out: Path = GENERATORS) -> list[str]:
+    """Put the G_st of each main condition, at the protocol's first seed, into `out`, with a card.
+
+    A condition that is not trained on this machine keeps what was shipped before.
+
+    Returns
+    -------
+    list of str
+        The conditions that were written.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the data are missing or not those of `config`; says which command makes them.
+    """
+    # As `semcg.notebook.settle` does: the precision is part of what the runs are recognised by.
+    config = config.model_copy(update={"precision": precision_for(config.precision, device)})
+    fabric, frames = fabric_for(device), Scenes(data(config) / "source" / "test")
+    batch = torch.stack([frames.frame(i)[0] for i in range(min(FRAMES, len(frames)))]).to(fabric.device)
+    written = []
+    for name, cfg in _main(config, decided).items():
+        recipe = recipes.translation(cfg, baseline=not cfg.lambda_s)
+        run = files.results_folder(cfg.data, cfg.profile) / recipe.name
+        if not (run / "provenance.json").is_file():
+            continue
+        G_st, _ = trained.generators(cfg, fabric, baseline=not cfg.lambda_s)
+        folder = out / recipes.slug(name)
+        with files.atomic(folder / WEIGHTS) as partial:
+            save_file({key: value.half() for key, value in load_file(run / WEIGHTS).items()}, partial)
+        made = files.read_json(run / "provenance.json") | {"condition": name}
+        files.write_json(folder / "provenance.json", made)
+        rounded = trained.generator_from(folder, "st", fabric)
+        with torch.inference_mode():
+            off = translate.difference(*(translate.Padded(G)(batch) for G in (rounded, G_st)))
+        made["float16"] = {
+            "sha256": sha256(folder / WEIGHTS),
+            "made_of": sha256(run / WEIGHTS),
+            "frames": len(batch),
+            "grey_levels": {key: round(value, 3) for key, value in off.items()},
+        }
+        files.write_json(folder / "provenance.json", made)
+        written.append(name)
+    if written:
+        files.write_text(out / "README.md", _card(out))
+    return written
+
+
+def generators(fabric: Fabric, *, folder: Path = GENERATORS) -> dict[str, translate.Translation]:
+    """Return the shipped generators by condition, ready for frames of any size.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are none.
+    """
+    found = {}
+    for path in sorted(folder.glob("*/provenance.json")):
+        name = files.read_json(path)["condition"]
+        found[name] = translate.Padded(trained.generator_from(path.parent, "st", fabric))
+    if not found:
+        raise FileNotFoundError(f"no generators in {folder}: they come with the repository, in git")
+    return found
+
+
+def street(seed: int, *, size: tuple[int, int] = (128, 256)) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a street that is in no training or test data, as the game shows it and as the camera would.
+
+    Parameters
+    ----------
+    seed : int
+        0 .. 999,999.
+    size : (int, int)
+        Height and width.
+
+    Returns
+    -------
+    game, camera : (3, H, W) float
+        In [-1, 1].
+    """
+    scene = Scene.sample(UNSEEN + seed, "source")
+    game, camera = (torch.from_numpy(render(scene, style, size)[0]) for style in ("game", "camera"))
+    return tuple(picture.permute(2, 0, 1) / 127.5 - 1 for picture in (game, camera))
+
+
+def compared(frame: torch.Tensor, fabric: Fabric, *, folder: Path = GENERATORS) -> dict[str, torch.Tensor]:
+    """Return a frame (3, H, W) in [-1, 1] as each shipped generator translates it, by condition."""
+    x = frame[None].to(fabric.device)
+    with torch.inference_mode():
+        return {name: way(x)[0].float().cpu() for name, way in generators(fabric, folder=folder).items()}
+
+
+def _main(config: Config, decided: Protocol) -> dict[str, Config]:
+    """Return the main conditions that translate with a network, each at the protocol's first seed."""
+    return {
+        c.name: config.model_copy(
+            update={"seed": decided.seeds[0]}
+            | {k: v for k, v in c.parameters.items() if k in Config.model_fields}
+        )
+        for c in decided.conditions
+        if not c.few and c.parameters.get("translates", True)
+    }
+
+
+_CARD = """# Small generators
+
+`G_st` of each main condition of [protocol.toml](../../protocol.toml), trained at its first seed ({seed}), which was not chosen by looking. They turn a
+game frame of the miniature street world into a camera frame:
+
+```
+make first-look STREET=12
+.venv/bin/semcg translate --weights results/reference/generators/semantic_paper IN_FOLDER OUT_FOLDER
+```
+
+| condition | folder | steps | lambda_s | reading of Eq. (4) | MB | half precision changes a value by (mean, at most) |
+|---|---|---|---|---|---|---|
+{rows}
+
+The last column is in grey levels of 255, on {frames} test frames. `provenance.json` beside each says what trained it, on which data, at which commit.
+
+**Data.** {train} drawn source frames as game and as many other drawn target frames as camera, {size}; no photograph and no
+frame of a real game. **Use.** For lessons and for trying the kit out. One seed shows what a condition can look like, not what it is like: that is the
+[report](../../../notebooks/06_report.ipynb). **Limits.** They know this drawn world alone. On photographs or frames of a real game they give colours
+without meaning, and nothing that they show may be taken for what a street looks like. They flip classes: that is their subject.
+**Licence.** BSD-3-Clause, as the kit.
+
+Written by `semcg ledger --ship`.
+"""
+
+
+def _card(out: Path) -> str:
+    """Return what a reader must know of the generators in `out`, from their records."""
+    records = {path.parent.name: files.read_json(path) for path in sorted(out.glob("*/provenance.json"))}
+    rows = []
+    for folder, made in records.items():
+        c, small = Config(**made["config"]), made["float16"]
+        off, reading = small["grey_levels"], c.semantic_loss if c.lambda_s else "-"
+        size = (out / folder / WEIGHTS).stat().st_size / 1e6
+        rows.append(
+            f"| {made['condition']} | `{folder}` | {made['steps']} | {c.lambda_s:g} | {reading} | {size:.1f} "
+            f"| {off['mean']:.3f}, {off['largest']:.2f} |"
+        )
+    return _CARD.format(
+        seed=c.seed,
+        rows="\n".join(rows),
+        frames=small["frames"],
+        train=c.train_scenes,
+        size="x".join(map(str, c.size)),
+    )
