@@ -99,3 +99,41 @@ def test_counts_are_a_round_trip(tmp_path):
     parts = evaluate.read_parts(path)
     evaluate.write_parts(tmp_path / "again.csv", parts)
     assert (tmp_path / "again.csv").read_bytes() == path.read_bytes()
+
+
+def test_each_measure_orders_what_is_known_as_it_should():
+    """On the shipped judges: the perfect answer first, each spoiled one where its fault lies."""
+    measures, _, _ = report.tables(REFERENCE)
+    shown = (
+        "judge mIoU",
+        "second judge mIoU",
+        "boundary F",
+        "sky kept",
+        "plates read",
+        "edge width",
+        "KID",
+        "oracle L1",
+    )
+    axes = report.axis(measures, DECIDED, shown)
+    at = {m: {name: values[0] for name, values in found.items()} for m, found in axes.items()}
+    best, soft, softer, swapped, shuffled = evaluate.AXIS
+    for m in ("judge mIoU", "second judge mIoU", "boundary F"):
+        assert at[m][best] > max(at[m][softer], at[m][swapped], at[m][shuffled], at[m]["identity"]), m
+    assert at["sky kept"][best] > at["sky kept"][shuffled] > at["sky kept"][swapped]
+    assert at["plates read"][best] > at["plates read"][softer] > at["plates read"][shuffled]
+    assert (
+        at["edge width"]["identity"]
+        == 1
+        < at["edge width"][best]
+        < at["edge width"][soft]
+        < at["edge width"][softer]
+    )
+    assert at["KID"][best] == pytest.approx(at["KID"][shuffled], abs=1e-6)
+    assert at["KID"][best] < at["KID"]["identity"]
+    assert (
+        at["oracle L1"][best]
+        == 0
+        < at["oracle L1"][soft]
+        < at["oracle L1"][softer]
+        < at["oracle L1"][shuffled]
+    )

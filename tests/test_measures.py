@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from semcg import world
@@ -17,6 +16,7 @@ from semcg.evaluate import (
     Pictures,
     collect,
     counts_of,
+    known,
     read_parts,
     read_scenes,
     target_features,
@@ -75,57 +75,15 @@ def reader(streets):
     return train_reader(streets, steps=120, batch=64)
 
 
-class Changed:
-    """The oracle with something done to it, which may look at the labels."""
-
-    takes_names = True
-
-    def __init__(self, streets, change):
-        self.pictures, self.change = Pictures(streets / "source" / "test" / "oracle"), change
-        scenes = Scenes(streets / "source" / "test")
-        self.labels = {name: scenes.frame(i)[1] for i, name in enumerate(scenes.names)}
-
-    def __call__(self, x, frames):
-        seen = self.pictures(x, frames)
-        return torch.stack([self.change(p, self.labels[n]) for p, n in zip(seen, frames, strict=True)])
-
-
-def blurred(sigma):
-    def change(x, _):
-        return torch.from_numpy(gaussian_filter(x.numpy(), (0, sigma, sigma)))
-
-    return change
-
-
-def swapped(x, y):
-    """Sky gets the colours of buildings and buildings those of the sky, pixel for pixel as far as they go."""
-    out = x.clone()
-    sky, building = x[:, y == SKY], x[:, y == BUILDING]
-    if sky.shape[1] and building.shape[1]:
-        out[:, y == SKY] = building[:, torch.arange(sky.shape[1]) % building.shape[1]]
-        out[:, y == BUILDING] = sky[:, torch.arange(building.shape[1]) % sky.shape[1]]
-    return out
-
-
-class Shuffled(Pictures):
-    """Each frame becomes the oracle of the next one."""
-
-    def __call__(self, x, frames):
-        order = list(self.paths)
-        return super().__call__(x, [order[(order.index(n) + 1) % len(order)] for n in frames])
-
-
 @pytest.fixture(scope="module")
 def axis(streets, judge, reader):
-    oracle = streets / "source" / "test" / "oracle"
-    translations = {
-        "identity": identity,
-        "oracle": Pictures(oracle),
-        "blur 1": Changed(streets, blurred(1.0)),
-        "blur 2": Changed(streets, blurred(2.0)),
-        "swap": Changed(streets, swapped),
-        "shuffled": Shuffled(oracle),
+    short = {
+        "oracle, blurred 1 px": "blur 1",
+        "oracle, blurred 2 px": "blur 2",
+        "oracle, shuffled": "shuffled",
     }
+    short |= {"oracle": "oracle", "oracle, sky and buildings swapped": "swap"}
+    translations = {"identity": identity} | {short[name]: way for name, way in known(streets).items()}
     target = target_features(judge, streets)
     return {
         name: values(collect(t, folder=streets, judge=judge, reader=reader, target=target))

@@ -8,6 +8,7 @@ from the sum. Frames are scored whole, at the size of their labels, in float32.
 """
 
 from semcg.evaluate.frames import counts_of_folders, cycle_distance, oracle_distance, segmentation_counts
+from semcg.evaluate.known import AXIS, known
 from semcg.evaluate.measures import Pictures, collect, target_features
 from semcg.evaluate.parts import Parts, counts_of, read_parts, values, write_parts
 from semcg.evaluate.reading import read_scenes, train_reader
@@ -23,6 +24,7 @@ from semcg.evaluate.tables import (
 )
 
 __all__ = [
+    "AXIS",
     "COLUMNS",
     "Parts",
     "Pictures",
@@ -36,6 +38,7 @@ __all__ = [
     "flip_share",
     "flip_table",
     "judged",
+    "known",
     "oracle_distance",
     "read_parts",
     "read_scenes",

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from semcg.plots.style import CONDITION_COLORS, figure, styled
 
-__all__ = ["bands", "curve", "forest", "pairs"]
+__all__ = ["axes", "bands", "curve", "forest", "pairs"]
 
 _VERDICT = {"confirmed": ("o", "#009E73"), "refuted": ("X", "#D55E00")}
 _UNDECIDED = ("s", "#777777")
@@ -75,6 +75,36 @@ def pairs(values: Mapping[str, Mapping[int, float]], *, ylabel: str) -> Figure:
             ax.plot(k, mean, "D", color=CONDITION_COLORS.get(name, "black"), ms=9, mec="white", zorder=2)
         ax.set(xticks=range(len(names)), xlim=(-0.4, len(names) - 0.6), ylabel=ylabel)
         ax.set_xticklabels(names, rotation=12)
+    return drawn
+
+
+def axes(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """Draw what each measure says of translations whose answer is known, and of trained ones.
+
+    Parameters
+    ----------
+    panels : measure -> condition -> values
+        One value, or one for each seed: all are drawn, and their mean with a larger mark.
+    """
+    names = list(next(iter(panels.values())))
+    columns = min(4, len(panels))
+    rows = -(-len(panels) // columns)
+    with styled():
+        drawn, places = figure(
+            rows, columns, size=(2.3 * columns + 2.2, rows * (0.24 * len(names) + 1.0)), sharey=True
+        )
+        for ax, (measure, conditions) in zip(places.flat, panels.items(), strict=False):
+            for k, name in enumerate(names):
+                found = conditions.get(name, ())
+                color = CONDITION_COLORS.get(name, "#777777")
+                ax.plot(found, [k] * len(found), "|", color=color, ms=7)
+                if len(found):
+                    ax.plot(np.mean(found), k, "o", color=color, ms=7, mec="white")
+            ax.set(title=measure, yticks=range(len(names)), yticklabels=names)
+            ax.locator_params(axis="x", nbins=4)
+        for ax in places.flat[len(panels) :]:
+            ax.set_visible(False)
+        places[0, 0].invert_yaxis()
     return drawn
 
 

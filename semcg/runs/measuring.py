@@ -75,8 +75,11 @@ def measure(
 
 
 def references(config: Config, fabric: Fabric) -> None:
-    """Measure what needs no training: frames as they are, with matched histograms, and the oracle where it is drawn."""
-    for name in ("identity", "histogram matching", *(["oracle"] if about(config)["oracle"] else [])):
+    """Measure what needs no training: frames as they are, with matched histograms, and, where it is drawn, the oracle.
+
+    And the oracle with one thing spoiled, which shows what each measure sees.
+    """
+    for name in ("identity", "histogram matching", *(evaluate.AXIS if about(config)["oracle"] else ())):
         _measured(config, fabric, recipes.slug(name), name, None, None)
 
 
@@ -98,8 +101,8 @@ def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: in
             way, back = trained.generators(config, fabric, baseline=not config.lambda_s)
         elif condition == "identity":
             way = translate.identity
-        elif condition == "oracle":
-            way = evaluate.Pictures(root / "source" / "test" / "oracle")
+        elif condition in evaluate.AXIS:
+            way = evaluate.known(root)[condition]
         else:
             way = translate.HistogramMatching.of(Scenes(root / "target" / "train"), frames=200)
         judge = trained.judge(config, fabric)

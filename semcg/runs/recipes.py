@@ -173,7 +173,7 @@ def conditions(config: Config) -> dict[str, Config]:
 
 def slug(condition: str) -> str:
     """Return the name of a condition as part of a file name: "semantic (paper)" -> "semantic_paper"."""
-    return "_".join(condition.replace("(", "").replace(")", "").split())
+    return "_".join(condition.translate({ord(c): None for c in "(),"}).split())
 
 
 def downstream(config: Config, condition: str, reads: str) -> Recipe:

@@ -1,5 +1,6 @@
 """What the report says, as tables and sentences, from an evidence folder: nothing in it is typed by hand."""
 
+import math
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from semcg import config as configs
 from semcg.protocol import DEFAULT, Protocol
 
 __all__ = [
+    "axis",
     "bands",
     "closing",
     "folder_of",
@@ -225,6 +227,20 @@ def spread(measures: pd.DataFrame, condition: str, wanted: Sequence[str], seeds:
             ends = f" ({min(found):.3f}..{max(found):.3f}, n={len(found)})" if len(found) > 1 else ""
             said.append(f"{measure} {np.mean(found):.3f}{ends}")
     return f"{condition:<32} " + ("   ".join(said) or "not measured")
+
+
+def axis(
+    measures: pd.DataFrame, decided: Protocol, shown: Sequence[str]
+) -> dict[str, dict[str, list[float]]]:
+    """Return measure -> condition -> values, for translations of which the answer is known and for the trained ones.
+
+    A condition of which nothing was measured is left out.
+    """
+    trained = (c.name for c in decided.conditions if not c.few and c.name != "identity")
+    names = ("identity", "histogram matching", *trained, *evaluate.AXIS)
+    found = {m: {n: claims.series_of(measures, n, m, "all", decided.seeds) for n in names} for m in shown}
+    there = [n for n in names if any(len(found[m][n]) for m in shown)]
+    return {m: {n: [v for v in found[m][n] if math.isfinite(v)] for n in there} for m in shown}
 
 
 def readings(decided: Protocol) -> list[str]:

@@ -1,0 +1,94 @@
+"""Translations of which the answer is known: the oracle, and the oracle with one thing spoiled.
+
+They are the axis on which a measure shows what it sees: blur, the wrong class, or the wrong street.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+from semcg.data import Scenes
+from semcg.evaluate.measures import Pictures
+from semcg.labels import names
+from semcg.translate import Translation
+
+__all__ = ["AXIS", "known"]
+
+AXIS = (
+    "oracle",
+    "oracle, blurred 1 px",
+    "oracle, blurred 2 px",
+    "oracle, sky and buildings swapped",
+    "oracle, shuffled",
+)
+"""What `known` makes, from the perfect answer to the worst spoiled."""
+SKY, BUILDING = names().index("sky"), names().index("building")
+
+
+def known(folder: Path | str) -> dict[str, Translation]:
+    """Return the translations of `AXIS` for the source's test frames of drawn data.
+
+    Parameters
+    ----------
+    folder : path
+        Of the data.
+
+    Returns
+    -------
+    dict
+        Name -> what `semcg.evaluate.collect` takes. Blur is Gaussian, its sigma in pixels. Swapped: sky takes the colours
+        of the frame's buildings and buildings those of its sky. Shuffled: each frame becomes the oracle of the next.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the data have no oracle: only the drawn world has.
+    """
+    test = Path(folder) / "source" / "test"
+    made = (
+        Pictures(test / "oracle"),
+        _Changed(test, _blurred(1.0)),
+        _Changed(test, _blurred(2.0)),
+        _Changed(test, _swapped),
+        _Shuffled(test / "oracle"),
+    )
+    return dict(zip(AXIS, made, strict=True))
+
+
+class _Changed(Pictures):
+    """The oracle with something done to it, which may look at the labels."""
+
+    def __init__(self, test: Path, change: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__(test / "oracle")
+        self.change, self.scenes = change, Scenes(test)
+        self.place = {name: i for i, name in enumerate(self.scenes.names)}
+
+    def __call__(self, x: Tensor, frames: Sequence[str]) -> Tensor:
+        labels = (self.scenes.frame(self.place[name])[1] for name in frames)
+        seen = super().__call__(x, frames).cpu()
+        return torch.stack([self.change(p, y) for p, y in zip(seen, labels, strict=True)]).to(x.device)
+
+
+class _Shuffled(Pictures):
+    def __call__(self, x: Tensor, frames: Sequence[str]) -> Tensor:
+        order = list(self.paths)
+        return super().__call__(x, [order[(order.index(name) + 1) % len(order)] for name in frames])
+
+
+def _blurred(sigma: float) -> Callable[[Tensor, Tensor], Tensor]:
+    def change(x: Tensor, _: Tensor) -> Tensor:
+        return torch.from_numpy(gaussian_filter(x.numpy(), (0, sigma, sigma)).astype(np.float32))
+
+    return change
+
+
+def _swapped(x: Tensor, y: Tensor) -> Tensor:
+    out, sky, building = x.clone(), x[:, y == SKY], x[:, y == BUILDING]
+    if sky.shape[1] and building.shape[1]:
+        out[:, y == SKY] = building[:, torch.arange(sky.shape[1]) % building.shape[1]]
+        out[:, y == BUILDING] = sky[:, torch.arange(building.shape[1]) % sky.shape[1]]
+    return out
