@@ -7,7 +7,7 @@ PY := .venv/bin/python
 SEMCG := $(PY) -m semcg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup first-look course paper sweep ledger report verify test test-slow chaos promises browser-test site status doctor lab draw figures student times notebooks clean
+.PHONY: help setup first-look course paper sweep ledger report verify test test-slow chaos audit promises bench browser-test site status doctor lab draw figures student times notebooks clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -57,8 +57,19 @@ chaos: .venv/.ready  ## every notebook, every fault, compared to the bit (an hou
 	$(PY) -m pytest tests/chaos/full.py
 	$(PY) tests/chaos/promises.py
 
+# pip-audit stands in an environment of its own, so that what asks the network is not part of what is asked about.
+audit: .audit/.ready  ## ask pip's database for known holes in the locked versions (needs a network)
+	.audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r requirements.lock
+
+.audit/.ready:
+	$(PYTHON) -m venv .audit && .audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9' && touch $@
+
 promises: .venv/.ready  ## renew the figures of docs/promises.md
 	$(PY) tests/chaos/promises.py
+
+BENCH ?=
+bench: .venv/.ready  ## time and memory as ratios, about 15 minutes on an idle machine (BENCH="--full --write")
+	@for name in step growth data inference; do echo; echo "== $$name"; $(PY) benchmarks/$$name.py $(BENCH) || exit 1; done
 
 browser-test: .venv/.ready  ## the notebooks and pages in a headless Chromium, which must be installed
 	@$(PY) -c 'import playwright, axe_playwright_python' || { echo 'first: $(PY) -m pip install -c requirements.lock -e ".[dev,browser]"'; exit 2; }
