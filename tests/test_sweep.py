@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
+from distributed import LocalCluster
 
 from semcg import config, files, protocol, runs, sweep
 from semcg.runs.failures import Failed, Stopped
@@ -492,6 +493,19 @@ def test_dask_gives_the_task_of_a_killed_worker_to_another(decided, books, home,
     assert going.returncode == 0, said
     record = files.read_json(home / "results" / "smoke" / "sweep" / "CycleGAN-s3.json")
     assert record["why"]["toy-CycleGAN-s3"].startswith("resumed after step")
+    assert trained(home) == calm(home, monkeypatch, [("CycleGAN", 3), ("CycleGAN", 4)])
+    nothing_is_left(home)
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_there_already_takes_the_tasks_and_outlives_them(decided, books, home, monkeypatch):
+    options = {"threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
+    with LocalCluster(n_workers=1, processes=True, **options) as cluster:
+        address = cluster.scheduler_address
+        going = begin(decided, "--notebooks", str(books), "--only", "CycleGAN", "--scheduler", address)
+        said = going.communicate(timeout=900)[0]
+        assert going.returncode == 0, said
+        assert len(cluster.workers) == 1
     assert trained(home) == calm(home, monkeypatch, [("CycleGAN", 3), ("CycleGAN", 4)])
     nothing_is_left(home)
 
