@@ -1,22 +1,21 @@
 """How time and memory grow with crop, width, images, seeds and workers: small models, fitted and checked.
 
-A step takes a + pixels (b w + c w^2) seconds: a for what every call costs, b for passing maps through memory, c for
-convolutions; w is the width over the paper's, pixels those of the crop, and no coefficient is negative. The largest
-resident size grows by `kept` + factor x `passing`, which are counted exactly for any size (semcg.evaluate.cost); the
-factor is measured here, and `--dry-run` uses it. Each model is checked against a point that it was not fitted to.
+A step takes a + d w^2 + pixels (b w + c w^2) seconds: a for what every call costs, d for fetching and changing the
+weights, b for passing maps through memory, c for convolutions; w is the width over the paper's, pixels those of the
+crop, and no coefficient is negative. The largest resident size grows by first + `kept` + factor x `passing`; the quoted
+two are counted exactly for any size (semcg.evaluate.cost), what the first step of a process costs once and the factor
+are measured here, and `--dry-run` uses them. Each model is checked against a point that it was not fitted to.
 
 Measured in turn by the process's own time, memory in fresh processes; then, on paper, the paper's experiment. What is
 marked "assumed" was not measured.
 
-    python benchmarks/growth.py             a minute or two on an idle core
-    python benchmarks/growth.py --write     and benchmarks/growth.json
+    python benchmarks/growth.py                    a minute or two on an idle core
+    python benchmarks/growth.py --full --write     more rounds, and benchmarks/growth.json
     python benchmarks/growth.py --figure growth.png
 """
 
 import argparse
 import json
-import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from common import arguments, growth, keep, machine, resident
 from PIL import Image
 from scipy.optimize import nnls
 
@@ -36,11 +36,18 @@ from semcg.evaluate.cost import count, seconds
 from semcg.runs import budget
 from semcg.training import fabric_for
 
-HERE = Path(__file__).resolve().parent
-FITTED = [(64, 8), (128, 8), (192, 8), (64, 16), (128, 16), (64, 32)]  # crop, width (64 is the paper's)
+FITTED = [
+    (64, 8),
+    (128, 8),
+    (192, 8),
+    (64, 16),
+    (128, 16),
+    (64, 32),
+    (96, 32),
+]  # crop, width (64 is the paper's)
 LEFT_OUT = (128, 32)
-MEMORY_FITTED = [(256, 8), (256, 16), (384, 16)]
-MEMORY_LEFT_OUT = (512, 16)
+MEMORY_FITTED = [(256, 8), (512, 8), (256, 16), (384, 16), (384, 32)]
+MEMORY_LEFT_OUT = (640, 16)
 ASSUMED = {
     "source and target frames": [24_966, 2_975],
     "operations a second in bf16, a GPU": 79e12,
@@ -57,7 +64,7 @@ def sized(crop: int, width: int, **changes) -> Config:
 
 def features(crop: int, width: int) -> list[float]:
     w = width / 64
-    return [1.0, crop**2 * w, crop**2 * w**2]
+    return [1.0, w**2, crop**2 * w, crop**2 * w**2]
 
 
 def fit(points: dict[tuple[int, int], float]) -> list[float]:
@@ -81,12 +88,19 @@ def times(rounds: int) -> dict[tuple[int, int], float]:
 
 
 def grown(crop: int, width: int) -> tuple[int, int]:
-    """Bytes by which this process grows over two steps, and its size before it trained."""
-    process = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    step, batch = budget.begin("translation", sized(crop, width), fabric_for("cpu", "fp32"))
-    for _ in range(2):
-        step(*batch)
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - process, process
+    """Bytes by which this process grows when it begins a training and takes two steps, and its size before."""
+
+    def begun() -> None:
+        step, batch = budget.begin("translation", sized(crop, width), fabric_for("cpu", "fp32"))
+        for _ in range(2):
+            step(*batch)
+
+    process = resident()
+    return growth(begun), process
+
+
+def off(point: dict) -> float:
+    return point["model"] / point["measured"]
 
 
 def memory() -> dict:
@@ -98,20 +112,22 @@ def memory() -> dict:
             subprocess.run(child, capture_output=True, text=True, check=True).stdout
         )
         points[at] = {"measured": measured, "process": process, **counted}
-    x = np.array([points[at]["passing"] for at in MEMORY_FITTED], float)
+    x = np.array([[2**20, points[at]["passing"]] for at in MEMORY_FITTED], float)
     y = np.array([points[at]["measured"] - points[at]["kept"] for at in MEMORY_FITTED], float)
-    factor = float((x / y) @ (y / y) / ((x / y) @ (x / y)))  # least squares of the relative error
+    first, factor = nnls(x / y[:, None], np.ones(len(y)))[0]  # least squares of the relative error
+    first, factor = int(first * 2**20), float(factor)
     for p in points.values():
-        p["model"] = p["kept"] + factor * p["passing"]
+        p["model"] = p["kept"] + first + factor * p["passing"]
     left = points[MEMORY_LEFT_OUT]
     return {
+        "first": first,
         "factor": factor,
         "process": int(np.median([p["process"] for p in points.values()])),
         "points": [{"crop": c, "width": w, **points[c, w]} for c, w in points],
         "not fitted": {
             "crop": MEMORY_LEFT_OUT[0],
             "width": MEMORY_LEFT_OUT[1],
-            "model over measured": left["model"] / left["measured"],
+            "model over measured": off(left),
         },
     }
 
@@ -185,7 +201,7 @@ def on_paper() -> dict:
 
 
 def figure(result: dict, path: Path) -> None:
-    from semcg.plots.growth import growth
+    from semcg.plots.growth import growth as against_the_model
 
     time_points = [(p["measured"], p["model"], p["fitted"]) for p in result["time"]["points"]]
     left = result["memory"]["not fitted"]
@@ -193,27 +209,23 @@ def figure(result: dict, path: Path) -> None:
         (p["measured"] / 2**20, p["model"] / 2**20, (p["crop"], p["width"]) != (left["crop"], left["width"]))
         for p in result["memory"]["points"]
     ]
-    drawn = growth({"seconds a step": time_points, "peak growth, MiB": memory_points})
+    drawn = against_the_model({"seconds a step": time_points, "peak growth, MiB": memory_points})
     with files.atomic(path) as partial:
         drawn.savefig(partial)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--write", action="store_true")
+    parser = arguments(__doc__)
+    parser.add_argument("--rounds", type=int, default=0, help="0: 3, or 10 in full")
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--child", default="", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(given.threads)
     if given.child:
         print(json.dumps(grown(*json.loads(given.child))))
         return
-    load = list(os.getloadavg())
-    device = f"CPU ({torch.backends.cpu.get_cpu_capability()}), one thread"
-    print(f"{device}, load {load[0]:.1f} on {os.cpu_count()} cores")
+    result = {"machine": machine()}
+    measured = times(given.rounds or (3, 10)[given.full])
     measured = times(given.rounds)
     law = fit({at: measured[at] for at in FITTED})
     points = [
@@ -226,23 +238,28 @@ def main() -> None:
         }
         for (c, w), t in measured.items()
     ]
-    result = {
-        "machine": {"device": device, "cores": os.cpu_count(), "load": load, "torch": torch.__version__},
-        "time": {"law": "a + pixels (b w + c w^2), w = width / 64", "a, b, c": law, "points": points},
+    result["time"] = {
+        "law": "a + d w^2 + pixels (b w + c w^2), w = width / 64",
+        "a, d, b, c": law,
+        "points": points,
+        "not fitted, model over measured": off(points[-1]),
     }
     print(
         "\nseconds a semantic step, batch 1:",
-        ", ".join(f"{n} = {v:.3g}" for n, v in zip("abc", law, strict=True)),
+        ", ".join(f"{n} = {v:.3g}" for n, v in zip("adbc", law, strict=True)),
     )
     for p in points:
-        words = "" if p["fitted"] else "   not fitted"
+        words = "" if p["fitted"] else f"   not fitted: {off(p):.2f} of the measured"
         print(
             f"  crop {p['crop']:>4} width {p['width']:>3}{p['measured']:>9.3f}, model{p['model']:>8.3f}{words}"
         )
     result["memory"] = memory()
-    print(f"\npeak growth = kept + {result['memory']['factor']:.2f} x passing")
+    print(
+        f"\npeak growth = {result['memory']['first'] / 2**20:.0f} MiB + kept + {result['memory']['factor']:.2f} x passing"
+    )
     for p in result["memory"]["points"]:
-        words = "   not fitted" if (p["crop"], p["width"]) == MEMORY_LEFT_OUT else ""
+        fitted = (p["crop"], p["width"]) != MEMORY_LEFT_OUT
+        words = "" if fitted else f"   not fitted: {off(p):.2f} of the measured"
         print(
             f"  crop {p['crop']:>4} width {p['width']:>3}{p['measured'] / 2**20:>9.0f}, model{p['model'] / 2**20:>8.0f} MiB{words}"
         )
@@ -262,8 +279,7 @@ def main() -> None:
     if given.figure:
         figure(result, given.figure)
     if given.write:
-        files.write_json(HERE / "growth.json", result)
-        print(f"\nwritten: {HERE / 'growth.json'}")
+        keep("growth", result)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,15 @@
 """Frames per second of the generator: torch, ONNX Runtime, batches, bfloat16, compiled; and of a folder of frames.
 
 Every way is timed in turn, round after round, so that what else the machine does falls on all of them; a figure is the
-median over the rounds of the ratio to eager float32 within the same round, with its quartiles. Seconds and frames per
-second belong to the machine, ratios are what can be compared.
+median over the rounds of the ratio to eager float32 within the same round, with the least and the largest. With one
+thread on a CPU the time is the process's own, so that frames per second are those of a core. A folder's include
+decoding and writing PNG. Seconds and frames per second belong to the machine, ratios are what can be compared.
 
-    python benchmarks/inference.py                      sizes 256 and 512, full width, five rounds
-    python benchmarks/inference.py --sizes 256 --width 16 --rounds 3 --ways eager onnxruntime
-    python benchmarks/inference.py --write              and benchmarks/inference.json
+    python benchmarks/inference.py                     sizes 256 and 512, full width, three rounds
+    python benchmarks/inference.py --full --write      more rounds, and benchmarks/inference.json
+    python benchmarks/inference.py --sizes 256 --width 16 --ways eager onnxruntime
 """
 
-import argparse
-import os
-import platform
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,14 +17,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from common import arguments, keep, machine, ratios, spread
 from PIL import Image
 
-from semcg import export, files
+from semcg import export
 from semcg.gan import UNet
 from semcg.translate import Compiled, Padded, folder
 
 WAYS = ("eager", "batch4", "onnxruntime", "autocast", "compiled", "folder", "folder4")
-HERE = Path(__file__).resolve().parent
+FRAMES = 4  # in a folder
 
 
 def ways_for(
@@ -35,7 +33,7 @@ def ways_for(
 ) -> dict[str, tuple[Callable[[], object], int, float]]:
     """Return for each way what is called, how many frames a call translates, and its largest difference to eager."""
     draw = np.random.default_rng(0)
-    pixels = draw.integers(0, 256, (4, size, size, 3), dtype=np.uint8)
+    pixels = draw.integers(0, 256, (FRAMES, size, size, 3), dtype=np.uint8)
     x = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1).to(device)
     with torch.inference_mode():
         expected = G(x[:1])
@@ -51,7 +49,7 @@ def ways_for(
     if "eager" in names:
         add("eager", lambda: G(x[:1]), 1)
     if "batch4" in names:
-        add("batch4", lambda: G(x), 4)
+        add("batch4", lambda: G(x), FRAMES)
     if "autocast" in names:
 
         def autocast() -> torch.Tensor:
@@ -81,7 +79,7 @@ def ways_for(
         if name in names:
             source = scratch / f"in{size}"
             source.mkdir(exist_ok=True)
-            for k, picture in enumerate(np.concatenate([pixels, pixels])):
+            for k, picture in enumerate(pixels):
                 Image.fromarray(picture).save(source / f"{k}.png")
 
             def files_too(batch: int = batch, source: Path = source) -> None:
@@ -89,87 +87,67 @@ def ways_for(
                     for _ in folder(whole, source, out, batch=batch):
                         pass
 
-            made[name] = files_too, 8, float("nan")
+            made[name] = files_too, FRAMES, float("nan")
     return made
 
 
 def timed(call: Callable[[], object], device: torch.device) -> float:
-    begun = time.perf_counter()
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
+    begun = clock()
     with torch.inference_mode():
         call()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - begun
+    return clock() - begun
 
 
-def measure(ways: dict, *, rounds: int, device: torch.device) -> dict[str, dict[str, float]]:
-    """Time every way once a round, and return medians and quartiles."""
+def measure(ways: dict, *, rounds: int, device: torch.device) -> dict[str, dict]:
+    """Time every way once a round."""
     seconds = {name: [] for name in ways}  # a frame
     for _ in range(rounds):
         for name, (call, frames, _) in ways.items():
             seconds[name].append(timed(call, device) / frames)
-    rows = {}
-    for name, taken in seconds.items():
-        ratios = sorted(base / own for base, own in zip(seconds["eager"], taken, strict=True))
-        low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
-        off = ways[name][2]
-        rows[name] = {
-            "frames_per_second": 1 / statistics.median(taken),
-            "ratio": float(middle),
-            "ratio_quartiles": [float(low), float(high)],
-            "largest_difference": None if np.isnan(off) else off,
+    return {
+        name: {
+            "frames per second": 1 / spread(taken)["median"],
+            "faster than eager": ratios(seconds["eager"], taken),
+            "largest difference": None if np.isnan(ways[name][2]) else ways[name][2],
         }
-    return rows
+        for name, taken in seconds.items()
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
     parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=0, help="0: 3, or 12 in full")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--write", action="store_true", help="into benchmarks/inference.json")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
     device = torch.device(given.device)
     names = ["eager", *(name for name in given.ways if name != "eager")]
+    rounds = given.rounds or (3, 12)[given.full]
     G = UNet(width=given.width).eval().to(device)
-    result = {
-        "machine": {
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "threads": given.threads,
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-            "amx": torch.cpu._is_amx_tile_supported(),
-            "avx512_bf16": torch.cpu._is_avx512_bf16_supported(),
-            "load": list(os.getloadavg()),
-            "torch": torch.__version__,
-        },
-        "width": given.width,
-        "rounds": given.rounds,
-        "sizes": {},
-    }
+    result = {"machine": machine(device), "width": given.width, "rounds": rounds, "sizes": {}}
     with tempfile.TemporaryDirectory() as scratch:
         for size in given.sizes:
             ways = ways_for(G, size, names=names, device=device, scratch=Path(scratch))
-            rows = result["sizes"][str(size)] = measure(ways, rounds=given.rounds, device=device)
-            print(f"{size} x {size}, width {given.width}, {given.threads} thread(s), {device}")
-            print(f"  {'way':<14}{'frames/s':>10}{'ratio':>8}  {'quartiles':<16}largest difference (of 2)")
+            rows = result["sizes"][str(size)] = measure(ways, rounds=rounds, device=device)
+            print(f"\n{size} x {size}, width {given.width}, {rounds} rounds")
+            print(f"  {'way':<14}{'frames/s':>10}{'faster than eager':>24}   largest difference (of 2)")
             for name, row in rows.items():
-                low, high = row["ratio_quartiles"]
-                off = "" if row["largest_difference"] is None else f"{row['largest_difference']:.1e}"
+                r, off = row["faster than eager"], row["largest difference"]
+                ratio = f"{r['median']:.2f} ({r['least']:.2f} to {r['largest']:.2f})"
                 print(
-                    f"  {name:<14}{row['frames_per_second']:>10.2f}{row['ratio']:>8.2f}  "
-                    f"{f'{low:.2f} to {high:.2f}':<16}{off}"
+                    f"  {name:<14}{row['frames per second']:>10.2f}{ratio:>24}   {'' if off is None else f'{off:.1e}'}",
+                    flush=True,
                 )
     if given.write:
-        files.write_json(HERE / "inference.json", result)
-        print(f"written: {HERE / 'inference.json'}")
+        keep("inference", result)
 
 
 if __name__ == "__main__":

@@ -2,33 +2,29 @@
 
 Literal means Eqs. (1)-(5) as they read: one graph, segmenters only in evaluation mode, Adam as it comes. Steps are timed
 in turn, round after round, by the process's own time on a CPU; a ratio is the median over rounds of the ratio within
-one round, with the least and the largest. Memory is the growth of the largest resident size of a fresh process.
+one round, with the least and the largest. Memory is counted in bytes of tensors at full width, on any machine, and
+measured as the growth of a fresh process.
 
-    python benchmarks/step.py                                narrow, fp32 and bf16, five rounds
-    python benchmarks/step.py --settings wide --precisions fp32 --rounds 1
-    python benchmarks/step.py --memory 512                   peak growth too, at that crop, width 16
-    python benchmarks/step.py --settings --counted 768       bytes of tensors at full width, counted: any machine, seconds
-    python benchmarks/step.py --profile                      and where the time of one step goes
-    python benchmarks/step.py --write                        and benchmarks/step.json (what was asked for is exchanged)
+    python benchmarks/step.py                          everything, with few rounds: some minutes
+    python benchmarks/step.py --full --write           more rounds, and benchmarks/step.json
+    python benchmarks/step.py --parts time --settings narrow --precisions fp32 --rounds 3
+    python benchmarks/step.py --parts counted          seconds
+    python benchmarks/step.py --parts time --device cuda
 """
 
 import argparse
 import json
-import os
-import platform
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import torch
+from common import arguments, growth, keep, machine, ratios, spread
 
 from semcg import config as configs
-from semcg import files, losses
+from semcg import losses
 from semcg.config import Config
 from semcg.evaluate.cost import count, operations, seconds
 from semcg.gan import ImagePool, PatchGAN, initialise
@@ -36,15 +32,16 @@ from semcg.runs import trained
 from semcg.runs.budget import begin
 from semcg.training import fabric_for, generator_for
 
-HERE = Path(__file__).resolve().parent
+PARTS = ("time", "counted", "memory", "profile")
 WAYS = ("literal", "one graph", "leaf split")
 SETTINGS = {
     "narrow": configs.make("mini", precision="fp32"),
     "wide": configs.make("paper", crop=256),
-    "memory": configs.make(
-        "paper", crop=512, generator_width=16, discriminator_width=16, segmenter_width=0.25
-    ),
 }
+NARROW = {"generator_width": 16, "discriminator_width": 16, "segmenter_width": 0.25}
+ROUNDS = {"narrow": (7, 20), "wide": (2, 6)}  # short, full
+CROP = 512  # at which memory is measured
+COUNTED = (512, 768)
 
 
 def literal(config: Config, fabric) -> Callable:
@@ -112,11 +109,7 @@ def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
     return 2 * 2048**3 / min(taken[1:])
 
 
-def spread(ratios) -> dict[str, float]:
-    return {"median": float(np.median(ratios)), "least": float(min(ratios)), "largest": float(max(ratios))}
-
-
-def timed(setting: str, precision: str, *, rounds: int, warm: int, device: str) -> dict:
+def timed(setting: str, precision: str, *, rounds: int, device: str) -> dict:
     """Every way with and without the semantic loss in turn, the segmenter's step, and the machine's peak."""
     config = SETTINGS[setting].model_copy(update={"precision": precision})
     fabric = fabric_for(device, precision)
@@ -133,42 +126,45 @@ def timed(setting: str, precision: str, *, rounds: int, warm: int, device: str) 
                 terms[term].float(), same.float(), rtol=2e-2, atol=2e-2, msg=f"{key}: {term}"
             )
     counted = {key: operations(step, batch) for key, step in steps.items()}
-    found = seconds(steps, batch, rounds=rounds, warm=max(0, warm - 2))  # two have been taken above
+    found = seconds(steps, batch, rounds=rounds, warm=0)  # two have been taken above
     step, crops = begin("segmenter", config, fabric)
     counted["segmenter"] = operations(step, crops)
-    found |= seconds({"segmenter": step}, crops, rounds=min(rounds, 3), warm=min(warm, 1))
+    found |= seconds({"segmenter": step}, crops, rounds=min(rounds, 3), warm=1)
     peak = matmul_peak(fabric.device, torch.bfloat16 if precision == "bf16" else torch.float32)
     rows = {}
     for key, taken in found.items():
-        base = found.get(f"literal, {key.partition(', ')[2]}", taken)
-        rate = counted[key] / float(np.median(taken))
         rows[key] = {
             "seconds": spread(taken),
             "operations": counted[key],
-            "faster than literal": spread(np.divide(base, taken)),
-            "utilisation": rate / peak,
+            "utilisation": counted[key] / spread(taken)["median"] / peak,
         }
-    dear = spread(np.divide(found["leaf split, semantic"], found["leaf split, CycleGAN"]))
+        if key != "segmenter":
+            rows[key]["faster than literal"] = ratios(found[f"literal, {key.partition(', ')[2]}"], taken)
+    dear = ratios(found["leaf split, semantic"], found["leaf split, CycleGAN"])
     return {"peak": peak, "rounds": rounds, "rows": rows, "semantic over CycleGAN": dear}
 
 
 def grown(name: str, config: Config) -> int:
-    """Bytes by which the largest resident size of this process grows over two steps."""
+    """Bytes by which this process grows over two steps, less Adam's two moments."""
     step, batch = way(name, config, fabric_for("cpu", config.precision))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for _ in range(2):
-        step(*batch)
-    return 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    nets = generator_for(config), PatchGAN(width=config.discriminator_width)
+    moments = 2 * 2 * sum(4 * p.numel() for net in nets for p in net.parameters())
+    return growth(lambda: [step(*batch) for _ in range(2)]) - moments
 
 
-def memory(crop: int, precisions: list[str]) -> dict:
+def memory(precisions: list[str], *, width: str) -> dict:
+    """Growth of each way in a process of its own; at full width, which takes minutes, of the two that matter."""
     rows = {}
-    wanted = [(n, s, p) for p in precisions for s in (1.0, 0.0) for n in WAYS if s or n != "one graph"]
-    for name, lambda_s, precision in wanted:
-        asked = json.dumps([name, {"crop": crop, "lambda_s": lambda_s, "precision": precision}])
-        child = [sys.executable, __file__, "--child", asked]
-        done = subprocess.run(child, capture_output=True, text=True, check=True)
-        rows[f"{name}, {'semantic' if lambda_s else 'CycleGAN'}, {precision}"] = int(done.stdout)
+    ways = WAYS if width == "narrow" else ("literal", "leaf split")
+    for precision in precisions:
+        for lambda_s in (1.0, 0.0):
+            for name in ways if lambda_s else ("literal", "leaf split"):
+                changes = {"crop": CROP, "lambda_s": lambda_s, "precision": precision}
+                asked = json.dumps([name, changes | (NARROW if width == "narrow" else {})])
+                child = [sys.executable, __file__, "--child", asked]
+                done = subprocess.run(child, capture_output=True, text=True, check=True)
+                key = f"{name}, {'semantic' if lambda_s else 'CycleGAN'}, {precision}"
+                rows[key] = int(done.stdout)
     return rows
 
 
@@ -210,97 +206,80 @@ def profiled(config: Config, device: str) -> list[dict]:
     ]
 
 
+def say_times(setting: str, precision: str, one: dict) -> None:
+    print(f"\n{setting}, {precision}: {one['rounds']} rounds; matrix product {one['peak'] / 1e9:.0f} GFLOP/s")
+    print(f"  {'step':<24}{'seconds':>9}{'GFLOP':>9}{'of peak':>9}{'faster than literal':>24}")
+    for key, row in one["rows"].items():
+        ratio = said(row["faster than literal"]) if "faster than literal" in row else ""
+        print(
+            f"  {key:<24}{row['seconds']['median']:>9.3f}{row['operations'] / 1e9:>9.2f}"
+            f"{row['utilisation']:>9.0%}{ratio:>24}"
+        )
+    print(f"  semantic over CycleGAN: {said(one['semantic over CycleGAN'])}", flush=True)
+
+
+def said(ratio: dict[str, float]) -> str:
+    return f"{ratio['median']:.2f} ({ratio['least']:.2f} to {ratio['largest']:.2f})"
+
+
+def say_bytes(title: str, rows: dict[str, int]) -> None:
+    """Print bytes and their ratio to the first row."""
+    print(f"\n{title}")
+    base = next(iter(rows.values()))
+    for key, size in rows.items():
+        print(f"  {key:<30}{size / 2**20:>8.0f} MiB{size / base:>7.2f} of the first", flush=True)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--settings", nargs="*", choices=("narrow", "wide"), default=["narrow"])
+    parser = arguments(__doc__)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--precisions", nargs="+", choices=("fp32", "bf16"), default=["fp32", "bf16"])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--warm", type=int, default=2, help="steps before those that count, two at least")
-    parser.add_argument("--memory", type=int, default=0, metavar="CROP")
-    parser.add_argument("--counted", type=int, default=0, metavar="CROP")
-    parser.add_argument("--profile", action="store_true")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=0, help="of each setting; 0: as many as fit the form")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--write", action="store_true")
     parser.add_argument("--child", default="", help=argparse.SUPPRESS)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     if given.child:
         name, changes = json.loads(given.child)
-        print(grown(name, SETTINGS["memory"].model_copy(update=changes)))
+        print(grown(name, configs.make("paper", **changes)))
         return
-    cuda = given.device.startswith("cuda")
-    result = {
-        "machine": {
-            "processor": platform.processor() or platform.machine(),
-            "device": torch.cuda.get_device_name()
-            if cuda
-            else f"CPU ({torch.backends.cpu.get_cpu_capability()})",
-            "cores": os.cpu_count(),
-            "threads": given.threads,
-            "amx": torch.cpu._is_amx_tile_supported(),
-            "avx512_bf16": torch.cpu._is_avx512_bf16_supported(),
-            "load": list(os.getloadavg()),
-            "torch": torch.__version__,
-        }
-    }
-    load = result["machine"]["load"]
-    print(
-        f"{result['machine']['device']}, {given.threads} thread(s), load {load[0]:.1f} on {os.cpu_count()} cores"
-    )
-    for setting in given.settings:
-        for precision in given.precisions:
-            one = timed(setting, precision, rounds=given.rounds, warm=given.warm, device=given.device)
-            result.setdefault("time", {}).setdefault(setting, {})[precision] = one
-            print(
-                f"\n{setting}, {precision}: {given.rounds} round(s); matmul {one['peak'] / 1e9:.0f} GFLOP/s"
+    result: dict = {"machine": machine(given.device)}
+    if "time" in given.parts:
+        result["time"] = {}
+        for setting in given.settings:
+            for precision in given.precisions:
+                rounds = given.rounds or ROUNDS[setting][given.full]
+                one = timed(setting, precision, rounds=rounds, device=given.device)
+                result["time"].setdefault(setting, {})[precision] = one
+                say_times(setting, precision, one)
+    if "counted" in given.parts:
+        result["counted"] = {}
+        for crop in COUNTED:
+            rows = result["counted"][str(crop)] = tensors(crop, given.precisions)
+            operations = ", ".join(
+                f"{k} {v['operations'] / 1e9:,.0f}" for k, v in rows.items() if "fp32" in k
             )
-            print(f"  {'step':<24}{'seconds':>9}{'GFLOP':>9}{'of peak':>9}{'faster than literal':>22}")
-            for key, row in one["rows"].items():
-                r, s = row["faster than literal"], row["seconds"]["median"]
-                ratio = (
-                    ""
-                    if key == "segmenter"
-                    else f"{r['median']:.2f} ({r['least']:.2f} to {r['largest']:.2f})"
-                )
-                print(
-                    f"  {key:<24}{s:>9.3f}{row['operations'] / 1e9:>9.2f}{row['utilisation']:>9.0%}{ratio:>22}"
-                )
-            r = one["semantic over CycleGAN"]
-            print(
-                f"  semantic over CycleGAN: {r['median']:.2f} ({r['least']:.2f} to {r['largest']:.2f})",
-                flush=True,
+            say_bytes(
+                f"tensors of a step at full width, crop {crop}, beyond weights and moments (counted)",
+                {k: v["beyond"] for k, v in rows.items()},
             )
-    if given.memory:
-        rows = memory(given.memory, given.precisions)
-        result["memory"] = {"crop": given.memory, "bytes": rows}
-        base = rows[f"literal, semantic, {given.precisions[0]}"]
-        print(f"\npeak growth at crop {given.memory}, width 16, a quarter of the segmenter's channels")
-        for key, size in rows.items():
-            print(f"  {key:<30}{size / 2**20:>8.0f} MiB{size / base:>7.2f} of the first")
-    if given.counted:
-        rows = tensors(given.counted, given.precisions)
-        result["counted"] = {"crop": given.counted, "rows": rows}
-        print(f"\ntensors of a step at full width, crop {given.counted}, batch 1, in GiB (counted)")
-        print(f"  {'':<32}{'all':>7}{'beyond weights and moments':>28}{'GFLOP':>9}")
-        for key, row in rows.items():
-            whole = (row["kept"] + row["passing"]) / 2**30
-            print(
-                f"  {key:<32}{whole:>7.2f}{row['beyond'] / 2**30:>28.2f}{row['operations'] / 1e9:>9.0f}",
-                flush=True,
-            )
-    if given.profile:
+            most = max(v["kept"] + v["passing"] for k, v in rows.items() if k.startswith("leaf"))
+            print(f"  the package's step with weights and moments: {most / 2**30:.2f} GiB at most")
+            print(f"  GFLOP: {operations}")
+    if "memory" in given.parts:
+        result["memory"] = {"crop": CROP}
+        for width in ("narrow", "wide")[: 1 + given.full]:
+            rows = result["memory"][width] = memory(given.precisions, width=width)
+            say_bytes(f"growth of the process at crop {CROP}, {width}, beyond weights and moments", rows)
+    if "profile" in given.parts:
         config = SETTINGS["narrow"].model_copy(update={"precision": given.precisions[0]})
         result["profile"] = profiled(config, given.device)
         print(f"\nwhere a semantic step goes, narrow, {given.precisions[0]}")
         for row in result["profile"]:
             print(f"  {row['operator']:<44}{row['calls']:>7} calls{row['share']:>7.1%}")
     if given.write:
-        path = HERE / "step.json"
-        files.write_json(path, (files.read_json(path) if path.is_file() else {}) | result)
-        print(f"\nwritten: {path}")
+        keep("step", result)
 
 
 if __name__ == "__main__":

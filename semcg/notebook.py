@@ -1,5 +1,6 @@
 """What every notebook needs: settle the parameters, show a figure with its description, report progress."""
 
+import atexit
 import base64
 import html
 import io
@@ -15,9 +16,11 @@ from matplotlib.figure import Figure
 
 from semcg import config as configs
 from semcg.config import Config
+from semcg.runs import budget as budgets
+from semcg.runs import machine, note
 from semcg.training import fabric_for, precision_for, share
 
-__all__ = ["check", "counted", "progress", "settle", "show"]
+__all__ = ["budget", "check", "counted", "progress", "settle", "show"]
 
 _FEW = 100  # frames below which a share or a mean is an illustration
 
@@ -63,9 +66,41 @@ def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple
         f"({torch.get_num_threads()} threads), {config.precision} · {kernel}"
         + (f" · {fabric.world_size} processes" if fabric.world_size > 1 else "")
     )
+    atexit.unregister(_tell_machine)  # once, however often the cell is run
+    atexit.register(_tell_machine)
     if config.profile == "smoke":
         print("Profile smoke only shows that everything runs: its numbers mean nothing.")
     return config, fabric
+
+
+def _tell_machine() -> None:
+    """Tell whoever executes this notebook on what it ran, and how much memory it took at most: known at its end."""
+    note("machine", **machine())
+
+
+def budget(config: Config, fabric: Fabric, name: str) -> None:
+    """Print what a notebook's trainings will cost before they start, under profile paper; days are not begun unseen.
+
+    The other profiles take minutes, as the notebook's head says: of them nothing is printed or measured.
+
+    Parameters
+    ----------
+    config, fabric
+        From `settle`.
+    name : str
+        The notebook, such as "03_cyclegan".
+
+    Raises
+    ------
+    ValueError
+        If memory cannot suffice; says what needs less.
+    """
+    if config.profile != "paper":
+        return
+    # Each process measures its own share alone: one that waits for another could wait for ever.
+    alone = fabric_for(str(fabric.device), config.precision)
+    rows = budgets.of(config, alone, notebook=name, ranks=fabric.world_size)
+    print(budgets.table(rows, config, alone, ranks=fabric.world_size))
 
 
 def show(figure: Figure | Path, *, alt: str, caption: str = "", dpi: int | None = None) -> None:

@@ -1,17 +1,31 @@
 """The budget: steps by hand, memory that cannot suffice, the measured time, the commands."""
 
+import ast
 from dataclasses import replace
+from pathlib import Path
 
+import nbformat
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from semcg import config as configs
+from semcg import notebook
 from semcg.__main__ import app
 from semcg.runs import budget
 from semcg.training import fabric_for
 
 CPU = fabric_for("cpu", "fp32")
+ROOT = Path(__file__).parent.parent
+NARROW = {
+    "generator_width": 4,
+    "discriminator_width": 4,
+    "segmenter_width": 0.125,
+    "size": (256, 256),
+    "crop": 256,
+    "steps": 9,
+}
 
 
 def test_steps_of_the_paper_by_hand():
@@ -84,3 +98,50 @@ def test_the_commands_print_it_and_train_nothing(home):
     assert row.split()[1] == "7"
     assert not (home / "results").exists()
     assert not (home / "data").exists()
+
+
+def test_processes_measure_their_share_of_a_batch(home, monkeypatch):
+    seen = []
+    monkeypatch.setattr(budget, "_timed", lambda stage, *_: seen.append(stage) or [1.0])
+    config = configs.make("smoke", segmenter_batch=4, judge_batch=4)
+    rows = budget.of(config, CPU, notebook="02_segmenters", ranks=2)
+    alone = budget.of(config, CPU, notebook="02_segmenters")
+    batches = {s.kind: (s.config.segmenter_batch, s.config.judge_batch) for s in seen[:2]}
+    assert batches == {"segmenter": (2, 4), "judge": (4, 2)}
+    assert [r.steps for r in rows] == [r.steps for r in alone]
+    assert [2 * r.operations for r in rows] == [pytest.approx(r.operations, rel=1e-3) for r in alone]
+    assert "2 processes that share each batch" in budget.table(rows, config, CPU, ranks=2)
+    with pytest.raises(ValueError, match="segmenter_batch = 4: 3 processes share it"):
+        budget.of(config, CPU, notebook="02_segmenters", ranks=3)
+
+
+def test_a_notebook_prints_it_under_profile_paper_alone(monkeypatch, capsys):
+    paper = configs.make("paper", **NARROW)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    notebook.budget(paper, CPU, "03_cyclegan")
+    said = capsys.readouterr().out
+    assert said.startswith(
+        "Budget of profile paper: 600 source and 600 target frames, crop 256, fp32, on CPU"
+    )
+    row = next(line for line in said.splitlines() if line.split()[:1] == ["CycleGAN"])
+    assert row.split()[1] == "9"
+    assert torch.equal(torch.get_rng_state(), before)  # what is trained next draws what it would have drawn
+
+    monkeypatch.setattr(budget, "of", lambda *_, **__: pytest.fail("something was measured"))
+    notebook.budget(configs.make("mini"), CPU, "03_cyclegan")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", ["02_segmenters", "03_cyclegan", "04_semantic_cyclegan"])
+def test_the_first_computing_cell_asks_for_it(name):
+    cells = [c for c in nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4).cells if c.cell_type == "code"]
+    calls = [n for n in ast.walk(ast.parse(cells[1].source)) if isinstance(n, ast.Call)]
+    asked = [c for c in calls if ast.unparse(c.func) == "notebook.budget"]
+    assert [ast.literal_eval(c.args[2]) for c in asked] == [name]
+
+
+def test_memory_that_cannot_suffice_stops_the_notebook_in_its_first_cell(monkeypatch):
+    monkeypatch.setattr(budget, "free_bytes", lambda device: 2**20)
+    with pytest.raises(ValueError, match="memory cannot suffice"):
+        notebook.budget(configs.make("paper", **NARROW), CPU, "03_cyclegan")

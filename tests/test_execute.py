@@ -52,6 +52,24 @@ def test_parameters_are_typed_before_a_kernel_starts(place):
         typed(book, {"m": "1"})
 
 
+def test_a_record_says_on_what_and_with_how_much_memory(place):
+    """Of the kernel at its end: what a later cell took counts too. A notebook that settles nothing says nothing."""
+    settled = (
+        "from semcg import notebook\nfor _ in range(2):\n    notebook.settle(profile='smoke', device='cpu')"
+    )
+    small, large = (
+        execute(notebook(place / f"0{k}_book.ipynb", settled, taken), place / f"{k}.ipynb", {})["machine"]
+        for k, taken in enumerate(("pass", "taken = b'x' * 2**29"))
+    )
+    assert small.keys() == {"device", "threads", "peak_memory_bytes"}
+    assert small["threads"] == large["threads"] >= 1
+    assert small["device"] == large["device"] != ""
+    if small["device"].startswith("CPU"):
+        assert large["peak_memory_bytes"] - small["peak_memory_bytes"] > 2**28
+    assert files.read_json(place / "0.json")["machine"] == small
+    assert execute(notebook(place / "02_book.ipynb", "1"), place / "2.ipynb", {})["machine"] == {}
+
+
 def test_an_unknown_parameter_is_refused_before_the_kernel_starts(place):
     book = notebook(place / "00_book.ipynb", "print(n)")
     with pytest.raises(ValueError, match="has no parameter m"):

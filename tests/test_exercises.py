@@ -7,17 +7,18 @@ import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import torch
 from skimage.exposure import match_histograms
 
-from semcg import config, exercises, files, labels, losses, metrics
+from semcg import config, exercises, files, labels, losses, metrics, protocol, statistics
 from semcg.exercises import SHEETS, cells, minutes
 from semcg.exercises.feedback import WAITS, feedback, graded, quiz_text
 from semcg.exercises.kinds import Question
 from semcg.plots import frames
 from semcg.runs import recipes
-from semcg.runs.course import SEQUENCE
+from semcg.runs.course import REPORT, SEQUENCE
 
 NOTEBOOKS = [sheet.notebook for sheet in SHEETS.values()]
 FOLDER = Path(__file__).parent.parent / "notebooks"
@@ -49,7 +50,8 @@ def pasted(source: str, sheet, name: str):
 
 
 def test_every_notebook_has_its_sheet():
-    assert set(NOTEBOOKS) <= set(SEQUENCE)
+    assert sorted(NOTEBOOKS) == sorted(path.stem for path in FOLDER.glob("[0-9]*.ipynb"))
+    assert {*SEQUENCE, REPORT} <= set(NOTEBOOKS)
     for sheet in SHEETS.values():
         assert 4 <= len(sheet.exercises) + 1 <= 6, "with the open question"
         assert 2 <= len(sheet.questions) <= 3
@@ -152,6 +154,33 @@ def test_solutions_agree_with_the_package():
     assert (by_name["my_match"](grey, (grey * 2 + 5).flip(0)).numpy() == matched).all()
 
 
+def test_the_statistics_of_the_exercises_are_those_of_the_report():
+    """Against the package's functions, and on the protocol's own numbers where the text speaks of them."""
+    by_name = {e.name: e.solution for _, e in ALL}
+    decided = protocol.read()
+    draw = np.random.default_rng(2)
+    a, b = ({seed: float(draw.random()) for seed in (5, 3, 4)} for _ in range(2))
+    assert by_name["my_differences"](a, b) == statistics.paired(a, b).tolist()
+    for m in (1, 2, 7):
+        p = draw.random(m) ** 3
+        expected = statistics.holm(dict(enumerate(p.tolist())))
+        np.testing.assert_allclose(by_name["my_holm"](p), [expected[k] for k in range(m)])
+    for _ in range(300):
+        low, width, p = draw.normal(0, 0.03), 0.05 * draw.random(), draw.random() ** 3
+        given = low, low + width, p
+        assert by_name["my_verdict"](*given, 0.01) == statistics.verdict(
+            *given, smallest_effect=0.01, seeds=12
+        )
+    least = by_name["my_least_p"]()
+    assert least == statistics.holm({c: 2 / 2**8 for c in decided.correction})["C1"]
+    assert statistics.sign_flip(np.ones(8)) * len(decided.correction) == least > decided.alpha
+    assert 2 / 2**decided.least_seeds * len(decided.correction) <= decided.alpha, "and ten pairs can do it"
+    for sd, effect in ((0.02, 0.01), (0.05, 0.04), (0.02, 0.0055)):
+        n = by_name["my_pairs"](sd, effect)
+        assert effect < statistics.detectable(sd, n), "Student's t asks for a few pairs more"
+        assert statistics.detectable(sd, n + 3) <= effect
+
+
 def test_a_mistake_that_nobody_planted_is_still_helped():
     exercise = next(e for _, e in ALL if e.name == "my_softmax_l2")
     said = {
@@ -197,6 +226,16 @@ EXAMPLES = {
         ({"scores_l2": 0.1, "scores_norm": 0.8, "softmax_l2": 0.2, "ce_pseudo": 0.3, "kl": 0.1}, "scores_l2"),
     ],
     "05": [({"CycleGAN": 0.5, "semantic (paper)": 0.9, "semantic (ours)": 0.8}, "semantic (paper)")],
+    "06": [
+        ({"confirmed": 0, "tested": 7}, "none"),
+        ({"confirmed": 5, "tested": 7}, "some, not all"),
+        ({"confirmed": 7, "tested": 7}, "all of them"),
+    ],
+    "07": [
+        ({"alone": 100.0, "of four": 60.0}, "less than three quarters of it"),
+        ({"alone": 100.0, "of four": 90.0}, "between three quarters and five quarters of it"),
+        ({"alone": 100.0, "of four": 130.0}, "more than five quarters of it"),
+    ],
 }  # fmt: skip
 
 

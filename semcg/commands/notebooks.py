@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from semcg import config as configs
 from semcg import files
 from semcg.commands.options import Data, Device, Fresh, Kernel, Profile, Seed, counter, given_of, say
 
@@ -45,6 +44,7 @@ def draw(
     profile: Profile = "", processes: Annotated[int, typer.Option(min=0, help="0: one per core.")] = 0
 ) -> None:
     """Draw the miniature street world of a profile, unless it lies there already."""
+    from semcg import config as configs
     from semcg.runs import datasets
 
     config = configs.make(profile)
@@ -95,6 +95,7 @@ def refresh(profile: Profile = "mini", seed: Seed = 0) -> None:
 
 def _budget(given: dict[str, object], *, notebook: str = "") -> str:
     """Return the budget of the course or of one notebook; raises ValueError if memory cannot suffice."""
+    from semcg import config as configs
     from semcg.runs import budget
     from semcg.training import fabric_for, precision_for
 

@@ -7,14 +7,12 @@ from typing import Annotated
 
 import typer
 
-from semcg import config as configs
-
 __all__ = ["Data", "Device", "Fresh", "Kernel", "Profile", "Seed", "counter", "given_of", "say"]
 
-# torch and papermill are imported inside the commands, so that --help answers at once.
+# torch, papermill and the config with its pandas are imported inside the commands, so that --help answers at once.
 
 Profile = Annotated[
-    str, typer.Option(help=f"One of {', '.join(configs.PROFILES)}; default: $SEMCG_PROFILE, then mini.")
+    str, typer.Option(help="One of paper, gpu, mini, smoke; default: $SEMCG_PROFILE, then mini.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Initial weights, order, augmentation.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, ...")]
@@ -30,6 +28,8 @@ def say(line: str) -> None:
 
 def given_of(profile: str, data: str, seed: int, device: str) -> dict[str, object]:
     """Check what every notebook takes, before any kernel starts."""
+    from semcg import config as configs
+
     if data != "world" and Path(data).is_dir():
         data = str(Path(data).resolve())
     config = configs.make(profile, data=data, seed=seed)

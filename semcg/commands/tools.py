@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from semcg import config as configs
 from semcg import files
 from semcg.commands.options import Data, Device, Profile, Seed, counter, given_of
 
@@ -170,6 +169,7 @@ def compare(first: Path, second: Path) -> None:
 
 def figures(profile: Profile = "", seed: Seed = 0, device: Device = "auto", data: Data = "world") -> None:
     """Redraw the paper's figures 1-3 from saved runs, as PNG and SVG, without training."""
+    from semcg import config as configs
     from semcg.runs import figures as redrawn
 
     given = given_of(profile, data, seed, device)

@@ -1,7 +1,7 @@
 """Exercises and quizzes of the notebooks: stated once, checked on the spot, and written into the notebooks from here.
 
 kinds         what an exercise and a question are
-start, data, segmenters, cyclegan, semantic, evaluation    the sheets, one per notebook
+start, data, segmenters, cyclegan, semantic, evaluation, report, real_time    the sheets, one per notebook
 feedback      what to say to an answer
 cells         a sheet as notebook cells (`semcg student`)
 minutes       how long a notebook takes (`semcg times`)
@@ -9,14 +9,15 @@ minutes       how long a notebook takes (`semcg times`)
 
 from collections.abc import Mapping, Sequence
 
-from semcg.exercises import cyclegan, data, evaluation, segmenters, semantic, start
+from semcg.exercises import cyclegan, data, evaluation, real_time, report, segmenters, semantic, start
 from semcg.exercises.feedback import WAITS, feedback, quiz_text
 from semcg.exercises.kinds import Exercise, Sheet
 
 __all__ = ["SHEETS", "check", "hint", "quiz"]
 
 SHEETS: dict[str, Sheet] = {
-    module.SHEET.number: module.SHEET for module in (start, data, segmenters, cyclegan, semantic, evaluation)
+    module.SHEET.number: module.SHEET
+    for module in (start, data, segmenters, cyclegan, semantic, evaluation, report, real_time)
 }
 """The number of a notebook -> its sheet."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import seaborn
 from matplotlib.figure import Figure
 
 from semcg.plots.style import figure, styled
@@ -52,25 +53,33 @@ def growth(panels: Mapping[str, Sequence[tuple[float, float, bool]]]) -> Figure:
         return drawn
 
 
-def shares(stages: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Draw a stacked bar per stage: the share of each kind of work.
+def shares(bars: Mapping[str, Mapping[str, float]], *, xlabel: str) -> Figure:
+    """Draw a stacked bar for each whole: the share of each of its parts, in the order of the parts.
 
     Parameters
     ----------
-    stages : stage -> {kind of work: share}
-        Shares 0..1; the kinds in the order of the first stage.
+    bars : whole -> {part: share}
+        Shares 0..1; the parts in the order of the first whole.
+    xlabel : str
+        Of what the shares are, "% of the whole" say.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to draw.
     """
-    if not stages:
-        raise ValueError("no stage: there is nothing to draw")
-    kinds = list(next(iter(stages.values())))
+    if not bars:
+        raise ValueError("no bar: there is nothing to draw")
+    parts = list(next(iter(bars.values())))
     with styled():
-        drawn, axes = figure(size=(7, 0.6 * len(stages) + 1.4))
-        ax, left = axes[0, 0], [0.0] * len(stages)
-        for kind in kinds:
-            wide = [100 * row.get(kind, 0.0) for row in stages.values()]
-            ax.barh(list(stages), wide, left=left, label=kind)
+        drawn, axes = figure(size=(7, 0.6 * len(bars) + 1.6))
+        ax, left = axes[0, 0], [0.0] * len(bars)
+        # From dark to light, which is told apart without colours too.
+        for part, color in zip(parts, seaborn.color_palette("cividis", len(parts)), strict=True):
+            wide = [100 * row.get(part, 0.0) for row in bars.values()]
+            ax.barh(list(bars), wide, left=left, label=part, color=color, edgecolor="white")
             left = [a + b for a, b in zip(left, wide, strict=True)]
-        ax.set(xlim=(0, 100), xlabel="% of the step's time")
+        ax.set(xlim=(0, 100), xlabel=xlabel)
         ax.invert_yaxis()
-        drawn.legend(loc="outside lower center", ncols=3)
+        drawn.legend(loc="outside lower center", ncols=4)
         return drawn

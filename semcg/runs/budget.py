@@ -21,6 +21,10 @@ __all__ = ["Stage", "begin", "check", "frames", "growth", "needed_bytes", "of", 
 _KNOBS = ("lambda_c", "lambda_s", "semantic_loss", "gan_loss", "identity", "leaf_split")
 _GIB = 2**30
 
+WORKSPACE = 1.5
+"""Bytes over the counted ones of what passes, since convolutions rearrange what they read and write. A full-size step
+on a CPU took 1.24 of them in fp32, 1.60 in bf16, and without `leaf_split` 1.21 and 1.35 (tests/test_full_size.py)."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -105,22 +109,15 @@ def begin(kind: str, config: Config, fabric: Fabric) -> tuple[Callable, tuple[Te
         step = training.translation_step(t, fabric=fabric, **{knob: getattr(config, knob) for knob in _KNOBS})
         return step, fabric.to_device((*half(config.batch), *half(config.batch)))
     if kind == "segmenter":
-        net, batch, optimizer = (
-            trained.new_segmenter(config),
-            config.segmenter_batch,
-            config.segmenter_optimizer,
-        )
+        net, optimizer = trained.new_segmenter(config), config.segmenter_optimizer
         lr, decay = config.segmenter_lr, config.segmenter_decay
     else:
-        net = (
-            trained.new_judge(config)
-            if kind == "judge"
-            else segmenters.build("unet", width=config.downstream_width)
-        )
-        batch, optimizer, lr, decay = config.judge_batch, "adamw", config.judge_lr, config.judge_decay
+        width = config.downstream_width
+        net = trained.new_judge(config) if kind == "judge" else segmenters.build("unet", width=width)
+        optimizer, lr, decay = "adamw", config.judge_lr, config.judge_decay
     plan = {"optimizer": optimizer, "lr": lr, "decay": decay, "schedule": "constant"}
     t = training.Segmentation.begin(net, steps=1000, seed=0, fabric=fabric, **plan)
-    return training.segmentation_step(t, fabric=fabric), fabric.to_device(half(batch))
+    return training.segmentation_step(t, fabric=fabric), fabric.to_device(half(getattr(config, _batch(kind))))
 
 
 def growth() -> dict:
@@ -133,7 +130,8 @@ def needed_bytes(stage: Stage, *, process: int = 0) -> tuple[int, int]:
     """Count the operations of a step of a stage, and the bytes that it needs.
 
     The bytes: what is kept (weights, moments, two full image pools), what passes (activations, gradients) times the
-    factor that `benchmarks/growth.py` measured, since convolutions need room to rearrange, and the process's own.
+    factor that `benchmarks/growth.py` measured, since convolutions need room to rearrange, what the first step of a
+    process costs besides (its libraries' code), and the process's own.
 
     Parameters
     ----------
@@ -145,8 +143,9 @@ def needed_bytes(stage: Stage, *, process: int = 0) -> tuple[int, int]:
     counted = count(lambda: begin(stage.kind, config, fabric))
     held = min(config.pool, stage.steps * config.batch) if stage.kind == "translation" else 0
     pools = 2 * held * 3 * config.crop**2 * 4
-    factor = growth().get("memory", {}).get("factor", 1.5)
-    return counted["operations"], int(process + counted["kept"] + pools + factor * counted["passing"])
+    measured = growth().get("memory", {})
+    passing = measured.get("first", 0) + measured.get("factor", WORKSPACE) * counted["passing"]
+    return counted["operations"], int(process + counted["kept"] + pools + passing)
 
 
 def check(stage: Stage, *, free: int, where: str, process: int = 0) -> None:
@@ -175,7 +174,7 @@ def _smaller(stage: Stage) -> Iterator[tuple[str, Config]]:
     multiple = max(32, 2**config.generator_depth if config.generator == "unet" else 4)
     if (crop := config.crop * 2 // 3 // multiple * multiple) >= 32:
         yield f"crop = {crop}", config.model_copy(update={"crop": crop})
-    batch = {"translation": "batch", "segmenter": "segmenter_batch"}.get(stage.kind, "judge_batch")
+    batch = _batch(stage.kind)
     if getattr(config, batch) > 1:
         yield f"{batch} = 1", config.model_copy(update={batch: 1})
     if config.precision != "bf16":
@@ -192,7 +191,13 @@ def _smaller(stage: Stage) -> Iterator[tuple[str, Config]]:
 
 
 def of(
-    config: Config, fabric: Fabric, *, notebook: str = "", free: int | None = None, limit: float = 30.0
+    config: Config,
+    fabric: Fabric,
+    *,
+    notebook: str = "",
+    free: int | None = None,
+    limit: float = 30.0,
+    ranks: int = 1,
 ) -> list[Stage]:
     """Count what a config trains, check that it fits, and time the dearest step, the others while the time lasts.
 
@@ -206,17 +211,20 @@ def of(
         Bytes that may be used; by default those that are free on the device.
     limit : float
         Seconds. Of a step, ten are timed or as many as fit, one at least.
+    ranks : int
+        Processes that share each batch; counted and timed is the share of one, alone on the device of `fabric`.
 
     Raises
     ------
     ValueError
-        If memory cannot suffice, before any step is taken.
+        If memory cannot suffice, before any step is taken, or the processes cannot share a batch evenly.
     """
     device = fabric.device
     process = _resident() if device.type == "cpu" else 0
     free = free_bytes(device) if free is None else free
     rows = []
     for stage in stages(config, epoch=max(frames(config)), notebook=notebook):
+        stage = _share(stage, ranks)
         operations, memory = needed_bytes(stage, process=process)
         rows.append(replace(stage, operations=operations, memory=memory))
         check(rows[-1], free=free, where=str(device), process=process)
@@ -232,6 +240,22 @@ def of(
         else:
             rows[n] = replace(rows[n], seconds=rows[n].operations / rate)
     return rows
+
+
+def _share(stage: Stage, ranks: int) -> Stage:
+    """Return a stage with the batch that one of several processes takes."""
+    name = _batch(stage.kind)
+    batch = getattr(stage.config, name)
+    if batch % ranks:
+        raise ValueError(
+            f"{name} = {batch}: {ranks} processes share it; allowed: {ranks}, {2 * ranks}, {3 * ranks}, ..."
+        )
+    return replace(stage, config=stage.config.model_copy(update={name: batch // ranks}))
+
+
+def _batch(kind: str) -> str:
+    """Return the field that holds the batch of a kind of stage."""
+    return {"translation": "batch", "segmenter": "segmenter_batch"}.get(kind, "judge_batch")
 
 
 def _timed(stage: Stage, fabric: Fabric, limit: float) -> list[float]:
@@ -251,15 +275,13 @@ def _resident() -> int:
     """Return the bytes of memory that this process holds."""
     try:
         import psutil
-    except (
-        ImportError
-    ):  # comes with JupyterLab; an installation without it keeps the largest of a notebook's kernel
+    except ImportError:  # comes with JupyterLab; without it: more than a notebook's kernel has
         return _GIB
     return psutil.Process().memory_info().rss
 
 
-def table(rows: Sequence[Stage], config: Config, fabric: Fabric) -> str:
-    """Return a budget in words: a line per stage, the sum, and what was measured."""
+def table(rows: Sequence[Stage], config: Config, fabric: Fabric, *, ranks: int = 1) -> str:
+    """Return a budget in words: a line per stage, the sum, and what was measured. `ranks` as in `of`."""
     if not rows:
         return "No training that the budget knows happens there: see 02_segmenters to 05_evaluation."
     device = fabric.device
@@ -290,9 +312,12 @@ def table(rows: Sequence[Stage], config: Config, fabric: Fabric) -> str:
     lines.append(f"  Steps timed on this machine: {timed}. Reading and evaluating frames come on top.")
     if not all(row.measured for row in rows):
         lines.append("  * from the operations, at the rate of the dearest step that was timed")
-    how = "measured on a CPU" if "memory" in growth() else "assumed"
+    if ranks > 1:
+        lines.append(
+            f"  Of {ranks} processes that share each batch: one's share. Averaging their gradients comes on top."
+        )
     lines.append(
-        f"  Memory: counted tensors, times a {how} factor for what passes, and the process; an estimate."
+        "  Memory: counted tensors, those that pass times a factor that was measured on a CPU, and the process."
     )
     return "\n".join(lines)
 

@@ -14,8 +14,6 @@ import logging
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,13 +23,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import papermill
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpecManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config as TraitletsConfig
 
 from semcg import files
+from semcg.runs import kernels
 from semcg.runs.events import VARIABLE
 from semcg.runs.failures import Failed, Stopped
 from semcg.runs.watch import Watch
@@ -40,35 +38,6 @@ from semcg.training.devices import Place, place
 __all__ = ["execute", "parameters_of", "typed"]
 
 _PATIENCE = 60  # seconds that a stopped kernel gets to end its step and save
-
-
-class _Specs(KernelSpecManager):
-    """Knows one kernel: this interpreter. A user's own kernels of the same name are never found by accident."""
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-            display_name="semcg",
-            language="python",
-            metadata={"debugger": False, "supported_encryption": ["curve"]},
-        )
-
-
-class _Kernel(AsyncKernelManager):
-    """A kernel manager that remembers the process it started, so that a signal can be passed on."""
-
-    started: list[subprocess.Popen] = []
-
-    async def _async_start_kernel(self, **keywords):
-        await super()._async_start_kernel(**keywords)
-        self.started.append(self.provisioner.process)
-
-    start_kernel = _async_start_kernel
-
-
-class _OwnKernel(_Kernel):
-    def _kernel_spec_manager_default(self) -> KernelSpecManager:
-        return _Specs()
 
 
 @dataclass(frozen=True)
@@ -145,7 +114,8 @@ def execute(
     -------
     dict
         "seconds", "runs" (name -> fingerprint) and "data" (name -> digest) that it made or read, "trained"
-        (run -> seconds of training in this execution), "status" = "ok".
+        (run -> seconds of training in this execution), "machine" (device, threads and the most memory that its kernel
+        held, where it called `semcg.notebook.settle`), "status" = "ok".
 
     Raises
     ------
@@ -191,7 +161,7 @@ def _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, he
                     str(partial),
                     parameters=parameters,
                     kernel_name=kernel or "python3",
-                    kernel_manager_class=_Kernel if kernel else _OwnKernel,
+                    kernel_manager_class=kernels.Named if kernel else kernels.Own,
                     config=TraitletsConfig({"KernelManager": {"transport_encryption": "auto"}}),
                     cwd=str(notebook.parent),
                     progress_bar=False,
@@ -255,7 +225,7 @@ def _loss_of_another(error: Exception) -> str:
 
 
 def _summary(events: Path) -> dict:
-    """Collect what a kernel reported: the runs and data it used and the seconds it trained."""
+    """Collect what a kernel reported: runs and data it used, seconds it trained, its machine and most memory."""
     lines = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
     runs = {e["run"]: e["fingerprint"] for e in lines if e["event"] in ("run", "read")}
     data = {e["data"]: e["digest"] for e in lines if e["event"] == "data"}
@@ -265,7 +235,11 @@ def _summary(events: Path) -> dict:
         if e["event"] == "clock":
             clock[e["what"]] = round(clock.get(e["what"], 0.0) + e["seconds"], 1)
     why = {e["run"]: e["why"] for e in lines if e["event"] == "run"}
-    return {"runs": runs, "data": data, "trained": trained, "clock": clock, "why": why}
+    machine: dict = {}  # as the kernel found it at its end
+    for e in lines:
+        if e["event"] == "machine":
+            machine = {key: value for key, value in e.items() if key != "event"}
+    return {"runs": runs, "data": data, "trained": trained, "clock": clock, "why": why, "machine": machine}
 
 
 @contextmanager
@@ -273,18 +247,18 @@ def _passing_signals() -> Iterator[list[int]]:
     """Pass SIGINT and SIGTERM on to the kernel, as SIGINT, and give it time to save before it is killed."""
     arrived: list[int] = []
     timers: list[threading.Timer] = []
-    _Kernel.started.clear()
+    kernels.Named.started.clear()
     if threading.current_thread() is not threading.main_thread():
         yield arrived
         return
 
     def pass_on(number: int, frame: object) -> None:
-        if _Kernel.started and _Kernel.started[-1].poll() is not None:
+        if kernels.Named.started and kernels.Named.started[-1].poll() is not None:
             return  # it died before, which is why torchrun ends us now; that is about to be said
         arrived.append(number)
-        if not _Kernel.started:  # no kernel yet: nothing to save
+        if not kernels.Named.started:  # no kernel yet: nothing to save
             raise KeyboardInterrupt
-        pid = _Kernel.started[-1].pid
+        pid = kernels.Named.started[-1].pid
         _send(pid, signal.SIGINT if len(arrived) < 3 else signal.SIGKILL)
         timers.append(threading.Timer(_PATIENCE, _send, (pid, signal.SIGKILL)))
         timers[-1].daemon = True

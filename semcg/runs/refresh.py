@@ -7,10 +7,13 @@ import nbformat
 
 from semcg import config as configs
 from semcg import files
-from semcg.runs.course import REPORT, SEQUENCE, code_digest, notebook_path, output_of
+from semcg.runs.course import REPORT, SEQUENCE, code_digest, notebook_path, output_of, run
 from semcg.runs.figures import save_figures
 
-__all__ = ["LEDGER", "cleaned", "refresh", "table_in"]
+__all__ = ["BESIDE", "LEDGER", "cleaned", "refresh", "table_in"]
+
+BESIDE = (REPORT, "07_real_time")
+"""Notebooks that need nothing of the course and stand outside of its sequence; `refresh` executes them itself."""
 
 _BEGIN, _END = "<!-- table: written by `make notebooks` -->\n", "<!-- end of table -->\n"
 
@@ -79,7 +82,8 @@ LEDGER = ("<!-- ledger: written by `semcg ledger --ship` -->\n", "<!-- end of le
 def refresh(given: dict[str, object]) -> list[Path]:
     """Replace what is committed of a course by what a stored execution of it left, and return the paths.
 
-    The notebooks' outputs; `results/reference/` with the comparison and Figure 3; the table in the README.
+    The notebooks' outputs, those beside the sequence executed first; `results/reference/` with the comparison and
+    Figure 3; the table in the README.
 
     Parameters
     ----------
@@ -87,8 +91,10 @@ def refresh(given: dict[str, object]) -> list[Path]:
         Parameters that the course ran with: "profile", "seed", and "data" = "world".
     """
     written = []
-    for name in (*SEQUENCE, REPORT):
+    for name in (*SEQUENCE, *BESIDE):
         path = notebook_path(name)
+        if name in BESIDE:
+            run(path, given, say=lambda line: None)
         executed = output_of(path, given)
         fresh = cleaned(nbformat.read(executed, as_version=4), source=nbformat.read(path, as_version=4))
         fresh.metadata["semcg"] = {k: given[k] for k in ("profile", "seed")} | {"code": code_digest(path)}
