@@ -226,7 +226,6 @@ def main() -> None:
         return
     result = {"machine": machine()}
     measured = times(given.rounds or (3, 10)[given.full])
-    measured = times(given.rounds)
     law = fit({at: measured[at] for at in FITTED})
     points = [
         {

@@ -58,9 +58,10 @@ def doctor() -> None:
 
 
 def _notebooks() -> list[Path]:
-    from semcg.runs.course import SEQUENCE, notebook_path
+    from semcg.runs.course import REPORT, SEQUENCE, notebook_path
+    from semcg.runs.refresh import BESIDE
 
-    return [notebook_path(name) for name in SEQUENCE]
+    return [notebook_path(name) for name in (*SEQUENCE, *BESIDE) if name != REPORT]
 
 
 def _rows(results: Path | None) -> list:
