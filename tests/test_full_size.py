@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -19,35 +21,50 @@ from semcg.training import fabric_for
 def resident():
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-config = configs.make("paper", precision=sys.argv[1])
+config = configs.make("paper", precision=sys.argv[1], leaf_split=sys.argv[2] == "True")
+process = resident()
 step, batch = begin("translation", config, fabric_for("cpu", config.precision))
-before = resident()
 terms = [{name: float(value) for name, value in step(*batch).items()} for _ in range(2)]
-print(json.dumps({"before": before, "peak": resident(), "terms": terms}))
+print(json.dumps({"process": process, "peak": resident(), "terms": terms}))
 """
 GIB = 2**30
-MOMENTS = (
-    2 * 4 * 2 * (54_409_603 + 2_764_737)
-)  # Adam's two, of two generators and two discriminators, float32
+
+pytestmark = pytest.mark.slow
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_two_full_size_steps(precision):
-    config = configs.make("paper")
+@cache
+def two_steps(precision: str, leaf_split: bool) -> dict:
+    """Run two steps and return their terms, the peak, and what the budget foretells of it."""
+    config = configs.make("paper", precision=precision, leaf_split=leaf_split)
     assert (config.crop, config.generator_width, config.generator_depth) == (768, 64, 8)
     assert (config.discriminator_width, config.segmenter_width, config.batch) == (64, 1.0, 1)
-    done = subprocess.run([sys.executable, "-c", CHILD, precision], capture_output=True, text=True)
+    command = [sys.executable, "-c", CHILD, precision, str(leaf_split)]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    beyond = found["peak"] - found["before"] - MOMENTS  # the weights were there before
-    stage = next(s for s in budget.stages(config, epoch=1) if s.config.lambda_s and s.kind == "translation")
-    expected = budget.needed_bytes(stage, process=0)[1]
+    stage = next(s for s in budget.stages(config, epoch=1) if s.name == "semantic (paper)")
+    found["foretold"] = budget.needed_bytes(replace(stage, steps=2), process=found["process"])[1]
+    split = "leaf split" if leaf_split else "one graph"
     print(
-        f"\n{precision}, leaf split: peak {found['peak'] / GIB:.2f} GiB, beyond weights and moments "
-        f"{beyond / GIB:.2f} GiB; the budget counts {expected / GIB:.2f} GiB without the process"
+        f"\n{precision}, {split}: peak {found['peak'] / GIB:.2f} GiB, {found['process'] / GIB:.2f} of them the process "
+        f"before; the budget foretells {found['foretold'] / GIB:.2f} GiB"
     )
+    return found
+
+
+@pytest.mark.parametrize("leaf_split", [True, False])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_two_full_size_steps_are_finite_and_fit_the_budget(precision, leaf_split):
+    found = two_steps(precision, leaf_split)
     for terms in found["terms"]:
         assert all(abs(value) < float("inf") for value in terms.values()), terms
     assert found["terms"][0]["gradient G"] > 0
-    assert beyond < 4 * GIB
+    assert found["peak"] < 6 * GIB
+    assert 0.9 < found["foretold"] / found["peak"] < 1.25
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_leaf_split_lowers_the_peak(precision):
+    split, whole = (two_steps(precision, leaf_split)["peak"] for leaf_split in (True, False))
+    print(f"\n{precision}: the leaf split saves {(whole - split) / GIB:.2f} GiB of {whole / GIB:.2f} GiB")
+    assert split < whole

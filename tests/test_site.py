@@ -1,5 +1,8 @@
 """The pages: formulas, figures, links and search without another host; the status of runs; the look at the machine."""
 
+import base64
+import html
+import io
 import json
 import os
 import re
@@ -9,6 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import typer
+from fontTools.ttLib import TTFont
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from pygments.styles import get_style_by_name
 
@@ -16,7 +20,7 @@ from semcg import doctor, pages
 from semcg.commands import pages as commands
 from semcg.doctor import findings
 from semcg.exercises.minutes import Minutes
-from semcg.pages import cells, check, frame, markup, status
+from semcg.pages import cells, check, font, frame, markup, status
 
 ROOT = Path(__file__).parent.parent
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -38,6 +42,29 @@ def test_formulas_become_mathml():
     assert "$" not in re.sub(r"<[^>]*>", "", page)
 
 
+def test_the_bars_of_a_norm_keep_their_height():
+    for formula in (r"\lVert x \rVert_1", r"\|x\|_1"):
+        assert markup.mathml(formula).count('<mo fence="false" stretchy="false">&#x02016;</mo>') == 2
+
+
+def test_the_font_of_formulas_lowers_subscripts_and_is_the_same_each_time():
+    """Chromium puts a subscript on the line where no font has a MATH table; the style names ours as the last one."""
+    made = font.face()
+    font.face.cache_clear()
+    assert font.face() == made
+    data = base64.b64decode(re.search(r"base64,([^)]+)\)", made)[1])
+    read = TTFont(io.BytesIO(data))
+    constants = read["MATH"].table.MathConstants
+    assert 0.1 < constants.SubscriptShiftDown.Value / read["head"].unitsPerEm < 0.4
+    assert constants.ScriptPercentScaleDown == 71
+    assert read.getBestCmap().keys() >= {ord(c) for c in "𝑥𝜆ℒ𝔼ℎ∑‖′(+"}
+    assert not any("stix" in r.toUnicode().lower() for r in read["name"].names if r.nameID in (1, 4, 6))
+    assert len(made) < 80_000
+    style = frame.assets([])["style.css"]
+    assert re.search(rf'math \{{ font: [^;]*"{font.NAME}", math;', style)
+    assert made in style
+
+
 def test_an_unknown_command_is_named():
     with pytest.raises(ValueError, match=r"\\nonsense"):
         markup.mathml(r"a + \nonsense b")
@@ -46,6 +73,12 @@ def test_an_unknown_command_is_named():
 def test_headings_are_anchored_as_in_jupyterlab():
     _, sections = markup.markdown("# 01  The *data*\n\n## Read\n\n## Read\n", link=link)
     assert sections == [(1, "01-The-data", "01 The data"), (2, "Read", "Read"), (2, "Read-2", "Read")]
+
+
+def test_plain_text_has_no_gap_before_a_comma():
+    assert (
+        markup.plain("<p>A <em>look</em>, a <a href='x'>link</a>.</p><p>More</p>") == "A look, a link. More"
+    )
 
 
 def test_links_that_the_pages_lack_become_text():
@@ -157,6 +190,29 @@ def test_a_course_becomes_pages_without_a_fault(tmp_path):
     assert not any("zenith" in s["text"] for s in index if s["anchor"] != "Where")
 
 
+def test_what_the_notebooks_lead_to_becomes_a_page_too(tmp_path):
+    """A glossary beside them, and what that leads to; nothing that is not there, and nothing if that is not wanted."""
+    paths = course(tmp_path)
+    for name, text in (
+        ("00_start", "# 00\n\nA word: [sky](glossary.ipynb#Sky). [Gone](gone.ipynb), [up](../README.md)."),
+        ("glossary", "# Words\n\n## Sky\n\nMore in [more](more.ipynb), less in [01](01_data.ipynb)."),
+        ("more", "# More\n\nBack to [00](00_start.ipynb)."),
+        ("other", "# Other"),
+    ):
+        nbformat.write(new_notebook(cells=[new_markdown_cell(text)]), tmp_path / f"{name}.ipynb")
+    for out, linked in ((tmp_path / "site", True), (tmp_path / "alone", False)):
+        pages.build(out, notebooks=paths, linked=linked)
+        assert {p.stem for p in out.glob("*.html")} == {
+            *("index", "status", "search", "00_start", "01_data"),
+            *(("glossary", "more") if linked else ()),
+        }
+        assert pages.faults(out) == []
+    page = (tmp_path / "site" / "00_start.html").read_text()
+    assert '<a href="glossary.html#Sky">sky</a>. Gone, up.' in page
+    overview = (tmp_path / "site" / "index.html").read_text()
+    assert '<li><a href="glossary.html">Words</a></li>' in overview
+
+
 def test_pages_are_the_same_each_time_and_replace_the_old(tmp_path):
     out = built(tmp_path)
     before = {p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()}
@@ -189,8 +245,23 @@ def test_the_committed_course_has_no_fault(tmp_path):
     pages.build(tmp_path / "site", notebooks=notebooks, documents=documents)
     text = "".join(p.read_text() for p in (tmp_path / "site").glob("*.html"))
     assert text.count("<math ") > 50
+    drawn = {
+        ord(c)
+        for formula in re.findall(r"<math.*?</math>", text, re.DOTALL)
+        for piece in re.findall(r"<m[ino][^>]*>([^<]*)<", formula)
+        for c in html.unescape(piece)
+    }
+    assert drawn <= font.GLYPHS, [chr(c) for c in drawn - font.GLYPHS]
+    words = {anchor for _, anchor, _ in markdown_sections(ROOT / "notebooks" / "glossary.ipynb")}
+    led = re.findall(r'href="glossary\.html#([^"]+)"', text)
+    assert len(set(led)) > 30
+    assert set(map(html.unescape, led)) <= words
     assert len(list((tmp_path / "site" / "pictures").iterdir())) >= 10
     assert not re.search(r'<(?:img|script|link)[^>]*(?:src|href)="(?:https?:)?//', text)
+
+
+def markdown_sections(notebook: Path) -> list[markup.Section]:
+    return cells.body(nbformat.read(notebook, as_version=4), name="n", link=link).sections
 
 
 PLANTED = {

@@ -130,6 +130,11 @@ def folder(
         test_share=test_share,
         judge_share=judge_share,
     )
+    about = prepare.about_of(made)
+    for split, count in about["counts"].items():
+        print(f"  {split:<14}{count:>7}")
+    for note in about["notes"]:
+        print(f"  {note}")
     print(f"the data lie in {made}; next: semcg course --data {made}")
 
 

@@ -1,6 +1,7 @@
 """The course site: every notebook, the report where there is one, the teacher's pages, status and search."""
 
 import html
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from semcg.pages.status import Row, clock, sentence
 
 __all__ = ["build"]
 
+_NOTEBOOK = re.compile(r"\]\(([\w.-]+\.ipynb)[)#]")
+
 COURSE, EVIDENCE, TEACHING, KIT = "The course", "The evidence", "For teachers", "This kit"
 
 
@@ -27,6 +30,7 @@ def build(
     report: Path | None = None,
     documents: Sequence[Path] = (),
     status: Sequence[Row] = (),
+    linked: bool = True,
 ) -> list[Path]:
     """Build the pages into a folder, in the place of what was there, and return their paths.
 
@@ -42,6 +46,8 @@ def build(
         Markdown files, such as the instructor's page.
     status : list of Row
         From `semcg.pages.rows`.
+    linked : bool
+        Whether notebooks that lie beside these and that these lead to, the glossary say, become pages too.
 
     Raises
     ------
@@ -51,12 +57,12 @@ def build(
     """
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "index.html").is_file())):
         raise ValueError(f"{out} is no folder of pages; name another one, or remove it")
-    known = {
-        path.name: f"{path.stem}.html" for path in [*notebooks, *([report] if report else []), *documents]
-    }
+    books = [*notebooks, *([report] if report else [])]
+    books += _linked(books) if linked else []
+    known = {path.name: f"{path.stem}.html" for path in [*books, *documents]}
     link = _links(known)
     bodies: dict[str, tuple[Body, str]] = {}
-    for path in [*notebooks, *([report] if report else [])]:
+    for path in books:
         group = EVIDENCE if path == report else COURSE
         bodies[known[path.name]] = body(nbformat.read(path, as_version=4), name=path.stem, link=link), group
     for path in documents:
@@ -98,6 +104,22 @@ _SEARCH = """<h1>Search</h1>
 <ol id="found" class="found"></ol>"""
 
 
+def _linked(notebooks: Sequence[Path]) -> list[Path]:
+    """Return the notebooks beside these that these link to, and the ones that those link to, in that order."""
+    found: dict[Path, None] = {}
+    names = {path.name for path in notebooks}
+    waiting = list(notebooks)
+    while waiting:
+        path = waiting.pop(0)
+        for cell in nbformat.read(path, as_version=4).cells:
+            for target in _NOTEBOOK.findall(cell.source if cell.cell_type == "markdown" else ""):
+                other = path.with_name(target)
+                if target not in names and other not in found and other.is_file():
+                    found[other] = None
+                    waiting.append(other)
+    return list(found)
+
+
 def _links(known: dict[str, str]) -> Callable[[str], str | None]:
     """Return target as written -> target on the pages: notebooks and documents by their file name."""
 
@@ -122,8 +144,8 @@ def _overview(bodies: dict[str, tuple[Body, str]], known: dict[str, str], notebo
         )
     more = "".join(
         f'<li><a href="{file}">{html.escape(made.title)}</a></li>'
-        for file, (made, group) in bodies.items()
-        if group != COURSE
+        for file, (made, _) in bodies.items()
+        if file not in {known[path.name] for path in notebooks}
     )
     return f"""<h1>Does a semantic loss keep cars cars?</h1>
 <p>A course and reproducibility kit for CycleGAN with a semantic consistency loss (Runze Fan, <cite>Enhancing Semantic
@@ -159,13 +181,18 @@ def _status(rows: Sequence[Row]) -> str:
         cells += ("-" if r.memory is None else f"{r.memory / 2**30:.1f} GiB", r.device or "-")
         cells += ("-" if r.stated is None else clock(r.stated) + (" (off)" if r.off else ""),)
         lines.append("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in cells) + "</tr>")
-    wrong = "".join(f"<li>{html.escape(sentence(r))}</li>" for r in rows if r.off)
+    wrong = "".join(f"<li>{_coded(sentence(r))}</li>" for r in rows if r.off)
     return f"""{head}
 <p>A run reuses stored trainings; <em>whole</em> is the time when nothing is stored. <em>Stated</em> is what the
 notebook's first cell says for that profile; it may be wrong by a factor of two, no more.</p>
 <div class="scroll status"><table><thead><tr>{"".join(f'<th scope="col">{n}</th>' for n in names)}</tr></thead>
 <tbody>{"".join(lines)}</tbody></table></div>
 {f"<h2>Off by more than a factor of two</h2><ul>{wrong}</ul>" if wrong else ""}"""
+
+
+def _coded(text: str) -> str:
+    """Return text as HTML, what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def _sections(entry: Entry, made: Body) -> list[dict[str, str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pygments.formatters import HtmlFormatter
 
+from semcg.pages import font
 from semcg.pages.markup import Section
 
 __all__ = ["Entry", "assets", "page"]
@@ -128,6 +129,7 @@ def assets(index: Sequence[dict[str, str]]) -> dict[str, str]:
     }
     light = HtmlFormatter(style=LIGHT).get_style_defs(":root .code")
     dark = HtmlFormatter(style=DARK).get_style_defs(':root[data-theme="dark"] .code')
+    made["style.css"] += f"\n/* formulas */\n{font.face()}\n"
     made["style.css"] += f"\n/* code, coloured by Pygments */\n{_plates(light)}\n{_plates(dark)}\n"
     # A script and no JSON: pages in a folder may not read files, but may run what lies beside them.
     made["index.js"] = (

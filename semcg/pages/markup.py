@@ -34,6 +34,8 @@ def mathml(formula: str, *, block: bool = False) -> str:
     made = made.replace(
         "<mi>&#x02032;</mi>", '<mi class="prime">&#x02032;</mi>'
     )  # fonts draw it small and high
+    # Of itself a norm's bar would grow with what stands beside it, and a lone one be set about the middle of the line.
+    made = made.replace("<mo>&#x02016;</mo>", '<mo fence="false" stretchy="false">&#x02016;</mo>')
     return made.replace("<math ", f'<math alttext="{spoken}" ', 1)
 
 
@@ -50,6 +52,9 @@ def plain(page: str) -> str:
     """Return the text of a piece of HTML, one space between words; formulas as LaTeX."""
     page = re.sub(r'<math alttext="([^"]*)".*?</math>', lambda m: m[1], page, flags=re.DOTALL)
     page = re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
+    page = re.sub(
+        r"</?(?:a|b|cite|code|em|i|span|strong)\b[^>]*>", "", page
+    )  # within a word or before a comma
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 

@@ -25,7 +25,7 @@ def single(notebook: Path, out: Path) -> list[Path]:
     out : Path
         Folder; what an earlier call left there is replaced.
     """
-    pages = build(out / "page", notebooks=[notebook])
+    pages = build(out / "page", notebooks=[notebook], linked=False)
     text, _ = MarkdownExporter().from_notebook_node(nbformat.read(notebook, as_version=4))
     figures: list[Path] = []
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from semcg.plots.style import CONDITION_COLORS, figure, styled
+from semcg.plots.style import CONDITION_COLORS, figure, grid, styled
 
 __all__ = ["floors", "generator_losses", "training_curves"]
 
@@ -65,8 +66,8 @@ def training_curves(
     if not names:
         raise ValueError(f"none of the trainings {list(histories)} has records of these losses")
     with styled():
-        drawn, axes = figure(1, len(names), size=(2.9 * len(names), 2.7))
-        for ax, name in zip(axes[0], names, strict=True):
+        drawn, panels = grid(len(names))
+        for ax, name in zip(panels, names, strict=True):
             for i, (training, history) in enumerate(histories.items()):
                 if not history or name not in history[0]:
                     continue
@@ -76,13 +77,11 @@ def training_curves(
                 ax.plot(steps, values, color=color, alpha=0.2, linewidth=0.8)
                 ax.plot(steps, _running_mean(values, window), color=color, linewidth=1.8, label=training)
             ax.set(title=name, xlabel="step")
+            ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             ax.margins(x=0)
         if len(histories) > 1:
             handles = {
-                line.get_label(): line
-                for ax in axes[0]
-                for line in ax.get_lines()
-                if line.get_alpha() is None
+                line.get_label(): line for ax in panels for line in ax.get_lines() if line.get_alpha() is None
             }
             drawn.legend(handles=list(handles.values()), loc="outside lower center", ncols=4, frameon=False)
     return drawn

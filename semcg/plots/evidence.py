@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from semcg.plots.style import CONDITION_COLORS, figure, styled
+from semcg.plots.style import CONDITION_COLORS, figure, grid, plain_log, styled
 
 __all__ = ["axes", "bands", "curve", "forest", "pairs"]
 
@@ -32,27 +32,43 @@ def forest(rows: Sequence[Mapping], *, xlabel: str) -> Figure:
     """
     if not rows:
         raise ValueError("no row was measured: there is nothing to draw")
+    reach = np.abs([[row["low"], row["high"]] for row in rows]).max(axis=1)
     with styled():
-        drawn, axes = figure(size=(7.6, 0.36 * len(rows) + 1.3))
+        drawn, axes = figure(size=(7.4, 0.34 * len(rows) + 1.5))
         ax = axes[0, 0]
         ax.axvline(0, color="black", lw=1)
-        shown = set()
+        keys: dict[str, object] = {}
         for place, row in enumerate(rows):
             verdict = row["verdict"].partition(" ")[0]
             mark, color = _VERDICT.get(verdict, _UNDECIDED)
-            label = verdict if verdict in _VERDICT else "undecided, or no verdict"
-            ax.hlines(place, row["low"], row["high"], color=color, lw=2.2)
-            ax.plot(
-                row["difference"], place, mark, color=color, ms=8, mec="white", ls="none",
-                label=None if label in shown else label,
-            )  # fmt: skip
-            shown.add(label)
+            ax.hlines(place, row["low"], row["high"], color=color, lw=2.4)
+            (drawn_mark,) = ax.plot(row["difference"], place, mark, color=color, ms=9, mec="white", ls="none")
+            keys.setdefault(verdict if verdict in _VERDICT else "undecided, or no verdict", drawn_mark)
             if row.get("smallest"):
-                ax.plot([row["smallest"]] * 2, [place - 0.32, place + 0.32], color="black", lw=1, ls=":")
+                (bar,) = ax.plot(
+                    [row["smallest"]] * 2, [place - 0.36, place + 0.36], color="black", lw=1.6, ls=(0, (1, 1))
+                )
+                keys["smallest effect of interest, or margin"] = bar
+            ax.annotate(
+                f"{row['difference']:+.{0 if reach.max() > 30 else 1}f}", (1.02, place),
+                xycoords=("axes fraction", "data"), va="center", color=color, weight="bold",
+            )  # fmt: skip
+        if reach.max() > 8 * np.median(reach):  # a few rows reach far: they shall not flatten the others
+            ax.set_xscale("symlog", linthresh=20, linscale=1.2)
+            ticks = [
+                t for t in (-300, -100, -30, -10, 0, 10, 30, 100, 300, 1000) if abs(t) <= 1.2 * reach.max()
+            ]
+            low = min(row["low"] for row in rows)
+            ax.set_xticks([t for t in ticks if t >= min(1.5 * low, -10)], minor=False)
+            ax.minorticks_off()
+            ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
         ax.set(yticks=range(len(rows)), yticklabels=[row["name"] for row in rows], xlabel=xlabel)
         ax.set_ylim(len(rows) - 0.4, -0.6)
         ax.grid(False, axis="y")
-        drawn.legend(loc="outside lower center", ncols=3, frameon=False)
+        for place in range(0, len(rows), 2):
+            ax.axhspan(place - 0.5, place + 0.5, color="#F2F2F2", zorder=0)
+        if len(keys) > 1 or rows[0]["verdict"] != "no verdict":
+            drawn.legend(keys.values(), keys, loc="outside lower center", ncols=2, frameon=False)
     return drawn
 
 
@@ -67,14 +83,18 @@ def pairs(values: Mapping[str, Mapping[int, float]], *, ylabel: str) -> Figure:
     with styled():
         drawn, axes = figure(size=(1.5 * len(names) + 1.6, 3.4))
         ax = axes[0, 0]
+        ax.grid(False, axis="x")
         for seed in sorted(set().union(*values.values())):
             there = [(k, values[name][seed]) for k, name in enumerate(names) if seed in values[name]]
-            ax.plot(*zip(*there, strict=True), color="#BBBBBB", lw=1, marker="o", ms=3.5, zorder=1)
+            ax.plot(*zip(*there, strict=True), color="#AAAAAA", lw=1, marker="o", ms=4, zorder=1)
         for k, name in enumerate(names):
             mean = np.mean(list(values[name].values()))
-            ax.plot(k, mean, "D", color=CONDITION_COLORS.get(name, "black"), ms=9, mec="white", zorder=2)
-        ax.set(xticks=range(len(names)), xlim=(-0.4, len(names) - 0.6), ylabel=ylabel)
-        ax.set_xticklabels(names, rotation=12)
+            ax.plot(k, mean, "D", color=CONDITION_COLORS.get(name, "black"), ms=10, mec="white", zorder=2)
+            ax.annotate(
+                f"{mean:.3f}", (k, mean), (9, 0), textcoords="offset points", va="center", weight="bold"
+            )
+        ax.set(xticks=range(len(names)), xlim=(-0.4, len(names) - 0.4), ylabel=ylabel)
+        ax.set_xticklabels(name.replace(" (", "\n(") for name in names)
     return drawn
 
 
@@ -153,16 +173,19 @@ def bands(
         Logarithmic ordinates.
     """
     with styled():
-        drawn, axes = figure(1, len(trainings), size=(3.3 * len(trainings), 3.0))
-        for ax, (term, conditions) in zip(axes[0], trainings.items(), strict=True):
-            for k, (name, (steps, mean, low, high)) in enumerate(conditions.items()):
+        names = list(dict.fromkeys(name for conditions in trainings.values() for name in conditions))
+        drawn, panels = grid(len(trainings))
+        for ax, (term, conditions) in zip(panels, trainings.items(), strict=True):
+            for name, (steps, mean, low, high) in conditions.items():
+                k = names.index(name)  # one dash for a condition in every panel
                 color = CONDITION_COLORS.get(name, _OTHERS[k % 6])
                 ax.fill_between(steps, low, high, color=color, alpha=0.18, lw=0)
-                ax.plot(steps, mean, _DASHES[k % 4], color=color, label=name)
+                ax.plot(steps, mean, _DASHES[k % 4], color=color, label=name, lw=2)
             ax.set(title=term, xlabel="step")
             if log:
                 ax.set_yscale("log")
+                plain_log(ax.yaxis)
             ax.margins(x=0)
-        handles = {line.get_label(): line for ax in axes[0] for line in ax.get_lines()}
+        handles = {line.get_label(): line for ax in panels for line in ax.get_lines()}
         drawn.legend(handles=list(handles.values()), loc="outside lower center", ncols=3, frameon=False)
     return drawn

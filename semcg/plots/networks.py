@@ -31,11 +31,11 @@ def stages(rows: Sequence[Mapping[str, object]]) -> Figure:
         Height of a box: side of the maps against the frame's, on a log scale. Colour: dilation. An arc: an addition.
     """
     with styled():
-        drawn, axes = figure(size=(10, 3.6))
+        drawn, axes = figure(size=(8.4, 3.7))
         ax, total, left = axes[0, 0], 1, 0.0
         for row in rows:
             total *= int(row["stride"])
-            height, width = 4 - np.log2(total), 0.55 + 0.35 * int(row["blocks"])
+            height, width = 4 - np.log2(total), 0.95 + 0.2 * int(row["blocks"])
             color = _DILATION.get(int(row["dilation"]), "#08519C")
             ax.add_patch(Rectangle((left, -height / 2), width, height, facecolor=color, edgecolor="#333333"))
             middle, dark = left + width / 2, int(row["dilation"]) >= 4
@@ -48,26 +48,26 @@ def stages(rows: Sequence[Mapping[str, object]]) -> Figure:
                 color="white" if dark else "black",
                 weight="bold",
             )
-            ax.text(middle, -2.2, f"{row['stage']}\n{row['blocks']} x", ha="center", va="top", fontsize=8)
-            ax.text(middle, -3.15, f"1/{total}" if total > 1 else "1", ha="center", va="top", fontsize=8)
+            ax.text(middle, -2.2, f"{row['stage']}\n{row['blocks']} x", ha="center", va="top")
+            ax.text(middle, -3.3, f"1/{total}" if total > 1 else "1", ha="center", va="top")
             if row["adds"]:
                 arc = FancyArrowPatch(
                     (left + 0.08, height / 2),
                     (left + width - 0.08, height / 2),
                     connectionstyle="arc3,rad=-0.5",
                     arrowstyle="-|>",
-                    mutation_scale=8,
+                    mutation_scale=10,
                     color="#333333",
                 )
                 ax.add_patch(arc)
-            left += width + 0.22
-        ax.text(-0.15, 0, "channels", ha="right", va="center", fontsize=8)
-        ax.text(-0.15, -2.2, "stage\nblocks", ha="right", va="top", fontsize=8)
-        ax.text(-0.15, -3.15, "map / frame", ha="right", va="top", fontsize=8)
-        ax.set(xlim=(-1.6, left), ylim=(-3.6, 3.1))
+            left += width + 0.16
+        ax.text(-0.15, 0, "channels", ha="right", va="center")
+        ax.text(-0.15, -2.2, "stage\nblocks", ha="right", va="top")
+        ax.text(-0.15, -3.3, "map : frame", ha="right", va="top")
+        ax.set(xlim=(-1.9, left), ylim=(-3.8, 2.9))
         ax.set_axis_off()
         keys = [Patch(facecolor=c, edgecolor="#333333", label=f"dilation {d}") for d, c in _DILATION.items()]
-        ax.legend(handles=keys, loc="upper right", ncols=3, frameon=False)
+        ax.legend(handles=keys, loc="upper right", ncols=1, frameon=False, borderaxespad=0)
     return drawn
 
 

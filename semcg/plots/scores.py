@@ -1,6 +1,6 @@
 """Scores of several translations, class by class, and which classes flipped into which."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from semcg.labels import CLASSES, names
 from semcg.plots.style import CONDITION_COLORS, class_colors, figure, styled
 
-__all__ = ["class_points", "flips"]
+__all__ = ["beside", "class_points", "flips"]
 
 _MARKERS = "osD^vPX*"
 
@@ -106,4 +106,49 @@ def flips(shares: np.ndarray, *, title: str = "", least: float = 0.05) -> Figure
         ax.grid(which="minor", color="white", lw=0.6)
         ax.tick_params(which="minor", length=0)
         drawn.colorbar(picture, ax=ax, shrink=0.6, label="% of the class's pixels in the source")
+    return drawn
+
+
+def beside(
+    run: Mapping[str, float], published: Sequence[tuple[str, float, str]], *, xlabel: str = "mean IoU, %"
+) -> Figure:
+    """Draw the scores of a run among published ones, a row each, the best on top.
+
+    Parameters
+    ----------
+    run : condition -> float
+        0..1, drawn as diamonds. The known conditions have the same colour in every figure.
+    published : list of (name, score, mark)
+        0..1, drawn as circles: full where the mark is "read" (in its source), hollow where it is "recalled".
+
+    Raises
+    ------
+    ValueError
+        If there is no score of a run, a score is not in 0..1, or a mark is neither.
+    """
+    rows = [(name, score, "this run") for name, score in run.items()] + list(published)
+    if not run or not all(0 <= score <= 1 for _, score, _ in rows):
+        raise ValueError(f"scores in 0..1 are needed, of a run one at least, not {rows}")
+    known = {"this run": "D", "read": "o", "recalled": "o"}
+    if wrong := {mark for *_, mark in rows} - set(known):
+        raise ValueError(f"a mark is read or recalled, not {', '.join(sorted(wrong))}")
+    rows.sort(key=lambda row: -row[1])
+    with styled():
+        drawn, axes = figure(size=(8.5, 1.1 + 0.24 * len(rows)))
+        ax = axes[0, 0]
+        for mark, shape in known.items():
+            own = mark == "this run"
+            at = [k for k, row in enumerate(rows) if row[2] == mark]
+            if not at:
+                continue
+            colors = [CONDITION_COLORS.get(rows[k][0], "C3") if own else "#555555" for k in at]
+            ax.scatter(
+                [100 * rows[k][1] for k in at], at, marker=shape, s=58 if own else 34, zorder=2 + own, edgecolors=colors,
+                facecolors="white" if mark == "recalled" else colors, label=mark if own else f"published, {mark}",
+            )  # fmt: skip
+        ax.set(yticks=range(len(rows)), yticklabels=[row[0] for row in rows], xlabel=xlabel, xlim=(-2, 102))
+        ax.set_ylim(len(rows) - 0.4, -0.6)
+        for tick, row in zip(ax.get_yticklabels(), rows, strict=True):
+            tick.set(fontsize=8.5, fontweight="bold" if row[2] == "this run" else None)
+        drawn.legend(loc="outside lower center", ncols=3, frameon=False)
     return drawn

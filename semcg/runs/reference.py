@@ -11,14 +11,17 @@ import pandas as pd
 
 from semcg import files
 from semcg.labels import names
+from semcg.prepare.records import MADE_BY
 
-__all__ = ["PUBLISHED", "published"]
+__all__ = ["PUBLISHED", "beside", "published"]
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "reference" / "published.csv"
 
 ABOUT = ("method", "network", "data")
 MEANS = ("mIoU", "fwIoU", "pixel accuracy")
 MARKS = ("source", "mark", "classes_mark")
+FRAMES, SIZE = 500, (1024, 2048)
+"""What the published numbers were counted on: the validation frames of Cityscapes, at their own size."""
 
 
 def published(path: Path | str | None = None) -> pd.DataFrame:
@@ -55,3 +58,29 @@ def published(path: Path | str | None = None) -> pd.DataFrame:
         raise ValueError(f"{path}: a mark is read or recalled, not {', '.join(map(str, wrong))}")
     table[scores] = table[scores] / 100
     return table
+
+
+def beside(about: dict, *, frames: int, size: tuple[int, int]) -> tuple[pd.DataFrame, str]:
+    """Return the published rows that scores on some data can be looked at beside, and how far they are comparable.
+
+    Parameters
+    ----------
+    about : dict
+        What the data say of themselves (`semcg.runs.about`).
+    frames, size : int, (H, W)
+        On how many target frames was scored, and at which size.
+
+    Returns
+    -------
+    DataFrame
+        The rows of `published` if the data were prepared from GTA5 and Cityscapes, none if they are other data.
+    str
+        A sentence that says so.
+    """
+    if about["made_by"] != MADE_BY:
+        other = "Published numbers are of GTA5 and Cityscapes; these are other data, so none is drawn beside the run."
+        return pd.DataFrame(), other
+    here, there = (f"{n} frames at {h} x {w}" for n, (h, w) in ((frames, size), (FRAMES, SIZE)))
+    equal = (frames, tuple(size)) == (FRAMES, SIZE)
+    verdict = "the same frames at the same size" if equal else "to look at, not to compare digit by digit"
+    return published(), f"Published: {there}; this run: {here}: {verdict}."

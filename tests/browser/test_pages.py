@@ -13,6 +13,9 @@ FILES = (
     "03_cyclegan.html",
     "04_semantic_cyclegan.html",
     "05_evaluation.html",
+    "06_report.html",
+    "07_real_time.html",
+    "glossary.html",
     "instructor.html",
     "status.html",
     "search.html",
@@ -24,9 +27,16 @@ def site(tmp_path_factory) -> Path:
     from semcg import pages
 
     out = tmp_path_factory.mktemp("pages") / "site"
-    notebooks = [ROOT / "notebooks" / f"{name.removesuffix('.html')}.ipynb" for name in FILES[1:7]]
+    books = {path.stem: path for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))}
+    report = books.pop("06_report")
     row = pages.Row("03_cyclegan", "mini", "ok", "2026-01-01 10:00", 30.0, 150.0, 2**30, "CPU (AVX2)", 120.0)
-    pages.build(out, notebooks=notebooks, documents=[ROOT / "docs" / "instructor.md"], status=[row])
+    pages.build(
+        out,
+        notebooks=list(books.values()),
+        report=report,
+        documents=[ROOT / "docs" / "instructor.md"],
+        status=[row],
+    )
     return out
 
 
@@ -121,6 +131,15 @@ def test_formulas_are_drawn_without_a_script(go, shot):
     assert box["height"] > 20
     assert box["width"] > 100
     shot(page, "formula")
+    low = "m => m.lastElementChild.getBoundingClientRect().bottom - m.firstElementChild.getBoundingClientRect().bottom"
+    for family in (
+        "",
+        "semcg formulas",
+    ):  # what this machine has, and what a machine without such a font is given
+        if family:
+            page.add_style_tag(content=f"math {{ font-family: '{family}' }}")
+        page.evaluate("document.fonts.ready")
+        assert page.locator("math msub").first.evaluate(low) > 1, "a subscript stands lower than its letter"
 
 
 def test_the_list_of_pages_is_folded_where_the_screen_is_narrow(go):
