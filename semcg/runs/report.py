@@ -175,6 +175,17 @@ def front(ledger: Sequence[Mapping], measures: pd.DataFrame, decided: Protocol) 
             said.append(
                 f"learned from CycleGAN's translations the difference is {row['difference']:+.3f} {ends}."
             )
+    kept = {
+        name: claims.series_of(measures, name, "sky kept", "all", decided.seeds)
+        for name in ("CycleGAN", "semantic (paper)", "CycleGAN, equal layouts")
+    }
+    if all(map(len, kept.values())):
+        shares = (f"{np.mean(values):.2f}, {name} ({len(values)} seeds)" for name, values in kept.items())
+        said += [
+            "",
+            "Why: the target's streets have less sky, and a CycleGAN must look like its target. Share of the sky kept:",
+            f"{'; '.join(shares)}.",
+        ]
     return "\n".join(said)
 
 
