@@ -25,6 +25,11 @@ RUN = f"cyclegan-steps={STEPS}-s0"
 PARTIAL = f"results/smoke/.{RUN}.partial"
 GIVEN = {"profile": "smoke", "device": "cpu", "steps": STEPS}
 
+MADE_THERE = """
+judged = Scenes(folder / "source" / "test")
+there, back = (any_size(G.eval()) for G in (t.m.G_st, t.m.G_ts))
+"""
+
 
 def shortened(path: Path) -> Path:
     """Write the cells of notebook 03 that settle the parameters, train, and evaluate, and no other."""
@@ -37,7 +42,7 @@ def shortened(path: Path) -> Path:
     for cell in kept:
         cell.outputs, cell.execution_count = [], None
         if "cycle distance" in cell.source:  # the cell before it, which is a sheet of pictures, is left out
-            cell.source = 'judged = Scenes(folder / "source" / "test")\n' + cell.source
+            cell.source = f"{MADE_THERE}\n{cell.source}"
     book.cells = kept
     nbformat.write(book, path)
     return path

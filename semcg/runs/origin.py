@@ -3,6 +3,7 @@
 import platform
 import resource
 import subprocess
+import sys
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -15,11 +16,7 @@ __all__ = ["machine", "origin"]
 def machine() -> dict:
     """Return the device, the number of threads, and the most memory this process has held so far, in bytes."""
     cuda = torch.cuda.is_available()
-    peak = (
-        torch.cuda.max_memory_allocated()
-        if cuda
-        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    )
+    peak = torch.cuda.max_memory_allocated() if cuda else _most_resident()
     return {
         "device": torch.cuda.get_device_name()
         if cuda
@@ -27,6 +24,16 @@ def machine() -> dict:
         "threads": torch.get_num_threads(),
         "peak_memory_bytes": peak,
     }
+
+
+def _most_resident() -> int:
+    """Return the highest resident size of this process in bytes."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # on Linux a new process inherits the `ru_maxrss` of the one that started it
+        lines = status.read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 @cache
