@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from semcg import claims, evaluate, protocol
-from semcg.runs import evidence, refresh, report
+from semcg.runs import evidence, front, refresh, report
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "results" / "reference"
@@ -70,7 +70,7 @@ def test_the_front_page_says_what_the_ledger_says():
     measures, rows, _ = report.tables(REFERENCE)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     begin, end = refresh.LEDGER
-    table = report.front(rows, measures, DECIDED)
+    table = front.front(rows, measures, DECIDED)
     assert refresh.table_in(readme, table, begin=begin, end=end) == readme, "run: semcg ledger --ship"
 
 

@@ -3,12 +3,15 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from semcg import files, protocol, translate
+from semcg import files, labels, protocol, segmenters, translate
 from semcg.config import Config, make
+from semcg.data import Scenes
 from semcg.runs import evidence, recipes, shipped, trained
 from semcg.training import fabric_for
 
@@ -69,10 +72,35 @@ def test_what_is_shipped_differs_from_what_was_trained_by_the_rounding_alone(hom
     seen = shipped.compared(x, FABRIC, folder=out)["CycleGAN"]
     whole = translate.Padded(G["G_st"].eval())(x[None])[0]
     assert translate.difference(seen[None], whole[None].detach())["largest"] < 1
+    # The picture of the weight 0: translation, what a judge reads in it, and what it reads otherwise than the label.
+    judge = segmenters.build("unet", width=4).eval()
+    monkeypatch.setattr(trained, "judge", lambda config, fabric: judge)
+    (path,) = shipped.ship_curve(config, DECIDED, device="cpu", out=home / "lambda")
+    assert path.name == "lambda_s_0.png"
+    made, read, flipped = np.split(np.asarray(Image.open(path)), 3, axis=1)
+    frame, y = Scenes(datasets.data(config) / "source" / "test").frame(0)
+    with torch.inference_mode():
+        x = translate.Padded(G["G_st"])(frame[None])
+        classes = segmenters.upsample(judge(x), y.shape)[0].argmax(0)
+    assert np.array_equal(made, translate.to_bytes(x[0]).permute(1, 2, 0).numpy())
+    assert np.array_equal(read, labels.to_colors(classes.numpy().astype(np.uint8)))
+    same = (classes == y) | (y == labels.IGNORE)
+    assert not flipped[same].any()
+    assert np.array_equal(flipped[~same], read[~same])
     # A condition that is not trained here keeps what was shipped before.
     shutil.rmtree(run)
     assert shipped.ship(config, DECIDED, device="cpu", out=out) == []
     assert (out / "CycleGAN" / "G_st.safetensors").is_file()
+    assert shipped.ship_curve(config, DECIDED, device="cpu", out=home / "lambda") == []
+    assert path.is_file()
+
+
+def test_each_weight_of_the_curve_has_its_picture():
+    wanted = {f"lambda_s_{w:g}.png" for w in DECIDED.curve.weights}
+    assert {path.name for path in shipped.WEIGHTS_SHOWN.iterdir()} == wanted
+    height, width = make(DECIDED.profile).size
+    for name in wanted:
+        assert Image.open(shipped.WEIGHTS_SHOWN / name).size == (3 * width, height)
 
 
 def test_a_street_of_ones_own(home, capsys, monkeypatch):

@@ -213,7 +213,7 @@ def test_picture_flips_and_losses_move_together(tmp_path):
     assert "There is no picture of this weight." in pages(box)
     knob.value = 0.3
     assert "judge mIoU 0.265, sky kept 0.500 (mean of 2 seeds)" in pages(box)
-    assert 'alt="Translations at lambda_s = 0.3."' in pages(box)
+    assert 'alt="One frame at lambda_s = 0.3: ' in pages(box)
     chosen.value = 4
     assert "judge mIoU 0.270, sky kept 0.500 (seed 4)" in pages(box)
     assert_described(box)

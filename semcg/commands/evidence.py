@@ -27,7 +27,7 @@ def ledger(
     from semcg import claims
     from semcg import config as configs
     from semcg import protocol as protocols
-    from semcg.runs import evidence, shipped
+    from semcg.runs import evidence, front, shipped
     from semcg.runs import refresh as refreshing
     from semcg.runs import report as reports
 
@@ -40,13 +40,15 @@ def ledger(
         evidence.ship(results / "evidence", reports.REFERENCE)
         readme = reports.REFERENCE.parent.parent / "README.md"
         measures, rows, _ = reports.tables(reports.REFERENCE)
-        table = reports.front(rows, measures, protocols.read(protocol))
+        table = front.front(rows, measures, protocols.read(protocol))
         begin, end = refreshing.LEDGER
         text = refreshing.table_in(readme.read_text(encoding="utf-8"), table, begin=begin, end=end)
         files.write_text(readme, text)
         print(f"and in {reports.REFERENCE}, and on the front page {readme}")
         for name in shipped.ship(configs.make(profile), protocols.read(protocol)):
             print(f"a generator of {name} lies in {shipped.GENERATORS}")
+        for path in shipped.ship_curve(configs.make(profile), protocols.read(protocol)):
+            print(path)
 
 
 def cost(profile: Profile = "", protocol: Protocol = None, device: Device = "auto") -> None:

@@ -19,7 +19,6 @@ __all__ = [
     "closing",
     "folder_of",
     "forest_rows",
-    "front",
     "gain",
     "lines",
     "pooled",
@@ -30,6 +29,7 @@ __all__ = [
     "spread",
     "summary",
     "tables",
+    "why",
 ]
 
 REFERENCE = DEFAULT.parent / "reference"
@@ -137,56 +137,22 @@ def lines(ledger: Sequence[Mapping], claim: str) -> list[str]:
     return said or ["no row: see the curve over lambda_s"]
 
 
-def front(ledger: Sequence[Mapping], measures: pd.DataFrame, decided: Protocol) -> str:
-    """Return the verdicts as a table for the front page: a line per primary row, and where they hold."""
-    heading = f"{'row':<4}{'measure':<32}{'CycleGAN':>9}{'semantic':>9}{'difference':>12}  {'95 % interval':<18}{'p (Holm)':>9}  "
-    said = [heading + "verdict"]
-    for row in ledger:
-        if not row["primary"]:
-            continue
-        what = f"{row['measure']}" + ("" if row["class"] == "all" else f", {row['class']}")
-        line = f"{row['claim']:<4}{what:<32}"
-        if row["difference"] is None:
-            said.append(f"{line}{'-':>9}{'-':>9}{'-':>12}  {'-':<18}{'-':>9}  {row['verdict']}")
-            continue
-        ratio = "rounds" in row
-        difference = f"x {row['difference']:.2f}" if ratio else f"{row['difference']:+.3f}"
-        ends = (
-            f"[{row['low']:.2f}, {row['high']:.2f}]" if ratio else f"[{row['low']:+.3f}, {row['high']:+.3f}]"
-        )
-        p = "-" if row.get("p_holm") is None else f"{row['p_holm']:.4f}"
-        said.append(
-            f"{line}{row['mean_a']:>9.3f}{row['mean_b']:>9.3f}{difference:>12}  {ends:<18}{p:>9}  {row['verdict']}"
-        )
-    seeds = sorted({row["seeds"] for row in ledger if row["primary"] and row.get("seeds")})
-    counted = " to ".join(dict.fromkeys(str(n) for n in (seeds[0], seeds[-1]))) if seeds else "0"
-    size = "x".join(map(str, configs.make(decided.profile).size))
-    said += [
-        "",
-        f"{counted} of the protocol's {len(decided.seeds)} paired seeds, profile {decided.profile}: {size}, drawn world.",
-    ]
-    said.append("Semantic: the paper's wording of Eq. (4). C7: a ratio of seconds per training step.")
-    for row in ledger:
-        if row["id"] == "C3 against CycleGAN" and row["difference"] is not None:
-            ends = f"[{row['low']:+.3f}, {row['high']:+.3f}]"
-            said.append(
-                "C3 compares with a segmenter that learned from frames as they are (its first column); against one that"
-            )
-            said.append(
-                f"learned from CycleGAN's translations the difference is {row['difference']:+.3f} {ends}."
-            )
+def why(measures: pd.DataFrame, decided: Protocol) -> list[str]:
+    """Return how much of the sky is kept with and without the layout shift and the semantic loss, in two lines.
+
+    Empty until all three conditions are measured.
+    """
     kept = {
         name: claims.series_of(measures, name, "sky kept", "all", decided.seeds)
         for name in ("CycleGAN", "semantic (paper)", "CycleGAN, equal layouts")
     }
-    if all(map(len, kept.values())):
-        shares = (f"{np.mean(values):.2f}, {name} ({len(values)} seeds)" for name, values in kept.items())
-        said += [
-            "",
-            "Why: the target's streets have less sky, and a CycleGAN must look like its target. Share of the sky kept:",
-            f"{'; '.join(shares)}.",
-        ]
-    return "\n".join(said)
+    if not all(map(len, kept.values())):
+        return []
+    shares = (f"{np.mean(values):.2f}, {name} ({len(values)} seeds)" for name, values in kept.items())
+    return [
+        "Why: the target's streets have less sky, and a CycleGAN must look like its target. Share of the sky kept:",
+        f"{'; '.join(shares)}.",
+    ]
 
 
 def closing(folder: Path, measures: pd.DataFrame) -> str:

@@ -1,16 +1,20 @@
-"""One small generator of each main condition, so that a clone can translate before anything is trained.
+"""What trained generators leave behind in the repository, so that a clone can translate and look before it trains.
 
 reference/generators/<condition>/    G_st.safetensors in half precision, provenance.json of its run
 reference/generators/README.md       what they are, what they are not, and what the rounding to half precision costs
+reference/lambda/lambda_s_<w>.png    one frame under each weight of the protocol's curve, and which classes flipped
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from semcg import files, translate
+from semcg import files, labels, segmenters, translate
 from semcg.config import Config
 from semcg.data import Scenes
 from semcg.protocol import Protocol
@@ -21,10 +25,12 @@ from semcg.runs.report import REFERENCE
 from semcg.training import fabric_for, precision_for
 from semcg.world import Scene, render
 
-__all__ = ["GENERATORS", "compared", "generators", "ship", "street"]
+__all__ = ["GENERATORS", "WEIGHTS_SHOWN", "compared", "generators", "ship", "ship_curve", "street"]
 
 GENERATORS = REFERENCE / "generators"
 """Where they lie in this repository."""
+WEIGHTS_SHOWN = REFERENCE / "lambda"
+"""Where the pictures over lambda_s lie."""
 WEIGHTS = "G_st.safetensors"
 UNSEEN = 5 * 10**6
 """Where the seeds begin of which no split of the drawn world makes use (`semcg.world.write.STREAMS`)."""
@@ -47,14 +53,13 @@ def ship(config: Config, decided: Protocol, *, device: str = "auto", out: Path =
     FileNotFoundError, ValueError
         If the data are missing or not those of `config`; says which command makes them.
     """
-    # As `semcg.notebook.settle` does: the precision is part of what the runs are recognised by.
-    config = config.model_copy(update={"precision": precision_for(config.precision, device)})
-    fabric, frames = fabric_for(device), Scenes(data(config) / "source" / "test")
+    config, fabric = _settled(config, device)
+    frames = Scenes(data(config) / "source" / "test")
     batch = torch.stack([frames.frame(i)[0] for i in range(min(FRAMES, len(frames)))]).to(fabric.device)
     written = []
-    for name, cfg in _main(config, decided).items():
-        recipe = recipes.translation(cfg, baseline=not cfg.lambda_s)
-        run = files.results_folder(cfg.data, cfg.profile) / recipe.name
+    main = [c.name for c in decided.conditions if not c.few and c.parameters.get("translates", True)]
+    for name, cfg in _first_seed(config, decided, main).items():
+        run = _run(cfg)
         if not (run / "provenance.json").is_file():
             continue
         G_st, _ = trained.generators(cfg, fabric, baseline=not cfg.lambda_s)
@@ -76,6 +81,48 @@ def ship(config: Config, decided: Protocol, *, device: str = "auto", out: Path =
         written.append(name)
     if written:
         files.write_text(out / "README.md", _card(out))
+    return written
+
+
+def ship_curve(
+    config: Config, decided: Protocol, *, frame: int = 0, device: str = "auto", out: Path = WEIGHTS_SHOWN
+) -> list[Path]:
+    """Put one test frame's translation under each weight of the curve into `out`, at the protocol's first seed.
+
+    Each picture shows, from left to right, the translation, what the judge reads in it, and the pixels whose class
+    flipped, in the colour of what they are read as. A weight that is not trained on this machine keeps its picture.
+
+    Returns
+    -------
+    list of Path
+        The pictures that were written.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If data or judge are missing or not those of `config`; says which command makes them.
+    """
+    config, fabric = _settled(config, device)
+    x, y = Scenes(data(config) / "source" / "test").frame(frame)
+    points = dict(zip(decided.curve.points, decided.curve.weights, strict=True))
+    found = {
+        n: c
+        for n, c in _first_seed(config, decided, points).items()
+        if (_run(c) / "provenance.json").is_file()
+    }
+    judge, written = trained.judge(config, fabric) if found else None, []
+    for name, cfg in found.items():
+        G_st, _ = trained.generators(cfg, fabric, baseline=not cfg.lambda_s)
+        with torch.inference_mode():
+            made = translate.Padded(G_st)(x[None].to(fabric.device))
+            read = segmenters.upsample(judge(made), y.shape)[0].argmax(0).cpu()
+        flipped = torch.where((read != y) & (y != labels.IGNORE), read, labels.IGNORE)
+        views = [translate.to_bytes(made[0]).permute(1, 2, 0).cpu().numpy()]
+        views += [labels.to_colors(view.numpy().astype(np.uint8)) for view in (read, flipped)]
+        path = out / f"lambda_s_{points[name]:g}.png"
+        with files.atomic(path) as partial:
+            Image.fromarray(np.concatenate(views, axis=1)).save(partial, format="PNG", optimize=True)
+        written.append(path)
     return written
 
 
@@ -123,15 +170,28 @@ def compared(frame: torch.Tensor, fabric: Fabric, *, folder: Path = GENERATORS) 
         return {name: way(x)[0].float().cpu() for name, way in generators(fabric, folder=folder).items()}
 
 
-def _main(config: Config, decided: Protocol) -> dict[str, Config]:
-    """Return the main conditions that translate with a network, each at the protocol's first seed."""
+def _settled(config: Config, device: str) -> tuple[Config, Fabric]:
+    # As `semcg.notebook.settle` does: the precision is part of what the runs are recognised by.
+    return config.model_copy(update={"precision": precision_for(config.precision, device)}), fabric_for(
+        device
+    )
+
+
+def _run(config: Config) -> Path:
+    recipe = recipes.translation(config, baseline=not config.lambda_s)
+    return files.results_folder(config.data, config.profile) / recipe.name
+
+
+def _first_seed(config: Config, decided: Protocol, names: Iterable[str]) -> dict[str, Config]:
+    """Return the configs of some conditions, each at the protocol's first seed."""
+    wanted = set(names)
     return {
         c.name: config.model_copy(
             update={"seed": decided.seeds[0]}
             | {k: v for k, v in c.parameters.items() if k in Config.model_fields}
         )
         for c in decided.conditions
-        if not c.few and c.parameters.get("translates", True)
+        if c.name in wanted
     }
 
 

@@ -121,7 +121,8 @@ def weight(
         if path := (pictures or {}).get(knob.value):
             with Image.open(path, formats=("PNG", "JPEG")) as opened:
                 pixels = np.asarray(opened.convert("RGB"))
-            figures.append(picture(where, pixels, alt=f"Translations at {where}.", scale=scale))
+            alt = f"One frame at {where}: its translation, what the judge reads in it, and the pixels whose class flipped."
+            figures.append(picture(where, pixels, alt=alt, scale=scale))
         words = _words(curves, seeds, at, chosen.value)
         fig = weight_figure(measures, weights, at=knob.value, seed=chosen.value)
         figures.append(drawing(fig, alt=f"Measures over lambda_s. {words}"))
