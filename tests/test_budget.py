@@ -49,8 +49,12 @@ def test_frames_are_counted_in_the_folders(home):
         folder = home / "data" / "mine" / domain / "train" / "images"
         folder.mkdir(parents=True)
         for k in range(n):
-            Image.new("RGB", (4, 4)).save(folder / f"{k}.png")
+            Image.new("RGB", (128, 64)).save(folder / f"{k}.png")
     assert budget.frames(configs.make("smoke", data="mine")) == (3, 5)
+    with pytest.raises(
+        ValueError, match=r"0\.png is 64x128, smaller than the crop of 768x768.*prepare larger"
+    ):
+        budget.frames(configs.make("paper", data="mine"))
 
 
 def test_memory_that_cannot_suffice_stops_before_any_step(monkeypatch):

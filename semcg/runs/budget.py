@@ -12,6 +12,7 @@ from torch import Tensor
 
 from semcg import files, segmenters, training
 from semcg.config import Config
+from semcg.data import Scenes
 from semcg.evaluate.cost import count
 from semcg.runs import recipes, trained
 from semcg.translate.memory import free_bytes
@@ -64,11 +65,25 @@ class Stage:
 
 
 def frames(config: Config) -> tuple[int, int]:
-    """Return the number of training frames of source and target."""
+    """Return the number of training frames of source and target.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there are none, or one is smaller than the crop; names it. Only headers are read.
+    """
     if config.data == "world":
         return config.train_scenes, config.train_scenes
     folder = files.data_folder(config.data, config.profile)
-    return tuple(len(files.images_in(folder / domain / "train" / "images")) for domain in files.DOMAINS)
+    try:
+        found = (
+            Scenes(folder / domain / "train", crop=config.crop, labels=False) for domain in files.DOMAINS
+        )
+        return tuple(map(len, found))
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; prepare larger frames (--size), or take a profile with a smaller crop"
+        ) from None
 
 
 def stages(config: Config, *, epoch: int, notebook: str = "") -> list[Stage]:
