@@ -72,7 +72,8 @@ def table_in(readme: str, table: str, *, begin: str = _BEGIN, end: str = _END) -
     _, ended, after = rest.partition(end)
     if not (found and ended):
         raise ValueError(f"README.md has no place for the table: {begin.strip()} ... {end.strip()}")
-    return f"{before}{begin}```\n{table.strip()}\n```\n{end}{after}"
+    table = table.strip("\n")  # not the blanks: a heading may begin with them
+    return f"{before}{begin}```\n{table}\n```\n{end}{after}"
 
 
 LEDGER = ("<!-- ledger: written by `semcg ledger --ship` -->\n", "<!-- end of ledger -->\n")
