@@ -1,6 +1,5 @@
 """What every notebook needs: settle the parameters, show a figure with its description, report progress."""
 
-import atexit
 import base64
 import html
 import io
@@ -10,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
+from IPython import get_ipython
 from IPython.display import display
 from lightning_fabric import Fabric
 from matplotlib.figure import Figure
@@ -66,15 +66,19 @@ def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple
         f"({torch.get_num_threads()} threads), {config.precision} · {kernel}"
         + (f" · {fabric.world_size} processes" if fabric.world_size > 1 else "")
     )
-    atexit.unregister(_tell_machine)  # once, however often the cell is run
-    atexit.register(_tell_machine)
+    if shell := get_ipython():
+        shell.events.register("post_run_cell", _tell_machine)  # once, however often this is called
     if config.profile == "smoke":
         print("Profile smoke only shows that everything runs: its numbers mean nothing.")
     return config, fabric
 
 
-def _tell_machine() -> None:
-    """Tell whoever executes this notebook on what it ran, and how much memory it took at most: known at its end."""
+def _tell_machine(_: object) -> None:
+    """Tell whoever executes this notebook on what it runs, and how much memory it took at most so far.
+
+    After each cell and not at the end: a kernel that is killed has no end, and one that drew with processes of its
+    own is killed, since their tracker outlives the time that it is given.
+    """
     note("machine", **machine())
 
 

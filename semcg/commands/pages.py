@@ -66,7 +66,8 @@ def _notebooks() -> list[Path]:
 
 def _rows(results: Path | None) -> list:
     from semcg import pages
+    from semcg.runs.course import REPORT
 
     notebooks = _notebooks()
-    names = [path.stem for path in notebooks]
+    names = sorted([*(path.stem for path in notebooks), REPORT])
     return pages.rows(results or files.home() / "results", notebooks[0].parent, names)

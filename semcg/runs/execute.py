@@ -235,7 +235,7 @@ def _summary(events: Path) -> dict:
         if e["event"] == "clock":
             clock[e["what"]] = round(clock.get(e["what"], 0.0) + e["seconds"], 1)
     why = {e["run"]: e["why"] for e in lines if e["event"] == "run"}
-    machine: dict = {}  # as the kernel found it at its end
+    machine: dict = {}  # as the kernel found it after its last cell
     for e in lines:
         if e["event"] == "machine":
             machine = {key: value for key, value in e.items() if key != "event"}
