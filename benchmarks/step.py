@@ -29,7 +29,7 @@ from semcg.config import Config
 from semcg.evaluate.cost import count, operations, seconds
 from semcg.gan import ImagePool, PatchGAN, initialise
 from semcg.runs import trained
-from semcg.runs.budget import begin
+from semcg.runs.stages import begin
 from semcg.training import fabric_for, generator_for
 
 PARTS = ("time", "counted", "memory", "profile")

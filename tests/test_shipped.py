@@ -77,7 +77,8 @@ def test_what_is_shipped_differs_from_what_was_trained_by_the_rounding_alone(hom
     monkeypatch.setattr(trained, "judge", lambda config, fabric: judge)
     (path,) = shipped.ship_curve(config, DECIDED, device="cpu", out=home / "lambda")
     assert path.name == "lambda_s_0.png"
-    made, read, flipped = np.split(np.asarray(Image.open(path)), 3, axis=1)
+    with Image.open(path) as opened:
+        made, read, flipped = np.split(np.asarray(opened), 3, axis=1)
     frame, y = Scenes(datasets.data(config) / "source" / "test").frame(0)
     with torch.inference_mode():
         x = translate.Padded(G["G_st"])(frame[None])
@@ -100,7 +101,8 @@ def test_each_weight_of_the_curve_has_its_picture():
     assert {path.name for path in shipped.WEIGHTS_SHOWN.iterdir()} == wanted
     height, width = make(DECIDED.profile).size
     for name in wanted:
-        assert Image.open(shipped.WEIGHTS_SHOWN / name).size == (3 * width, height)
+        with Image.open(shipped.WEIGHTS_SHOWN / name) as opened:
+            assert opened.size == (3 * width, height)
 
 
 def test_a_street_of_ones_own(home, capsys, monkeypatch):

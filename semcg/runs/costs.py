@@ -4,9 +4,9 @@ from semcg import files
 from semcg.config import Config
 from semcg.evaluate.cost import operations, seconds
 from semcg.protocol import Protocol
-from semcg.runs.budget import begin
 from semcg.runs.measuring import folder_of
 from semcg.runs.origin import machine, origin
+from semcg.runs.stages import begin
 from semcg.training import fabric_for, precision_for
 
 __all__ = ["write"]
