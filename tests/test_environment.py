@@ -1,7 +1,9 @@
 """pyproject.toml, requirements.lock and environment.yml say the same."""
 
+import ast
+import sys
 import tomllib
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,22 @@ def test_every_dependency_is_locked_within_its_range():
     wanted = project()["dependencies"] + project()["optional-dependencies"]["dev"]
     for requirement in map(Requirement, wanted):
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
+
+
+def imported(folder: str) -> set[str]:
+    """Return the top names of all that the modules of a folder import, wherever in the file."""
+    nodes = [n for path in (ROOT / folder).rglob("*.py") for n in ast.walk(ast.parse(path.read_text()))]
+    names = [alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names]
+    names += [n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module and not n.level]
+    return {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"semcg"}
+
+
+def test_whatever_the_package_imports_is_among_its_dependencies():
+    declared = {canonicalize_name(Requirement(line).name) for line in project()["dependencies"]}
+    of = packages_distributions()
+    missing = {n for n in imported("semcg") if not {canonicalize_name(d) for d in of.get(n, [])} & declared}
+    # They come for good with papermill, JupyterLab and Distributed, which are nothing without them.
+    assert missing <= {"IPython", "dask", "jupyter_client", "nbclient", "nbformat", "traitlets"}
 
 
 def test_every_dependency_has_its_reason():
