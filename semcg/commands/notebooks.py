@@ -1,5 +1,6 @@
 """Commands that execute notebooks: one, all in order, or all to be committed."""
 
+from textwrap import indent
 from typing import Annotated
 
 import typer
@@ -24,6 +25,7 @@ def course(
     dry_run: DryRun = False,
 ) -> None:
     """Run every notebook in order; what is not stale is reused, what was interrupted goes on."""
+    from semcg.runs import clock
     from semcg.runs import course as courses
 
     given = given_of(profile, data, seed, device)
@@ -32,10 +34,8 @@ def course(
         return
     folder = courses.course(given=given, kernel=kernel, fresh=fresh, say=say)
     print("\n" + (folder / f"evaluation-s{seed}" / "table.txt").read_text(encoding="utf-8"))
-    minutes = files.read_json(folder / f"course-s{seed}.json")["seconds"]
     print("Where the minutes went (min:s)")
-    for what, seconds in minutes.items():
-        print(f"  {what:<28} {int(seconds) // 60:>3}:{int(seconds) % 60:02d}")
+    print(indent(clock.table(files.read_json(folder / f"course-s{seed}.json")), "  "))
     print(f"\nWhere to look\n  the executed notebooks  {folder / 'notebooks'}")
     print(f"  the runs                {folder}\n  read and change them    make lab")
 

@@ -1,14 +1,13 @@
-"""The notebooks in their order: which are stale, where the minutes went, and the table at the end."""
+"""The notebooks in their order, and which of them are stale."""
 
 import ast
-import sys
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import nbformat
 
 from semcg import files
+from semcg.runs.clock import clock
 from semcg.runs.execute import execute, parameters_of
 from semcg.runs.recipes import room_digest
 from semcg.training.devices import place
@@ -16,7 +15,6 @@ from semcg.training.devices import place
 __all__ = [
     "REPORT",
     "SEQUENCE",
-    "clock",
     "code_digest",
     "course",
     "key_of",
@@ -40,14 +38,6 @@ REPORT = "06_report"
 """It reads measurements that lie there and trains nothing, so that it stands outside of the sequence."""
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-
-_BY_NAME = {  # run names begin so -> the line of the clock that their training belongs to
-    "sem_": "segmenters",
-    "judge": "segmenters",
-    "cyclegan": "baseline CycleGAN",
-    "semantic": "semantic CycleGAN",
-    "downstream": "downstream segmenters",
-}
 
 
 def notebook_path(name: str) -> Path:
@@ -117,38 +107,14 @@ def run(
 
 
 def course(*, given: dict[str, object], kernel: str, fresh: bool, say: Callable[[str], None]) -> Path:
-    """Run the whole sequence and return the folder of its results. Parameters as in `run`."""
-    begun = time.perf_counter()
+    """Run the whole sequence, note where its minutes went, and return the folder of its results. Parameters as in `run`."""
     records = {}
     for name in SEQUENCE:
-        record, reused = run(notebook_path(name), given, kernel=kernel, fresh=fresh, say=say)
-        if not reused:
-            records[name] = record
+        records[name], _ = run(notebook_path(name), given, kernel=kernel, fresh=fresh, say=say)
     folder = files.results_folder(str(given.get("data") or "world"), str(given["profile"]))
-    minutes = clock(records, time.perf_counter() - begun)
-    files.write_json(
-        folder / f"course-s{given.get('seed', 0)}.json", {"seconds": minutes, "executed": list(records)}
-    )
+    if place().rank == 0:
+        files.write_json(folder / f"course-s{given.get('seed', 0)}.json", clock(folder, records))
     return folder
-
-
-def clock(records: dict[str, dict], total: float) -> dict[str, float]:
-    """Return where the seconds of a course went, by kind of work; what is left over is the notebooks' own."""
-    seconds: dict[str, float] = {}
-    install = Path(sys.prefix) / ".ready"  # the Makefile writes there how long it took
-    if install.is_file() and (text := install.read_text().strip()).isdigit():
-        seconds["install (once)"] = float(text)
-    spent: dict[str, float] = {"drawing the world": 0.0} | dict.fromkeys(_BY_NAME.values(), 0.0)
-    for record in records.values():
-        for name, took in record["trained"].items():
-            spent[next(kind for start, kind in _BY_NAME.items() if name.startswith(start))] += took
-        for what, took in record["clock"].items():
-            line = "drawing the world" if what == "draw" else what
-            spent[line] = spent.get(line, 0.0) + took
-    seconds |= {line: round(took, 1) for line, took in spent.items()}
-    seconds["the notebooks' other cells"] = round(total - sum(spent.values()), 1)
-    seconds["course"] = round(total, 1)
-    return seconds
 
 
 def code_digest(notebook: Path) -> str:

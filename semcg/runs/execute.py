@@ -9,7 +9,6 @@ Under torchrun or Slurm every process executes the notebook, with a kernel of it
 them. The first keeps what is described above and reports; the others execute in a temporary folder.
 """
 
-import json
 import logging
 import os
 import re
@@ -25,12 +24,13 @@ from tempfile import TemporaryDirectory
 import papermill
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config as TraitletsConfig
 
 from semcg import files
 from semcg.runs import kernels
-from semcg.runs.events import VARIABLE
+from semcg.runs.events import VARIABLE, summary
 from semcg.runs.failures import Failed, Stopped
 from semcg.runs.watch import Watch
 from semcg.training.devices import Place, place
@@ -113,7 +113,7 @@ def execute(
     Returns
     -------
     dict
-        "seconds", "runs" (name -> fingerprint) and "data" (name -> digest) that it made or read, "trained"
+        "seconds", "cells" (seconds within cells), "runs" (name -> fingerprint) and "data" (name -> digest) that it made or read, "trained"
         (run -> seconds of training in this execution), "machine" (device, threads and the most memory that its kernel
         held, where it called `semcg.notebook.settle`), "status" = "ok".
 
@@ -156,7 +156,7 @@ def _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, he
         try:
             told = {VARIABLE: str(events)} | ({"SEMCG_FRESH": "1"} if fresh else {})
             with _environment(told), Watch(events, say), _passing_signals() as arrived, _quiet():
-                papermill.execute_notebook(
+                executed = papermill.execute_notebook(
                     str(notebook),
                     str(partial),
                     parameters=parameters,
@@ -188,7 +188,7 @@ def _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, he
             why = f"{error.filename or partial} could not be written: {error.strerror}"
             raise OSError(f"{notebook.stem} was stopped, since {why}; mend that, and it goes on") from error
         outcome = {"status": "ok", "seconds": round(time.time() - begun, 1), "parameters": parameters}
-        outcome |= _summary(events)
+        outcome |= {"cells": _in_cells(executed)} | summary(events)
         os.replace(partial, output)
         failed.unlink(missing_ok=True)
         files.write_json(record, outcome)
@@ -224,22 +224,9 @@ def _loss_of_another(error: Exception) -> str:
     return re.sub(r"^\[\S+\] ", "", said).splitlines()[0].partition(". ")[0] if told else ""
 
 
-def _summary(events: Path) -> dict:
-    """Collect what a kernel reported: runs and data it used, seconds it trained, its machine and most memory."""
-    lines = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
-    runs = {e["run"]: e["fingerprint"] for e in lines if e["event"] in ("run", "read")}
-    data = {e["data"]: e["digest"] for e in lines if e["event"] == "data"}
-    trained = {e["run"]: round(e["seconds"], 1) for e in lines if e["event"] == "done"}
-    clock: dict[str, float] = {}
-    for e in lines:
-        if e["event"] == "clock":
-            clock[e["what"]] = round(clock.get(e["what"], 0.0) + e["seconds"], 1)
-    why = {e["run"]: e["why"] for e in lines if e["event"] == "run"}
-    machine: dict = {}  # as the kernel found it after its last cell
-    for e in lines:
-        if e["event"] == "machine":
-            machine = {key: value for key, value in e.items() if key != "event"}
-    return {"runs": runs, "data": data, "trained": trained, "clock": clock, "why": why, "machine": machine}
+def _in_cells(executed: NotebookNode) -> float:
+    """Return the seconds that the cells took; the rest of an execution is a kernel that starts and ends."""
+    return round(sum(cell.metadata.get("papermill", {}).get("duration") or 0.0 for cell in executed.cells), 1)
 
 
 @contextmanager
