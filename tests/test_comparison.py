@@ -153,16 +153,35 @@ def test_a_generator_from_a_folder(small, home, tmp_path):
         trained.generator_from(moved, "ts", FABRIC)
 
 
-def test_a_judge_from_a_folder(small, home):
-    net = trained.new_judge(small)
+SEGMENTERS = {
+    "judge": (recipes.judge, trained.new_judge),
+    "second judge": (
+        lambda c: recipes.judge(c, second=True),
+        lambda c: trained.new_judge(c, second=True),
+    ),
+    "Sem_t": (lambda c: recipes.segmenter(c, "target"), trained.new_segmenter),
+    "downstream": (lambda c: recipes.downstream(c, "identity", "none"), trained.new_segmenter),
+}
+
+
+@pytest.mark.parametrize("kind", SEGMENTERS)
+def test_a_segmenter_from_a_folder(small, home, kind):
+    recipe, build = SEGMENTERS[kind]
+    net = build(small)
     made = Segmentation.begin(
         net, optimizer="adamw", lr=1e-3, decay=0, steps=1, schedule="poly", seed=3, fabric=FABRIC
     )
-    run = runs.start(recipes.judge(small), steps=1, state=made.state(), batch=lambda n: ())
+    run = runs.start(recipe(small), steps=1, state=made.state(), batch=lambda n: ())
     list(runs.keep(run, fit(lambda: {"cross_entropy": torch.zeros(())}, lambda n: (), 1)))
-    judge = trained.judge_from(run.folder, FABRIC)
-    x = torch.rand(1, 3, 16, 16)
+    found = trained.segmenter_from(run.folder, FABRIC)
+    x = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        assert torch.equal(judge(x), net.eval()(x))
+        assert torch.equal(found(x), net.eval()(x))
+
+
+def test_a_run_without_a_segmenter_is_told(home, small):
+    folder = home / "results" / "few-smoke" / baseline_of(small)
     with pytest.raises(FileNotFoundError, match=r"in that folder: D_s\.safetensors, D_t\.safetensors, G_st"):
-        trained.judge_from(home / "results" / "few-smoke" / baseline_of(small), FABRIC)
+        trained.segmenter_from(folder, FABRIC)
+    with pytest.raises(ValueError, match="is no segmenter; take one of a judge"):
+        trained.segmenter_from(folder / "D_s.safetensors", FABRIC)

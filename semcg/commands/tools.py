@@ -128,14 +128,17 @@ def evaluate(
     labels: Annotated[
         Path, typer.Argument(help="Folder of their labels: grey PNG of train ids, same names.")
     ],
-    judge: Annotated[Path, typer.Option(help="Folder of the judge's run.")],
+    judge: Annotated[
+        Path,
+        typer.Option(help="Folder of the run that reads them: a judge, Sem_t (sem_t-s0) or downstream-..."),
+    ],
     size: Annotated[
         str,
         typer.Option(help="HEIGHTxWIDTH to score at, 1024x2048 for Cityscapes; none: that of the labels."),
     ] = "none",
     device: Device = "auto",
 ) -> None:
-    """Score a folder of images against labels with the judge, class by class."""
+    """Score a folder of images against labels with the judge or another trained segmenter, class by class."""
     from semcg import evaluate as evaluation
     from semcg.runs import trained
     from semcg.training import fabric_for
@@ -143,7 +146,7 @@ def evaluate(
 
     fabric, stated, labelled = fabric_for(device), _height_width(size), sizes(labels)
     counts = evaluation.counts_of_folders(
-        trained.judge_from(judge, fabric), images, labels, score_size=stated, fabric=fabric
+        trained.segmenter_from(judge, fabric), images, labels, score_size=stated, fabric=fabric
     )
     table = evaluation.class_table({"score": counts})
     present = int(table.loc["classes present", "score"])

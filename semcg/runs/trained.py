@@ -17,10 +17,10 @@ __all__ = [
     "generator_from",
     "generators",
     "judge",
-    "judge_from",
     "new_judge",
     "new_segmenter",
     "segmenter",
+    "segmenter_from",
 ]
 
 
@@ -86,17 +86,27 @@ def generator_from(weights: Path | str, direction: str, fabric: Fabric) -> nn.Mo
     other = f"G_{direction[::-1]}"
     if path.stem == other:
         raise ValueError(f"{path} is the generator of the direction {direction[::-1]}, not {direction}")
-    return _filled(generator_for(_config_beside(path)), path, fabric)
+    return _filled(generator_for(_config_of(_made_beside(path), path)), path, fabric)
 
 
-def judge_from(weights: Path | str, fabric: Fabric) -> nn.Module:
-    """Return a trained judge from a run that lies anywhere, in evaluation mode; as `generator_from`."""
+def segmenter_from(weights: Path | str, fabric: Fabric) -> nn.Module:
+    """Return a judge, Sem_s, Sem_t or a downstream segmenter from its run, in evaluation mode; as `generator_from`."""
     weights = Path(weights)
     path = weights if weights.suffix == ".safetensors" else weights / "net.safetensors"
-    return _filled(new_judge(_config_beside(path)), path, fabric)
+    made = _made_beside(path)
+    config, run = _config_of(made, path), str(made.get("run", ""))
+    if run.startswith(("judge-", "second_judge-")):
+        net = new_judge(config, second=run.startswith("second"))
+    elif run.startswith(("sem_", "downstream-")):
+        net = new_segmenter(config)
+    else:
+        raise ValueError(
+            f"{path.parent} holds the run {run}, which is no segmenter; take one of a judge, sem_ or downstream"
+        )
+    return _filled(net, path, fabric)
 
 
-def _config_beside(path: Path) -> Config:
+def _made_beside(path: Path) -> dict:
     provenance = path.parent / "provenance.json"
     if not path.is_file():
         there = sorted(p.name for p in path.parent.glob("*.safetensors"))
@@ -108,10 +118,16 @@ def _config_beside(path: Path) -> Config:
     made = files.read_json(provenance)
     if not isinstance(made, dict) or "config" not in made:
         raise ValueError(f"{provenance} has no config: it is not the record of a complete run")
+    return made
+
+
+def _config_of(made: dict, path: Path) -> Config:
     try:
         return Config(**made["config"])
     except (ValueError, TypeError) as error:
-        raise ValueError(f"the config in {provenance} is not one of this version: {error}") from None
+        raise ValueError(
+            f"the config in {path.parent / 'provenance.json'} is not one of this version: {error}"
+        ) from None
 
 
 def _filled(net: nn.Module, path: Path, fabric: Fabric) -> nn.Module:
