@@ -1,4 +1,4 @@
-"""The pages: formulas, figures, links and search without another host; the status of runs; the look at the machine."""
+"""The pages: formulas, figures, links and search without another host; the status of runs."""
 
 import base64
 import html
@@ -16,10 +16,9 @@ from fontTools.ttLib import TTFont
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from pygments.styles import get_style_by_name
 
-from semcg import doctor, pages
+from semcg import pages
 from semcg.commands import pages as commands
-from semcg.doctor import findings
-from semcg.exercises.minutes import Minutes
+from semcg.exercises import minutes
 from semcg.pages import cells, check, font, frame, markup, status
 
 ROOT = Path(__file__).parent.parent
@@ -350,7 +349,7 @@ def recorded(results: Path, name: str, record: dict) -> None:
 
 
 def stating(folder: Path, name: str, seconds: float | None) -> None:
-    said = Minutes(20, seconds, "mini")
+    said = minutes.Minutes(20, seconds, "mini")
     kept = json.dumps({"read": 20, "seconds": seconds, "profile": "mini"})
     cell = new_markdown_cell(f"# {name}\n\n<!-- time {kept} -->{said.text}<!-- end of time -->")
     nbformat.write(new_notebook(cells=[cell]), folder / f"{name}.ipynb")
@@ -414,7 +413,20 @@ def test_the_newest_seed_counts(runs):
     )
     old = results / "mini" / "notebooks" / "03_c-s0.json"
     os.utime(old, (1, 1))
-    assert pages.rows(results, notebooks, NAMES)[1].state == "failed"
+    row = pages.rows(results, notebooks, NAMES)[1]
+    assert row.state == "failed"
+    assert row.seconds == 1.0
+    assert row.whole == 600.0, "of the newest that ended well"
+
+
+def test_the_status_and_the_times_take_the_same_execution(runs):
+    """Seed 3 is newer than seed 0: what it took counts, in the table and in what `semcg times` would write."""
+    results, notebooks = runs
+    recorded(results, "03_c-s3", {"status": "ok", "seconds": 2000.0, "trained": {}, "why": {}})
+    os.utime(results / "mini" / "notebooks" / "03_c-s0.json", (1, 1))
+    row = pages.rows(results, notebooks, NAMES)[1]
+    assert (row.seconds, row.whole, row.off) == (2000.0, 2000.0, True)
+    assert minutes.measured(results / "mini", "03_c") == 2000.0
 
 
 def test_the_command_fails_where_a_time_is_wrong(runs, monkeypatch, capsys):
@@ -426,6 +438,24 @@ def test_the_command_fails_where_a_time_is_wrong(runs, monkeypatch, capsys):
         commands.status(results=results)
     assert stopped.value.exit_code == 1
     assert "03_c states 1:40 under profile mini, but takes 10:00" in capsys.readouterr().out
+
+
+def test_the_pages_are_written_before_the_command_fails(runs, monkeypatch, tmp_path, capsys):
+    results, notebooks = runs
+    monkeypatch.setattr(commands, "_notebooks", lambda: [notebooks / f"{n}.ipynb" for n in NAMES])
+    monkeypatch.setattr(commands, "_ROOT", tmp_path)
+    commands.site(out=tmp_path / "site", results=results)
+    assert "off" not in capsys.readouterr().out
+    stating(notebooks, "03_c", 100.0)
+    with pytest.raises(typer.Exit) as stopped:
+        commands.site(out=tmp_path / "site", results=results)
+    assert stopped.value.exit_code == 1
+    said = capsys.readouterr().out
+    assert said.startswith(f"6 pages; open {tmp_path / 'site' / 'index.html'}")
+    assert "03_c states 1:40 under profile mini, but takes 10:00" in said
+    assert "The pages are whole" in said
+    assert "1:40 (off)" in (tmp_path / "site" / "status.html").read_text()
+    assert pages.faults(tmp_path / "site") == []
 
 
 def test_the_status_page_says_what_is_off(runs, tmp_path):
@@ -440,86 +470,3 @@ def test_nothing_was_run(tmp_path):
     (tmp_path / "results").mkdir()
     assert pages.rows(tmp_path / "results", tmp_path, NAMES) == []
     assert "make course" in pages.table([])
-
-
-# ---------------------------------------------------------------- doctor
-
-GB = 2**30
-LOCK = "# comment\ntorch==2.14.1\nnumpy==2.4.6\nonly-elsewhere==1.0\n"
-HAVE = {"torch": "2.14.1", "torchvision": "1", "numpy": "2.4.6", "jupyterlab": "4", "papermill": "2"}
-
-LOOKS = [
-    (findings.python((3, 11, 7), in_environment=True), "good", "3.11.7"),
-    (findings.python((3, 10, 2), in_environment=True), "missing", "3.11 or newer"),
-    (findings.python((3, 12, 0), in_environment=False), "slow", "make setup"),
-    (findings.versions(LOCK, HAVE), "good", "3 in requirements.lock"),
-    (findings.versions(LOCK, HAVE | {"torch": "2.14.1+cpu"}), "good", "tested"),
-    (findings.versions(LOCK, HAVE | {"numpy": "2.3.0"}), "slow", "numpy 2.3.0 instead of 2.4.6"),
-    (findings.versions(LOCK, {k: v for k, v in HAVE.items() if k != "papermill"}), "missing", "papermill"),
-    (findings.versions("", HAVE), "good", "no requirements.lock"),
-    (findings.torch_build("2.14.1", None, card=True, usable=False), "slow", "CPU index"),
-    (findings.torch_build("2.14.1", "13.0", card=True, usable=False), "slow", "driver"),
-    (findings.torch_build("2.14.1", "13.0", card=False, usable=False), "good", "CUDA 13.0"),
-    (findings.processor("AVX512", bf16=True), "good", "bf16"),
-    (findings.processor("AVX2", bf16=False), "slow", "1.3 to 1.9"),
-    (findings.processor("DEFAULT", bf16=False), "slow", "hours"),
-    (findings.threads(2, cores=2, load=0.3), "good", "load 0.3"),
-    (findings.threads(16, cores=2, load=0.3), "slow", "OMP_NUM_THREADS=2"),
-    (findings.threads(2, cores=2, load=9.0), "slow", "OMP_NUM_THREADS=1"),
-    (findings.threads(1, cores=8, load=0.0), "slow", "OMP_NUM_THREADS=8"),
-    (findings.space("memory", 16 * GB, 3 * GB), "good", "16.0 GiB free"),
-    (findings.space("memory", 1 * GB, 3 * GB), "missing", "profile smoke"),
-    (findings.space("disk", 1 * GB, 2 * GB), "missing", "SEMCG_HOME"),
-    (findings.graphics(None, None), "good", "made for the CPU"),
-    (findings.graphics("H100", 80 * GB), "good", "80 GiB"),
-    (findings.kernel(None, "/x/python"), "missing", "ipykernel"),
-    (findings.kernel(["/other/python", "-m"], "/x/python"), "slow", "kernelspec remove"),
-    (findings.kernel(["python", "-m"], "/x/python"), "good", "this Python"),
-    (findings.fonts(None), "missing", "matplotlib"),
-]
-
-
-@pytest.mark.parametrize(("finding", "state", "words"), LOOKS, ids=range(len(LOOKS)))
-def test_what_the_doctor_says(finding, state, words):
-    assert finding.state == state
-    assert words in f"{finding.words} {finding.advice}"
-    assert bool(finding.advice) is (state != "good")
-
-
-def test_two_environments_of_one_python_are_two(tmp_path):
-    for name in ("one", "other"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "python").symlink_to("/usr/bin/env")
-    one, other = (str(tmp_path / name / "python") for name in ("one", "other"))
-    assert findings.kernel([one], one).state == "good"
-    assert findings.kernel([one], other).state == "slow"
-
-
-def test_writing_is_really_tried(tmp_path, monkeypatch):
-    assert findings.writable([tmp_path / "data" / "deeper"]).state == "good"
-    assert not (tmp_path / "data").exists()
-
-    def refuse(dir):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(findings.tempfile, "TemporaryFile", refuse)
-    finding = findings.writable([tmp_path])
-    assert finding.state == "missing"
-    assert "Permission denied" in finding.words
-
-
-def test_this_machine_is_examined(home):
-    seen = doctor.examine(ROOT)
-    assert [f.what for f in seen] == [
-        "Python", "packages", "torch", "processor", "threads", "memory", "disk", "GPU", "kernel", "fonts", "writing",
-    ]  # fmt: skip
-    assert all(f.advice for f in seen if f.state != "good")
-    assert seen[0].state != "missing"
-    assert list(home.iterdir()) == []
-
-
-def test_the_last_line_sums_up():
-    good, slow, missing = (doctor.Finding("a", s, "w", "b") for s in ("good", "slow", "missing"))
-    assert doctor.report([good]).endswith("Ready: `make course`.")
-    assert "it will run" in doctor.report([good, slow])
-    assert doctor.report([slow, missing]).endswith("Not ready: a.")

@@ -1,5 +1,7 @@
 """The first command that a newcomer may type: a street, translated by the generators that come with the repository."""
 
+import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +20,8 @@ def first_look(
     device: Device = "auto",
 ) -> None:
     """Draw a street and translate it with the generators that come with the repository: seconds, no training."""
-    from semcg import translate
+    begun = time.monotonic()
+    from semcg import doctor, translate
     from semcg.plots import frames
     from semcg.plots.style import styled
     from semcg.runs import shipped
@@ -49,3 +52,6 @@ def first_look(
             partial, dpi=150
         )
     print(f"the pictures: {path}")
+    install = doctor.install_seconds(Path(sys.prefix))
+    before = f"; the installation before it took {install} s" if install else ""
+    print(f"this look took {time.monotonic() - begun:.0f} s{before}")

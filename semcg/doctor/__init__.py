@@ -2,5 +2,6 @@
 
 from semcg.doctor.findings import Finding, report
 from semcg.doctor.machine import examine
+from semcg.doctor.packages import install_seconds
 
-__all__ = ["Finding", "examine", "report"]
+__all__ = ["Finding", "examine", "install_seconds", "report"]

@@ -1,35 +1,39 @@
 """One look at the machine each: from plain values to a sentence, and to advice where there is something to do."""
 
 import platform
-import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = [
+    "AGAIN",
+    "ANEW",
     "COURSE_DISK",
     "COURSE_MEMORY",
     "Finding",
+    "compiler",
     "existing",
     "fonts",
     "graphics",
     "kernel",
-    "package_name",
     "processor",
     "python",
     "report",
     "space",
     "threads",
     "torch_build",
-    "versions",
     "writable",
 ]
 
 GIB = 2**30
 COURSE_MEMORY, COURSE_DISK = 3 * GIB, 2 * GIB
 """What profile mini needs at its peak, and what its data and runs take on disk, both rounded up."""
+
+# make takes an environment for whole as long as .venv/.ready is there.
+AGAIN, ANEW = "rm -f .venv/.ready && make setup", "rm -rf .venv && make setup"
+"""What installs the packages that are missing, and what installs all of them anew."""
 
 
 @dataclass(frozen=True)
@@ -69,37 +73,6 @@ def python(version: Sequence[int], *, in_environment: bool) -> Finding:
             "Run .venv/bin/semcg, or `make setup` first.",
         )
     return Finding("Python", "good", words)
-
-
-def versions(lock: str, installed: Mapping[str, str]) -> Finding:
-    """Compare what is installed with the lock's text, in which "name==version" stands on a line.
-
-    A package of the lock that is not installed is no fault here: some belong to other systems.
-    """
-    if not lock:
-        return Finding(
-            "packages", "good", "no requirements.lock here: an installed package, whose versions pip chose"
-        )
-    wanted = dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", lock, re.MULTILINE))
-    other = [
-        f"{name} {installed[package_name(name)]} instead of {version}"
-        for name, version in wanted.items()
-        if package_name(name) in installed and installed[package_name(name)].partition("+")[0] != version
-    ]
-    needed = [n for n in ("torch", "torchvision", "numpy", "jupyterlab", "papermill") if n not in installed]
-    if needed:
-        return Finding(
-            "packages", "missing", f"not installed: {', '.join(needed)}", "`make setup` installs them."
-        )
-    if other:
-        shown = ", ".join(other[:4]) + (f" and {len(other) - 4} more" if len(other) > 4 else "")
-        return Finding(
-            "packages",
-            "slow",
-            f"not the tested versions: {shown}",
-            "Numbers may differ in the last digits. `rm .venv/.ready && make setup` installs the tested ones.",
-        )
-    return Finding("packages", "good", f"the tested versions ({len(wanted)} in requirements.lock)")
 
 
 def torch_build(version: str, cuda: str | None, *, card: bool, usable: bool) -> Finding:
@@ -168,6 +141,32 @@ def graphics(name: str | None, memory: int | None) -> Finding:
     return Finding("GPU", "good", f"{words}: used by default; `make course PROFILE=gpu` is made for it")
 
 
+def compiler(name: str, *, found: bool, headers: bool) -> Finding:
+    """Say whether torch.compile can work on this processor: it writes C++ that includes Python's headers.
+
+    Parameters
+    ----------
+    name : str
+        What torch.compile would call: $CXX, else the system's usual one.
+    """
+    use = "which `semcg translate --fast`, `make bench` and `make test-slow` alone need"
+    if not found:
+        return Finding(
+            "compiler",
+            "slow",
+            f"no C++ compiler {name}, {use}",
+            "Install one (Debian, Ubuntu: apt install g++; macOS: xcode-select --install), or name yours in CXX.",
+        )
+    if not headers:
+        return Finding(
+            "compiler",
+            "slow",
+            f"{name}, but not the file Python.h, {use}",
+            "Install this Python's headers (Debian, Ubuntu: apt install python3-dev).",
+        )
+    return Finding("compiler", "good", f"{name}, for `semcg translate --fast`")
+
+
 def kernel(argv: Sequence[str] | None, executable: str) -> Finding:
     """Say whether Jupyter's kernel "python3", which JupyterLab offers, is this Python.
 
@@ -180,7 +179,7 @@ def kernel(argv: Sequence[str] | None, executable: str) -> Finding:
     """
     if argv is None:
         return Finding(
-            "kernel", "missing", "Jupyter knows no kernel python3", "`make setup` installs it (ipykernel)."
+            "kernel", "missing", "Jupyter knows no kernel python3", f"`{ANEW}` installs it (ipykernel)."
         )
     started = shutil.which(argv[0]) or argv[0]
     # The folders decide: the Pythons of two environments are links to the same file.
@@ -206,7 +205,7 @@ def fonts(folder: Path | None) -> Finding:
         "fonts",
         "missing",
         "matplotlib's own fonts are gone",
-        "`make setup` after removing .venv brings them.",
+        f"`{ANEW}` brings them.",
     )
 
 
@@ -246,11 +245,6 @@ def report(findings: Sequence[Finding]) -> str:
     else:
         lines.append("\nReady: `make course`.")
     return "\n".join(lines)
-
-
-def package_name(name: str) -> str:
-    """Return a package's name in the one spelling that comparing needs."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def existing(folder: Path) -> Path:

@@ -1,30 +1,34 @@
-"""What there is to see on this machine. Looking takes the seconds that importing torch takes, and changes nothing."""
+"""What there is to see on this machine. Looking takes the seconds that importing torch takes, and changes nothing.
 
+Only Python's own library is imported at the top: this must work where an installation does not.
+"""
+
+import importlib
 import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
-from importlib.metadata import distributions
+import sysconfig
 from pathlib import Path
+from types import ModuleType
 
-from semcg import files
+from semcg.doctor import packages
 from semcg.doctor.findings import (
     COURSE_DISK,
     COURSE_MEMORY,
     Finding,
+    compiler,
     existing,
     fonts,
     graphics,
     kernel,
-    package_name,
     processor,
     python,
     space,
     threads,
     torch_build,
-    versions,
     writable,
 )
 
@@ -37,34 +41,56 @@ def examine(root: Path) -> list[Finding]:
     Parameters
     ----------
     root : Path
-        Of the repository: where `requirements.lock` lies.
+        Of the repository: where `pyproject.toml` and `requirements.lock` lie.
     """
-    import psutil
-    import torch
-
-    from semcg.training import precision_for
-
-    lock = root / "requirements.lock"
-    memory = psutil.virtual_memory()
-    cuda = torch.cuda.is_available()
-    device = torch.cuda.get_device_properties(0) if cuda else None
-    return [
+    lock, has = root / "requirements.lock", packages.installed()
+    absent = packages.absent(packages.needed(root))
+    found = [
         python(sys.version_info[:3], in_environment=sys.prefix != sys.base_prefix),
-        versions(lock.read_text(encoding="utf-8") if lock.is_file() else "", _installed()),
-        torch_build(torch.__version__, torch.version.cuda, card=_has_card(), usable=cuda),
-        processor(torch.backends.cpu.get_cpu_capability(), bf16=precision_for("auto", "cpu") == "bf16"),
-        threads(torch.get_num_threads(), cores=_cores(), load=_load()),
-        space("memory", min(memory.available, _group_memory()), COURSE_MEMORY),
-        space("disk", shutil.disk_usage(existing(files.home())).free, COURSE_DISK),
-        graphics(device and device.name, device and device.total_memory),
-        kernel(_kernel(), sys.executable),
-        fonts(_fonts()),
-        writable([files.home() / "data", files.home() / "results", _cache()]),
+        packages.versions(
+            lock.read_text(encoding="utf-8") if lock.is_file() else "",
+            has,
+            absent=absent,
+            unexported=packages.absent(packages.EXPORT),
+            seconds=packages.install_seconds(Path(sys.prefix)),
+        ),
     ]
 
+    def module(name: str, **more: str) -> ModuleType | None:
+        try:
+            return importlib.import_module(name)
+        except Exception as error:  # a damaged package raises whatever it likes
+            if not (absent and isinstance(error, ModuleNotFoundError)):  # the line of the packages says it
+                found.append(packages.broken(name, error, **more))
+            return None
 
-def _installed() -> dict[str, str]:
-    return {package_name(d.metadata["Name"]): d.version for d in distributions() if d.metadata["Name"]}
+    if torch := module("torch"):
+        cuda = torch.cuda.is_available()
+        device = torch.cuda.get_device_properties(0) if cuda else None
+        found.append(torch_build(torch.__version__, torch.version.cuda, card=_has_card(), usable=cuda))
+        pair = ", ".join(
+            f"{name} {has.get(name, 'of no known version')}" for name in ("torch", "torchvision")
+        )
+        rooms = module("torchvision", versions=pair) and module("semcg.training")
+        if rooms and module("semcg.notebook"):
+            bf16 = rooms.precision_for("auto", "cpu") == "bf16"
+            found.append(processor(torch.backends.cpu.get_cpu_capability(), bf16=bf16))
+        found.append(threads(torch.get_num_threads(), cores=_cores(), load=_load()))
+        found.append(graphics(device and device.name, device and device.total_memory))
+    if psutil := module("psutil"):
+        free = min(psutil.virtual_memory().available, _group_memory())
+        found.append(space("memory", free, COURSE_MEMORY))
+    layout = module("semcg.files")
+    home = layout.home() if layout else root
+    found.append(space("disk", shutil.disk_usage(existing(home)).free, COURSE_DISK))
+    if specs := module("jupyter_client.kernelspec"):
+        found.append(kernel(_kernel(specs), sys.executable))
+    found += [
+        fonts(_fonts()),
+        compiler(_cxx(), found=bool(shutil.which(_cxx())), headers=_headers()),
+        writable([home / "data", home / "results", _cache()]),
+    ]
+    return found
 
 
 def _has_card() -> bool:
@@ -102,18 +128,29 @@ def _group(name: str) -> str:
         return ""
 
 
-def _kernel() -> list[str] | None:
-    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
-
+def _kernel(specs: ModuleType) -> list[str] | None:
     try:
-        return KernelSpecManager().get_kernel_spec("python3").argv
-    except (NoSuchKernel, json.JSONDecodeError):
+        return specs.KernelSpecManager().get_kernel_spec("python3").argv
+    except (specs.NoSuchKernel, json.JSONDecodeError):
         return None
 
 
 def _fonts() -> Path | None:
     found = importlib.util.find_spec("matplotlib")
     return Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" if found and found.origin else None
+
+
+def _cxx() -> str:
+    """Return the C++ compiler that torch.compile calls on this system."""
+    usual = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    return os.environ.get("CXX") or usual
+
+
+def _headers() -> bool:
+    """Whether Python.h is here; on macOS a framework's Python keeps it elsewhere."""
+    folders = [Path(sysconfig.get_path("include"))]
+    folders += [Path(sysconfig.get_path("stdlib")).parents[1] / "Headers"] if sys.platform == "darwin" else []
+    return any((folder / "Python.h").is_file() for folder in folders)
 
 
 def _cache() -> Path:

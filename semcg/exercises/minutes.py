@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from semcg import files
 from semcg.exercises.cells import generated
 
-__all__ = ["Minutes", "measured", "reading", "stated", "with_map", "with_time", "write"]
+__all__ = ["Minutes", "measured", "reading", "records", "stated", "with_map", "with_time", "write"]
 
 _TIME = re.compile(r"<!-- time (\{.*?\}) -->(.*?)<!-- end of time -->", re.DOTALL)
 _MAP = re.compile(r"<!-- map -->\n.*?<!-- end of map -->", re.DOTALL)
@@ -72,10 +72,18 @@ def reading(notebook: NotebookNode) -> int:
     return max(5, 5 * round(seconds / 60 / 5))
 
 
+def records(results: Path, name: str) -> list[Path]:
+    """Return the records of a notebook's executions in a profile's folder, the newest first, whatever the seed."""
+    folder = results / "notebooks"
+    there = [*folder.glob(f"{name}.json"), *folder.glob(f"{name}-s*.json")]
+    return sorted(there, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
 def measured(results: Path, name: str) -> float | None:
     """Return the seconds that a notebook takes when nothing is trained yet, from what its executions left.
 
-    Its last execution, less the trainings in it, plus the time of every run that it makes, whenever that was trained.
+    The last execution that ended well, less the trainings in it, plus the time of every run that it makes, whenever
+    that was trained.
 
     Parameters
     ----------
@@ -84,11 +92,9 @@ def measured(results: Path, name: str) -> float | None:
     name : str
         Of the notebook, without ending.
     """
-    records = sorted((results / "notebooks").glob(f"{name}*.json"))
-    records = [r for r in map(files.read_json, records) if r.get("status") == "ok"]
-    if not records:
+    record = next(filter(None, map(_well_ended, records(results, name))), None)
+    if record is None:
         return None
-    record = records[0]
     seconds = record["seconds"] - sum(record["trained"].values())
     for run in record["why"].keys() | record["trained"].keys():
         provenance = results / run / "provenance.json"
@@ -96,6 +102,14 @@ def measured(results: Path, name: str) -> float | None:
             return None
         seconds += files.read_json(provenance)["seconds"]
     return seconds
+
+
+def _well_ended(path: Path) -> dict | None:
+    try:
+        record = files.read_json(path)
+    except ValueError:  # damaged; the status says so
+        return None
+    return record if record.get("status") == "ok" else None
 
 
 def spoken(seconds: float) -> str:

@@ -183,7 +183,8 @@ def _status(rows: Sequence[Row]) -> str:
         lines.append("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in cells) + "</tr>")
     wrong = "".join(f"<li>{_coded(sentence(r))}</li>" for r in rows if r.off)
     return f"""{head}
-<p>A run reuses stored trainings; <em>whole</em> is the time when nothing is stored. <em>Stated</em> is what the
+<p>A run reuses stored trainings; <em>whole</em> is the time when nothing is stored, by the last run that
+ended well. <em>Stated</em> is what the
 notebook's first cell says for that profile; it may be wrong by a factor of two, no more.</p>
 <div class="scroll status"><table><thead><tr>{"".join(f'<th scope="col">{n}</th>' for n in names)}</tr></thead>
 <tbody>{"".join(lines)}</tbody></table></div>

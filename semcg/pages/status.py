@@ -32,7 +32,8 @@ class Row:
     seconds : float, optional
         Of that execution, in which stored trainings were reused.
     whole : float, optional
-        Seconds that it takes when nothing is stored: with the time of every training that it makes.
+        Seconds that it takes when nothing is stored, with the time of every training that it makes, by its last
+        execution that ended well: that may be an older one.
     memory : int, optional
         Peak of the kernel or of its trainings, in bytes.
     device : str
@@ -107,7 +108,8 @@ def table(found: Sequence[Row]) -> str:
         )
     lines += [
         "",
-        "run: of the last execution, which reuses stored trainings; whole: when nothing is stored. min:s",
+        "run: of the last execution, which reuses stored trainings; whole: when nothing is stored, by the last that",
+        "ended well. min:s",
     ]
     lines += [f"{r.notebook}, {r.profile}: {r.reason}" for r in found if r.reason]
     lines += [sentence(row) for row in found if row.off]
@@ -128,10 +130,8 @@ def clock(seconds: float | None) -> str:
 
 
 def _newest(folder: Path, name: str) -> tuple[dict | None, Path | None]:
-    """Return the newest record of a notebook in a profile's folder, whatever its seed."""
-    there = [*(folder / "notebooks").glob(f"{name}.json"), *(folder / "notebooks").glob(f"{name}-s*.json")]
-    if there:
-        path = max(there, key=lambda p: p.stat().st_mtime)
+    """Return the newest record of a notebook in a profile's folder, however that ended and whatever its seed."""
+    for path in minutes.records(folder, name):
         try:
             return files.read_json(path), path
         except ValueError as error:
@@ -154,7 +154,7 @@ def _row(name: str, folder: Path, record: dict | None, path: Path | None, stated
         record["status"],
         ended,
         record.get("seconds"),
-        minutes.measured(folder, name) if record["status"] == "ok" else None,
+        minutes.measured(folder, name),
         machine.get("peak_memory_bytes"),
         machine.get("device", ""),
         stated,
