@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scipy.io import savemat
 
@@ -305,6 +306,17 @@ def test_domains_without_labels_and_extra_frames(archives, tmp_path):
     assert (y == 255).all()
     assert any("1 frames are of train_extra, without a label" in note for note in plan.notes)
     assert not [f for f in cityscapes.plan(archives / "cityscapes").frames if "augsburg" in f.name]
+    # Whoever learns from labels passes the extra frame over; a translator sees it.
+    source(archives, tmp_path / "extra", size=(32, 32))
+    every = Scenes(tmp_path / "extra/target/train", seed=3)
+    taught = runs.with_labels(every)
+    assert {*every.names} - {*taught.names} == {"augsburg_000000_000000"}
+    seen = [taught.item(k)[1] for k in range(2 * len(taught))]
+    assert all((y != 255).any() for y in seen)
+    assert len(taught.names) == len(taught) == len(every) - 1
+    assert torch.equal(taught.frequencies(), every.frequencies())
+    only = tmp_path / "extra/source/train"
+    assert runs.with_labels(whole := Scenes(only)) is whole
     shutil.rmtree(archives / "gta5/labels")
     shutil.rmtree(archives / "cityscapes/gtFine")
     out = both(archives, tmp_path / "data")

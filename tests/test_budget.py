@@ -104,6 +104,35 @@ def test_the_commands_print_it_and_train_nothing(home):
     assert not (home / "data").exists()
 
 
+def test_it_says_that_weights_will_be_fetched_and_where_to_put_them(home):
+    config = configs.make("smoke", segmenter_start="imagenet")
+    rows = stages.stages(config, epoch=4)
+    for_02 = [replace(r, memory=1, operations=1, seconds=1.0, measured=1) for r in rows]
+    wanted = home / "data" / "published" / "drn_c_26-ddedf421.pth"
+    for domain in ("source", "target"):
+        folder = home / "data" / "world-smoke" / domain / "train" / "images"
+        folder.mkdir(parents=True)
+        Image.new("RGB", (128, 64)).save(folder / "0.png")
+    said = budget.table(for_02, config, CPU)
+    assert "start from https://" in said
+    assert str(wanted) in said
+    others = [r for r in for_02 if r.kind != "segmenter"]
+    assert "https://" not in budget.table(others, config, CPU)
+    wanted.parent.mkdir(parents=True)
+    wanted.touch()
+    assert "https://" not in budget.table(for_02, config, CPU)
+
+
+def test_of_several_processes_one_prints_its_share(home):
+    command = ["run", "03_cyclegan", "--profile", "smoke", "-p", "batch=2", "-p", "steps=6", "--dry-run"]
+    first, second = (
+        CliRunner().invoke(app, command, env={"WORLD_SIZE": "2", "RANK": str(rank)}) for rank in (0, 1)
+    )
+    assert (first.exit_code, second.exit_code) == (0, 0), first.output + second.output
+    assert "Of 2 processes that share each batch: one's share" in first.output
+    assert second.output == ""
+
+
 def test_processes_measure_their_share_of_a_batch(home, monkeypatch):
     seen = []
     monkeypatch.setattr(budget, "_timed", lambda stage, *_: seen.append(stage) or [1.0])

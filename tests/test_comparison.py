@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
 from semcg import config as configs
 from semcg import files, runs
+from semcg.__main__ import app
 from semcg.runs import comparison, figures, recipes, trained
 from semcg.training import Segmentation, Translation, fabric_for, fit
 
@@ -160,7 +162,7 @@ SEGMENTERS = {
         lambda c: trained.new_judge(c, second=True),
     ),
     "Sem_t": (lambda c: recipes.segmenter(c, "target"), trained.new_segmenter),
-    "downstream": (lambda c: recipes.downstream(c, "identity", "none"), trained.new_segmenter),
+    "downstream": (lambda c: recipes.downstream(c, "identity", "none"), trained.new_downstream),
 }
 
 
@@ -185,3 +187,32 @@ def test_a_run_without_a_segmenter_is_told(home, small):
         trained.segmenter_from(folder, FABRIC)
     with pytest.raises(ValueError, match="is no segmenter; take one of a judge"):
         trained.segmenter_from(folder / "D_s.safetensors", FABRIC)
+
+
+def test_the_command_says_how_tiles_differ_and_skips_what_is_there(small, home, tmp_path):
+    run = home / "results" / "few-smoke" / baseline_of(small)
+    frames, sizes = tmp_path / "frames", {"a": (96, 150), "b with blank": (64, 200)}
+    frames.mkdir()
+    for k, (name, (height, width)) in enumerate(sizes.items()):
+        noise = np.random.default_rng(k).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
+        Image.fromarray(noise).resize((width, height)).save(frames / f"{name}.png")
+
+    def translate(out, *more):
+        done = CliRunner().invoke(
+            app, ["translate", "--weights", str(run), str(frames), str(out), "--device", "cpu", *more]
+        )
+        assert done.exit_code == 0, done.output
+        return re.findall(r"tiles and whole frame differ by (\S+) grey levels", done.output)
+
+    whole, tiled = tmp_path / "whole", tmp_path / "tiled"
+    assert translate(whole) == []
+    plain = translate(tiled, "--tile", "64", "--compare")
+    guided = translate(tmp_path / "guided", "--tile", "64", "--norm-from-whole", "--compare")
+    assert len(plain) == len(guided) == 2
+    for k, name in enumerate(sorted(sizes)):
+        a, b = (np.asarray(Image.open(out / f"{name}.png")).astype(int) for out in (whole, tiled))
+        assert a.shape == b.shape == (*sizes[name], 3)
+        assert abs(a - b).mean() == pytest.approx(float(plain[k]), abs=0.02)
+    before = {p: p.stat().st_mtime_ns for p in tiled.iterdir()}
+    translate(tiled, "--tile", "64")
+    assert {p: p.stat().st_mtime_ns for p in tiled.iterdir()} == before

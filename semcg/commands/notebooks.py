@@ -74,9 +74,10 @@ def run(
     path = courses.notebook_path(notebook)
     given = given_of(profile, data, seed, device) | typed(path, _pairs(parameter or []))
     if dry_run:
-        print(_budget(given, notebook=path.stem))
+        if place().rank == 0:  # of several processes, one speaks, and times its share alone
+            print(_budget(given, notebook=path.stem, ranks=place().ranks))
         return
-    tell = say if place().rank == 0 else lambda line: None  # of several processes, one speaks
+    tell = say if place().rank == 0 else lambda line: None
     record, _ = courses.run(path, given, kernel=kernel, fresh=fresh, cell_timeout=cell_timeout, say=tell)
     tell(f"done in {record['seconds']:.0f} s: {courses.output_of(path, given)}")
 
@@ -93,8 +94,14 @@ def refresh(profile: Profile = "mini", seed: Seed = 0) -> None:
         print(f"refreshed {path}")
 
 
-def _budget(given: dict[str, object], *, notebook: str = "") -> str:
-    """Return the budget of the course or of one notebook; raises ValueError if memory cannot suffice."""
+def _budget(given: dict[str, object], *, notebook: str = "", ranks: int = 1) -> str:
+    """Return the budget of the course or of one notebook, for one of the processes that share each batch.
+
+    Raises
+    ------
+    ValueError
+        If memory cannot suffice.
+    """
     from semcg import config as configs
     from semcg.runs import budget
     from semcg.training import fabric_for, precision_for
@@ -104,7 +111,8 @@ def _budget(given: dict[str, object], *, notebook: str = "") -> str:
     config, device = configs.make(**fields), str(given["device"])
     config = config.model_copy(update={"precision": precision_for(config.precision, device)})
     fabric = fabric_for(device, config.precision)
-    return budget.table(budget.of(config, fabric, notebook=notebook), config, fabric)
+    rows = budget.of(config, fabric, notebook=notebook, ranks=ranks)
+    return budget.table(rows, config, fabric, ranks=ranks)
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:

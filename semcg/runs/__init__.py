@@ -1,7 +1,7 @@
 """Where results live, what made them, how they are saved and resumed, and how a notebook is executed."""
 
 from semcg.runs import recipes
-from semcg.runs.datasets import about, data, draw, target_train
+from semcg.runs.datasets import about, data, draw, target_train, with_labels
 from semcg.runs.events import note
 from semcg.runs.keeping import keep
 from semcg.runs.origin import machine, origin
@@ -22,4 +22,5 @@ __all__ = [
     "recipes",
     "start",
     "target_train",
+    "with_labels",
 ]

@@ -1,5 +1,7 @@
 """The data of a config: drawn when it is the world, checked whatever it is."""
 
+import copy
+import csv
 import os
 import time
 from collections.abc import Callable
@@ -8,10 +10,12 @@ from pathlib import Path
 from semcg import files
 from semcg import world as drawn
 from semcg.config import Config
+from semcg.data import Scenes
+from semcg.labels import IGNORE
 from semcg.runs import recipes
 from semcg.runs.events import note
 
-__all__ = ["about", "data", "draw", "target_train"]
+__all__ = ["about", "data", "draw", "target_train", "with_labels"]
 
 
 def draw(config: Config, *, processes: int = 0, progress: Callable[[int, int], None] | None = None) -> Path:
@@ -100,7 +104,7 @@ def data(config: Config) -> Path:
     command = (
         f"semcg draw --profile {config.profile}"
         if config.data == "world"
-        else f"semcg prepare folder --out {folder}"
+        else f"semcg prepare gta5, cityscapes or folder, with --out {folder} (data/README.md)"
     )
     try:
         files.check_manifest(folder)
@@ -122,6 +126,40 @@ def data(config: Config) -> Path:
 def about(config: Config) -> dict:
     """Return what the data say of themselves: `about.json` in their folder."""
     return files.read_json(files.data_folder(config.data, config.profile) / "about.json")
+
+
+def with_labels(crops: Scenes) -> Scenes:
+    """Return those frames of `crops` that teach a segmenter: all but those whose every pixel is ignored.
+
+    Cityscapes' `train_extra` comes without labels. A translator may see its frames; a segmenter would spend its steps on
+    them and learn nothing. The manifest, which knows the classes of every prepared label, tells them apart.
+
+    Parameters
+    ----------
+    crops : Scenes
+        Of a split, `<data>/<domain>/<split>`. Data whose manifest counts no pixels are returned as they are.
+    """
+    root = crops.folder.parents[1]
+    with open(root / "manifest.csv", newline="", encoding="utf-8") as handle:
+        counted = {row["name"]: row.get("pixels") for row in csv.DictReader(handle)}
+    labels = {
+        name: f"{(crops.folder / 'labels').relative_to(root).as_posix()}/{name}.png" for name in crops.names
+    }
+    taught = [
+        i
+        for i, name in enumerate(crops.names)
+        if not (pixels := counted.get(labels[name]))
+        or any(p.split(":")[0] != str(IGNORE) for p in pixels.split())
+    ]
+    if len(taught) == len(crops):
+        return crops
+    if not taught:
+        raise ValueError(f"no labelled pixel in {crops.folder}: a segmenter learns from labels")
+    fewer = copy.copy(crops)
+    for parts in ("names", "_images", "_labels", "_sizes"):
+        setattr(fewer, parts, [getattr(crops, parts)[i] for i in taught])
+    fewer._orders = {}
+    return fewer
 
 
 def _recipe_of(folder: Path) -> dict:

@@ -17,6 +17,7 @@ __all__ = [
     "generator_from",
     "generators",
     "judge",
+    "new_downstream",
     "new_judge",
     "new_segmenter",
     "segmenter",
@@ -39,6 +40,11 @@ def new_judge(config: Config, *, second: bool = False) -> nn.Module:
     if second:
         return segmenters.build("segnet", width=config.second_judge_width)
     return segmenters.build("unet", width=config.judge_width)
+
+
+def new_downstream(config: Config) -> nn.Module:
+    """Return the untrained network that learns from translated frames."""
+    return segmenters.build("unet", width=config.downstream_width)
 
 
 def segmenter(config: Config, domain: str, fabric: Fabric) -> nn.Module:
@@ -97,8 +103,10 @@ def segmenter_from(weights: Path | str, fabric: Fabric) -> nn.Module:
     config, run = _config_of(made, path), str(made.get("run", ""))
     if run.startswith(("judge-", "second_judge-")):
         net = new_judge(config, second=run.startswith("second"))
-    elif run.startswith(("sem_", "downstream-")):
+    elif run.startswith("sem_"):
         net = new_segmenter(config)
+    elif run.startswith("downstream-"):
+        net = new_downstream(config)
     else:
         raise ValueError(
             f"{path.parent} holds the run {run}, which is no segmenter; take one of a judge, sem_ or downstream"

@@ -1,0 +1,61 @@
+"""The whole course on data in the archives' layouts, and its CycleGANs trained by two processes: `make course GPUS=2`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from test_archives import write_cityscapes, write_gta5
+
+ROOT = Path(__file__).parent.parent
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A home with prepared archives in data/paper and a course at smoke size on them, by two processes where it trains GANs."""
+    root = tmp_path_factory.mktemp("archives")
+    home, environment = root / "home", os.environ | {"SEMCG_HOME": str(root / "home"), "OMP_NUM_THREADS": "1"}
+    for domain, write in {"gta5": write_gta5, "cityscapes": write_cityscapes}.items():
+        write(root / domain)
+        command = [
+            "prepare",
+            domain,
+            str(root / domain),
+            "--out",
+            str(home / "data" / "paper"),
+            "--size",
+            "64x64",
+        ]
+        done = subprocess.run(
+            [sys.executable, "-m", "semcg", *command], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    # The target's own commands, by the make of this repository, whose .venv runs these tests or stands for what does.
+    said = subprocess.run(
+        ["make", "course", "PROFILE=smoke", f"DATA={home / 'data' / 'paper'}", "GPUS=2", f"PY={sys.executable}", f"SEMCG={sys.executable} -m semcg"],
+        cwd=ROOT, env=environment | {"MAKEFLAGS": "--assume-old=.venv/.ready"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stdout + said.stderr
+    return home
+
+
+def printed(home: Path, name: str) -> str:
+    cells = nbformat.read(home / "results" / "paper-smoke" / "notebooks" / f"{name}.ipynb", 4).cells
+    return "".join(o.get("text", "") for c in cells for o in c.get("outputs", []))
+
+
+def test_two_processes_share_what_trains_and_the_rest_reads_it(made):
+    results = made / "results" / "paper-smoke"
+    for name in ("cyclegan", "semantic-scores_l2-1", "semantic-softmax_l2-10"):
+        assert (results / f"{name}-batch=2-s0" / "provenance.json").is_file()
+    assert "2 processes" in printed(made, "03_cyclegan-s0")
+    assert (results / "evaluation-s0" / "table.txt").is_file()
+
+
+def test_published_rows_stand_beside_a_course_on_real_data(made):
+    said = printed(made, "05_evaluation-s0")
+    assert "published" in said.lower()
