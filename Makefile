@@ -3,6 +3,7 @@ PYTHON ?= python3
 PROFILE ?= mini
 STREET ?= 12
 SEED ?= 0
+GPUS ?= 1
 PY := .venv/bin/python
 SEMCG := $(PY) -m semcg
 
@@ -25,15 +26,26 @@ setup: .venv/.ready  ## create .venv with the locked versions
 first-look: .venv/.ready  ## translate a street with the generators that come along, in seconds (STREET=12)
 	@$(SEMCG) first-look --street $(STREET)
 
-course: .venv/.ready  ## draw, train, evaluate: every notebook in order (PROFILE=mini SEED=0)
-	@$(SEMCG) course --profile $(PROFILE) --seed $(SEED)
+# With GPUS=8 the two notebooks that train CycleGANs run as eight processes that share each batch; the others as one.
+COURSE = --profile $(PROFILE) --seed $(SEED) $(if $(DATA),--data $(DATA))
+course: .venv/.ready  ## draw, train, evaluate: every notebook in order (PROFILE=mini SEED=0 DATA= GPUS=1)
+ifeq ($(GPUS),1)
+	@$(SEMCG) course $(COURSE)
+else
+	@for name in 00_start_here 01_data 02_segmenters; do $(SEMCG) run $$name $(COURSE) || exit 1; done
+	@for name in 03_cyclegan 04_semantic_cyclegan; do \
+	  $(PY) -m torch.distributed.run --standalone --nproc-per-node $(GPUS) \
+	    -m semcg run $$name $(COURSE) -p batch=$(GPUS) || exit 1; \
+	done
+	@$(SEMCG) run 05_evaluation $(COURSE) -p batch=$(GPUS)
+endif
 
-paper: .venv/.ready  ## the paper at full size on prepared data: what it will cost, then the course (DATA=...)
+paper: .venv/.ready  ## the paper at full size on prepared data: what it will cost, then the course (DATA=... GPUS=1)
 	@test -n "$(DATA)" || { echo "name the prepared data: make paper DATA=..."; exit 2; }
 	@$(SEMCG) course --profile paper --data $(DATA) --dry-run
-	@$(SEMCG) course --profile paper --data $(DATA)
+	@$(MAKE) --no-print-directory course PROFILE=paper
 
-sweep: .venv/.ready  ## every condition and seed of results/protocol.toml (hours; stop and go on at will)
+sweep: .venv/.ready  ## the protocol's main conditions at every seed; the further ones: semcg sweep --few (hours; stop at will)
 	@$(SEMCG) sweep --profile $(PROFILE)
 
 ledger: .venv/.ready  ## measures and verdicts from what the sweep has counted so far
@@ -53,8 +65,9 @@ test: .venv/.ready  ## lint, unit tests, the smoke course, and the notebooks' ou
 test-slow: .venv/.ready  ## the tests that take minutes
 	$(PY) -m pytest -m slow
 
-chaos: .venv/.ready  ## every notebook, every fault, compared to the bit (an hour), and its figures
-	$(PY) -m pytest tests/chaos/full.py
+SOAK := tests/test_sweep.py::test_a_hundred_runs_on_two_dask_workers_with_random_kills
+chaos: .venv/.ready  ## every notebook and fault compared to the bit, the corpus, the soak (two hours), and their figures
+	SEMCG_CHAOS=count $(PY) -m pytest tests/chaos/full.py tests/test_bad_input.py tests/test_properties.py tests/test_safety.py $(SOAK)
 	$(PY) tests/chaos/promises.py
 
 # pip-audit stands in an environment of its own, so that what asks the network is not part of what is asked about.

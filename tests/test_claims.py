@@ -147,20 +147,140 @@ def test_the_cost_is_a_ratio_of_rounds():
     assert claims.cost_row({"A": a, "B": a * (1.25 + 50 * NOISE)}, asked)["verdict"] == "undecided"
     with pytest.raises(ValueError, match="12 rounds of each, not 5 and 5"):
         claims.cost_row({"A": a[:5], "B": a[:5]}, asked)
+    found = claims.cost_row({"A": a, "B": a}, asked)
+    assert (found["rounds"], found["limit"]) == (12, 1.25)
+    assert all(found[key] is None for key in ("p", "p_holm", "detectable", "seeds", "margin"))
+    assert claims.cost_row(None, asked)["verdict"] == "not measured"
+
+
+CURVE = {
+    "claim": "C9", "points": ("A", "weak", "B", "strong"), "weights": (0.0, 0.1, 1.0, 3.0), "chosen": "B",
+    "measures": ("m",),
+}  # fmt: skip
 
 
 def test_the_curve_counts_its_seeds():
-    curve = {
-        "claim": "C9", "points": ("A", "weak", "B"), "weights": (0.0, 0.1, 1.0), "chosen": "B", "measures": ("m",),
-    }  # fmt: skip
-    rows = claims.curve_rows(table(A_m=[0.2, 0.4], B_m=[0.5]), decided([], curve=curve))
+    rows = claims.curve_rows(table(A_m=[0.2, 0.4], B_m=[0.5]), decided([], curve=CURVE))
     assert [(r["weight"], r["mean"], r["seeds"]) for r in rows] == [
-        (0, pytest.approx(0.3), 2),
+        (0, 0.2, 1),  # of the seed that every measured point has
         (0.1, None, 0),
         (1, 0.5, 1),
+        (3, None, 0),
     ]
-    assert rows[0]["sd"] == pytest.approx(np.std([0.2, 0.4], ddof=1))
+    assert (rows[0]["sd"], rows[0]["seeds_all"], rows[0]["mean_all"]) == (None, 2, pytest.approx(0.3))
+    assert rows[0]["sd_all"] == pytest.approx(np.std([0.2, 0.4], ddof=1))
     assert drawn.curve({"m": rows}, chosen=1.0).axes[0].get_title() == "m"
+
+
+def uneven(points: dict[str, float], *, of_seed: float = 0.01) -> dict[str, np.ndarray]:
+    """Values of each point, at 3 seeds or 12, with what a seed adds to all of them: more, the later the seed."""
+    return {
+        f"{name}_m": value + of_seed * np.arange(12 if name in "AB" else 3) for name, value in points.items()
+    }
+
+
+def test_unlike_seeds_do_not_turn_the_curve_round():
+    """B is the lowest at every seed; over all of its seeds its mean is the second highest."""
+    points = {"A": 0.30, "weak": 0.28, "B": 0.27, "strong": 0.29}
+    rows = claims.curve_rows(table(**uneven(points)), decided([], curve=CURVE))
+    assert {r["seeds"] for r in rows} == {3}
+    assert [r["seeds_all"] for r in rows] == [12, 3, 12, 3]
+    assert [r["mean"] for r in rows] == [pytest.approx(points[r["condition"]] + 0.01) for r in rows]
+    order = [sorted(rows, key=lambda r, key=key: r[key]) for key in ("mean", "mean_all")]
+    assert [[r["condition"] for r in by] for by in order] == [
+        ["B", "weak", "strong", "A"],
+        ["weak", "strong", "B", "A"],
+    ]
+
+
+def lacking(seed: int) -> dict[str, np.ndarray]:
+    values = uneven(dict.fromkeys(("A", "B"), 0.3))
+    values["A_m"][SEEDS.index(seed)] = np.nan
+    return values
+
+
+def test_a_seed_that_one_point_lacks_is_left_out_of_the_curve():
+    rows = claims.curve_rows(table(**lacking(5)), decided([], curve=CURVE))
+    assert [r["seeds"] for r in rows] == [11, 0, 11, 0]
+    development = table(**lacking(7)).assign(seed=lambda t: t["seed"] - 3)
+    assert [r["seeds"] for r in claims.curve_rows(development, decided([], curve=CURVE))] == [8, 0, 8, 0]
+
+
+def weights(margin=None, better="higher", **points) -> dict:
+    """The row of C9, of a protocol whose row on the same measure has `better` and 0.01 or a margin."""
+    asked = row("C1", better=better, **({"margin": margin} if margin else {}))
+    values = {f"{name}_m": v for name, v in points.items()}
+    (found,) = claims.weight_rows(table(**values), decided([asked], curve=CURVE))
+    assert (found["id"], found["claim"], found["primary"], found["p_holm"]) == ("C9 m", "C9", False, None)
+    assert found["exploratory"]
+    return found
+
+
+def test_the_chosen_weight_is_compared_with_the_best_other():
+    flat = np.full(12, 0.2)
+    found = weights(A=flat, weak=flat + 0.1, B=flat + 0.095 + NOISE / 4, strong=flat + 0.05)
+    assert (found["condition_a"], found["condition_b"], found["margin"]) == ("weak", "B", 0.01)
+    assert found["difference"] == pytest.approx(-0.005)
+    assert (found["seeds"], found["verdict"]) == (12, "confirmed")  # worse, by less than would matter
+    assert weights(A=flat, weak=flat + 0.1, B=flat + 0.05 + NOISE, strong=flat)["verdict"] == "refuted"
+    best = weights(A=flat, weak=flat, B=flat + 0.1 + NOISE, strong=flat + 0.05)
+    assert (best["condition_a"], best["verdict"]) == ("strong", "confirmed")
+    lower = weights(better="lower", A=flat + 0.3, weak=flat, B=flat + 0.1 + NOISE, strong=flat + 0.2)
+    assert (lower["condition_a"], lower["verdict"]) == ("weak", "refuted")
+    assert claims.overall([lower], "C9") == "refuted"
+
+
+def test_the_weight_has_no_verdict_below_the_least_seeds():
+    few = weights(**{k[:-2]: v for k, v in uneven({"A": 0.1, "weak": 0.2, "B": 0.3, "strong": 0.2}).items()})
+    assert (few["seeds"], few["verdict"]) == (3, "undecided (3 seeds)")
+    assert few["left_out"] == list(range(6, 15))
+    assert few["difference"] == pytest.approx(0.1)
+    assert claims.overall([few], "C9") == "undecided (3 seeds)"
+    (none,) = claims.weight_rows(table(A_m=[0.2]), decided([row("C1")], curve=CURVE))
+    assert (none["verdict"], none["seeds"]) == ("not measured", 0)
+
+
+def test_the_margin_of_the_weight_is_that_of_its_measure():
+    flat = np.full(12, 0.2)
+    values = table(A_m=flat, B_m=flat + NOISE)
+    untouched = pd.DataFrame([("identity", pd.NA, "m", "all", 0.5, "identity")], columns=values.columns)
+    asked = row("C8", better="lower", margin={"share": 0.1, "of": "identity"})
+    (found,) = claims.weight_rows(pd.concat([values, untouched]), decided([asked], curve=CURVE))
+    assert (found["margin"], found["better"]) == (pytest.approx(0.05), "lower")
+    (found,) = claims.weight_rows(values, decided([asked], curve=CURVE))
+    assert found["difference"] is None, "a margin that is a share of nothing"
+    (found,) = claims.weight_rows(values, decided([], curve=CURVE))
+    assert found["verdict"] == "not measured", "the protocol says of no row which direction is better"
+
+
+def test_every_claim_has_a_row_with_every_column():
+    real = protocol.read()
+    rows = claims.whole(table(), real)
+    assert {r["claim"] for r in rows} == {c.id for c in claims.CLAIMS} | set(claims.UNMEASURED)
+    assert {r["verdict"] for r in rows} == {"not measured"}
+    assert len({r["id"] for r in rows}) == len(rows)
+    common = set(rows[0])
+    assert all(common <= set(r) for r in rows)
+    assert {
+        "id",
+        "claim",
+        "primary",
+        "measure",
+        "class",
+        "condition_a",
+        "condition_b",
+        "difference",
+    } <= common
+    assert {"low", "high", "p", "p_holm", "detectable", "seeds", "verdict"} <= common
+    assert [r["reason"] for r in rows[-2:]] == list(claims.UNMEASURED.values())
+
+
+def test_an_added_row_changes_no_correction():
+    """Rows of C9 stand outside: with and without them every p is the same."""
+    values = table(A_m=np.full(12, 0.2), B_m=0.25 + NOISE)
+    asked = [row("r"), row("s", "C2", measure="other")]
+    without = claims.ledger(values, decided(asked))
+    assert claims.whole(values, decided(asked, curve=CURVE))[: len(without)] == without
 
 
 def test_every_claim_of_the_protocol_is_one_of_the_papers():

@@ -25,7 +25,7 @@ def copied(tmp_path) -> Path:
 
 def test_every_shipped_number_follows_from_its_counts():
     lines = list(evidence.verify(REFERENCE, DECIDED))
-    assert [line.split()[0] for line in lines] == ["counts", "measures:", "ledger:"]
+    assert [line.split()[0] for line in lines] == ["counts", "measures:", "ledger:", "files:", "cost:"]
 
 
 def one_line(path: Path, old: str, new: str) -> None:
@@ -70,7 +70,7 @@ def test_the_front_page_says_what_the_ledger_says():
     measures, rows, _ = report.tables(REFERENCE)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     begin, end = refresh.LEDGER
-    table = front.front(rows, measures, DECIDED)
+    table = front.front(rows, measures, DECIDED, REFERENCE)
     assert refresh.table_in(readme, table, begin=begin, end=end) == readme, "run: semcg ledger --ship"
 
 

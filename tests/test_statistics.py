@@ -320,6 +320,41 @@ def test_an_effect_of_two_standard_deviations_is_confirmed(count, claim):
     assert np.delete(confirmed, at, 1).any(1).mean() <= 0.05
 
 
+def curves(count, *, others, effect, pairs=12, seed=0):
+    """Share of simulated curves over lambda_s that confirm their chosen weight on one measure.
+
+    The difference of the chosen weight to each other one has standard deviation 1 at a seed and the mean `effect`
+    beyond the margin for the best of them, and a larger one for the rest, by what `others` says. The best is looked
+    for on the same seeds, as `claims.weight_rows` does.
+    """
+    rng = np.random.default_rng(seed)
+    margin, chosen = 1.7, rng.normal(size=(count, pairs)) / math.sqrt(2)
+    rest = rng.normal(size=(count, len(others), pairs)) / math.sqrt(2) - np.array(others)[:, None]
+    rest += margin - effect
+    best = np.take_along_axis(rest, rest.mean(-1).argmax(-1)[:, None, None], axis=1)[:, 0]
+    d = chosen - best + margin
+    low, high = interval(d, resamples=999)
+    p = sign_flip(d)
+    said = [
+        verdict(low[n], high[n], p[n], smallest_effect=0.0, seeds=pairs) == "confirmed" for n in range(count)
+    ]
+    return np.mean(said)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("others", [(0.0, 9.0, 9.0, 9.0, 9.0), (0.0, 0.0, 0.0, 0.0, 0.0)])
+def test_a_weight_that_is_worse_by_the_margin_is_rarely_confirmed(count, others):
+    """At the margin to the one best weight, and to five weights that are alike, of which luck chooses one (C9)."""
+    assert curves(count, others=others, effect=0.0) <= 0.05
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_a_weight_that_is_no_worse_is_confirmed(count):
+    """By at least 80 % on each of two independent measures together, two deviations beyond the margin (C9)."""
+    for others in ((0.0, 9.0, 9.0, 9.0, 9.0), (0.0, 0.0, 0.0, 0.0, 0.0)):
+        assert curves(count, others=others, effect=2.0) ** 2 >= 0.8
+
+
 def test_the_limit_that_the_room_names():
     """Mean 0, but lopsided: many small gains, a rare bad failure that twelve seeds often miss."""
     assert sweeps(200, effect={}, noise="lopsided").any(1).mean() > 0.05

@@ -1,5 +1,6 @@
 """Commands on what a sweep measured: the ledger, its verification, the report."""
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -27,20 +28,31 @@ def ledger(
     from semcg import claims
     from semcg import config as configs
     from semcg import protocol as protocols
-    from semcg.runs import evidence, front, shipped
+    from semcg.runs import evidence, floors, front, shipped
     from semcg.runs import refresh as refreshing
     from semcg.runs import report as reports
+    from semcg.training import fabric_for, precision_for
 
-    results = files.results_folder("world", configs.make(profile).profile)
+    config = configs.make(profile)
+    config = config.model_copy(update={"precision": precision_for(config.precision, "auto")})
+    results = files.results_folder("world", config.profile)
+    floor = floors.write(config, fabric_for("auto", config.precision), results / "evidence")
     rows = evidence.gather(results / "evidence", protocols.read(protocol), histories=results)
     for claim in claims.CLAIMS:
         print(f"{claim.id:<4} {claims.overall(rows, claim.id)}")
     print(f"the ledger lies in {results / 'evidence'}")
+    if not floor:
+        print(
+            "the floor of the semantic loss was not measured: data with an oracle and segmenters are needed"
+        )
     if ship:
         evidence.ship(results / "evidence", reports.REFERENCE)
+        if floor:
+            with files.atomic(reports.REFERENCE / floors.FILE) as partial:
+                shutil.copyfile(results / "evidence" / floors.FILE, partial)
         readme = reports.REFERENCE.parent.parent / "README.md"
         measures, rows, _ = reports.tables(reports.REFERENCE)
-        table = front.front(rows, measures, protocols.read(protocol))
+        table = front.front(rows, measures, protocols.read(protocol), reports.REFERENCE)
         begin, end = refreshing.LEDGER
         text = refreshing.table_in(readme.read_text(encoding="utf-8"), table, begin=begin, end=end)
         files.write_text(readme, text)
@@ -49,6 +61,7 @@ def ledger(
             print(f"a generator of {name} lies in {shipped.GENERATORS}")
         for path in shipped.ship_curve(configs.make(profile), protocols.read(protocol)):
             print(path)
+        evidence.seal(reports.REFERENCE)
 
 
 def cost(profile: Profile = "", protocol: Protocol = None, device: Device = "auto") -> None:
@@ -70,7 +83,7 @@ def verify(
     folder: Annotated[Path | None, typer.Argument(help="Default: results/reference.")] = None,
     protocol: Protocol = None,
 ) -> None:
-    """Derive every number of an evidence folder from its counts, without training, and stop at the first broken link."""
+    """Derive every number of an evidence folder from its counts, without training; stop at the first broken link."""
     from semcg import protocol as protocols
     from semcg.runs import evidence
     from semcg.runs import report as reports

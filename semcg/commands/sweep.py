@@ -1,4 +1,4 @@
-"""The command that repeats the trainings of the protocol for every condition and seed."""
+"""The command that repeats the trainings of the protocol for its conditions and seeds."""
 
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +21,9 @@ def sweep(
     threads: Annotated[int, typer.Option(min=1, help="Of each run.")] = 1,
     only: Annotated[list[str] | None, typer.Option(help="A condition, as often as you like.")] = None,
     seeds: Annotated[str, typer.Option(help="3,4,5; default: all of the protocol.")] = "",
-    few: Annotated[bool, typer.Option("--few", help="The further conditions as well.")] = False,
+    few: Annotated[
+        bool, typer.Option("--few", help="The further conditions as well, at their few seeds.")
+    ] = False,
     device: Device = "auto",
     notebooks: Annotated[
         Path | None, typer.Option(help="Folder of a train.ipynb of your own; what it reads must exist.")
@@ -29,14 +31,24 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
+    table: Annotated[bool, typer.Option("--table", help="Show how far it is, and do nothing.")] = False,
 ) -> None:
-    """Train all conditions of results/protocol.toml with all their seeds; the same command goes on where it stopped."""
+    """Train the main conditions of results/protocol.toml at every seed; the same command goes on where it stopped.
+
+    With --few also the further ones. In a terminal a table of what runs stays up to date.
+    """
     if sum((workers > 0, local > 0, bool(scheduler))) > 1:
         raise ValueError("--workers, --local and --scheduler: one of them at most")
     read, numbers = protocols.read(protocol), _numbers(seeds)
     from semcg import sweep as sweeps
     from semcg.sweep import plan
 
+    if table:
+        runs = sweeps.table(profile, protocol=protocol, few=few, notebooks=notebooks)
+        print(sweeps.overview(runs).to_string())
+        for (condition, seed), reason in runs.loc[runs["reason"] != "", "reason"].items():
+            print(f"{condition}, seed {seed}: {reason}")
+        return
     tasks = sweeps.tasks(
         read,
         profile=profile,

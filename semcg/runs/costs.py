@@ -1,15 +1,15 @@
 """The cost of a training step under the protocol's conditions, measured on this machine and kept for the ledger."""
 
+from semcg import config as configs
 from semcg import files
 from semcg.config import Config
-from semcg.evaluate.cost import operations, seconds
+from semcg.evaluate.cost import count, operations, seconds
 from semcg.protocol import Protocol
-from semcg.runs.measuring import folder_of
 from semcg.runs.origin import machine, origin
 from semcg.runs.stages import begin
 from semcg.training import fabric_for, precision_for
 
-__all__ = ["write"]
+__all__ = ["recount", "write"]
 
 
 def write(config: Config, decided: Protocol, *, device: str = "auto") -> tuple[object, dict]:
@@ -28,9 +28,7 @@ def write(config: Config, decided: Protocol, *, device: str = "auto") -> tuple[o
     fabric = fabric_for(device, config.precision)
     steps = {}
     for name in (decided.cost.a, decided.cost.b):
-        parameters = decided.condition(name).parameters
-        known = {k: v for k, v in parameters.items() if k in Config.model_fields}
-        steps[name], batch = begin("translation", config.model_copy(update=known), fabric)
+        steps[name], batch = begin("translation", _of(config, decided, name), fabric)
     found = {
         "operations": {name: operations(step, batch) for name, step in steps.items()},
         "seconds": seconds(steps, batch, rounds=decided.cost.rounds),
@@ -41,6 +39,33 @@ def write(config: Config, decided: Protocol, *, device: str = "auto") -> tuple[o
         **machine(),
         "commit": origin()["commit"],
     }
-    path = folder_of(config) / "cost.json"
+    path = files.results_folder(config.data, config.profile) / "evidence" / "cost.json"
     files.write_json(path, found)
     return path, found
+
+
+def recount(found: dict, decided: Protocol) -> dict[str, int]:
+    """Count the operations of `write` again, of tensors without values: seconds on any machine, the same on all.
+
+    Parameters
+    ----------
+    found : dict
+        What `write` returned: its profile, crop and batch are used.
+
+    Returns
+    -------
+    dict
+        Condition -> operations of one step.
+    """
+    config = configs.make(found["profile"], crop=found["crop"], batch=found["batch"])
+    fabric = fabric_for("cpu", "fp32")  # the quickest; the number does not depend on the precision
+
+    def counted(own: Config) -> int:
+        return count(lambda: begin("translation", own, fabric))["operations"]
+
+    return {name: counted(_of(config, decided, name)) for name in (decided.cost.a, decided.cost.b)}
+
+
+def _of(config: Config, decided: Protocol, name: str) -> Config:
+    parameters = decided.condition(name).parameters
+    return config.model_copy(update={k: v for k, v in parameters.items() if k in Config.model_fields})

@@ -5,25 +5,33 @@ evidence/runs.csv             the records, a row each
 evidence/measures.csv         condition, seed, measure, class, value, run: a row per run and measure
 evidence/curves.csv           the trainings' losses and gradient norms, means of fifty steps
 evidence/cost.json            seconds of each round of the benchmark of a step
-evidence/ledger.json          a row per comparison of the protocol, with interval, p and verdict
+evidence/ledger.json          a row for everything that is claimed, with interval, p and verdict
+evidence/digests.json         the SHA-256 of every file that does not follow from the counts
+
+Runs, measures and ledger can be derived from counts, records and cost.json. What cannot is held by its digest: that
+finds damage and whatever changed unnoticed, and no forger, who would write the digests anew.
 """
 
 import hashlib
+import io
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from semcg import claims, evaluate, files, protocol
+from semcg.runs import costs
 from semcg.runs.history import read_csv
 
-__all__ = ["gather", "measures_of", "sha256", "ship", "verify"]
+__all__ = ["gather", "measures_of", "seal", "sha256", "ship", "verify"]
 
 _BIN = 50  # steps in a point of curves.csv
 _TABLES = ("runs.csv", "measures.csv", "curves.csv", "ledger.json")
+_DIGESTS = "digests.json"
+_DERIVED = ("runs.csv", "measures.csv", "ledger.json", _DIGESTS)
 
 
 def measures_of(folder: Path) -> pd.DataFrame:
@@ -64,14 +72,36 @@ def gather(folder: Path, decided: protocol.Protocol, *, histories: Path | None =
         _write_table(folder / "curves.csv", _curves(folder, histories))
     rows = _ledger(folder, measures, decided)
     files.write_text(folder / "ledger.json", json.dumps(rows, indent=1, allow_nan=False) + "\n")
+    seal(folder)
     return rows
 
 
+def seal(folder: Path, names: Sequence[str] | None = None) -> None:
+    """Write down the digests of the files of an evidence folder that do not follow from its counts.
+
+    Parameters
+    ----------
+    names : sequence of str, optional
+        Of files in the folder: only their digests are renewed. All without it.
+    """
+    path = folder / _DIGESTS
+    known = files.read_json(path) if names is not None and path.is_file() else {}
+    found = _held(folder) if names is None else names
+    known |= {name: sha256(folder / name) for name in found}
+    files.write_json(path, dict(sorted(known.items())))
+
+
+def _held(folder: Path) -> list[str]:
+    """Return the names of the files whose digests are kept: all but counts, derived tables and what a sweep keeps."""
+    names = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    beside = ("counts/", ".", "judging-")
+    return sorted(n for n in names if not n.startswith(beside) and "/." not in n and n not in _DERIVED)
+
+
 def _ledger(folder: Path, measures: pd.DataFrame, decided: protocol.Protocol) -> list[dict]:
-    rows = claims.ledger(measures, decided)
     cost = folder / "cost.json"
-    if decided.cost and cost.is_file():
-        rows.append(claims.cost_row(files.read_json(cost)["seconds"], decided))
+    rounds = files.read_json(cost)["seconds"] if cost.is_file() else None
+    rows = claims.whole(measures, decided, rounds)
     return [
         {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in r.items()} for r in rows
     ]
@@ -80,8 +110,8 @@ def _ledger(folder: Path, measures: pd.DataFrame, decided: protocol.Protocol) ->
 def verify(folder: Path, decided: protocol.Protocol, *, tolerance: float = 1e-9) -> Iterator[str]:
     """Derive every number of an evidence folder from its counts, and yield what was checked or is broken.
 
-    Counts are compared by digest, measures within `tolerance` relative, ledger rows likewise: another version of
-    scipy or pandas may round otherwise. Nothing is written.
+    Numbers are compared within `tolerance` relative, those of the ledger within 1e-6: another version of scipy or
+    pandas may round otherwise. Nothing is written.
 
     Yields
     ------
@@ -91,42 +121,113 @@ def verify(folder: Path, decided: protocol.Protocol, *, tolerance: float = 1e-9)
     Raises
     ------
     ValueError
-        At the first link that does not hold; names it.
+        At the first link that does not hold; names the file.
     """
-    if missing := [name for name in _TABLES if not (folder / name).is_file()]:
-        raise ValueError(f"{folder} lacks {', '.join(missing)}")
-    records = {record["run"]: record for record in _records(folder)}
-    listed = pd.read_csv(folder / "runs.csv").set_index("run")
-    if set(listed.index) != set(records):
-        raise ValueError(f"runs.csv and records/ differ in {sorted(set(listed.index) ^ set(records))[:5]}")
+    missing = [name for name in (*_TABLES, _DIGESTS) if not (folder / name).is_file()]
+    digests = {} if missing else files.read_json(folder / _DIGESTS)
+    if missing := missing or [name for name in digests if not (folder / name).is_file()]:
+        raise ValueError(f"{folder} lacks {', '.join(missing[:5])}")
+    yield _verified_runs(folder)
+    derived = measures_of(folder)
+    yield _verified_measures(folder, derived, tolerance)
+    yield _verified_ledger(folder, _ledger(folder, derived, decided), decided)
+    for name in _held(folder):
+        if name not in digests:
+            raise ValueError(f"{folder / name} is none of the files of {_DIGESTS}: what made it is not known")
+        if sha256(folder / name) != digests[name]:
+            raise ValueError(f"{folder / name} is not what {_DIGESTS} says: the digest differs")
+    yield f"files: {len(digests)} that do not follow from counts are those of {_DIGESTS}"
+    if decided.cost and (folder / "cost.json").is_file():
+        found = files.read_json(folder / "cost.json")
+        for name, counted in costs.recount(found, decided).items():
+            if found["operations"].get(name) != counted:
+                said = found["operations"].get(name)
+                raise ValueError(
+                    f"cost.json, operations, {name}: {said}, but counted again they are {counted}"
+                )
+        yield "cost: the operations of a step, counted again, are those of cost.json"
+
+
+def _verified_runs(folder: Path) -> str:
+    """Hold counts, records and runs.csv against each other."""
+    records = {path.stem: files.read_json(path) for path in sorted((folder / "records").glob("*.json"))}
+    counted = {path.stem for path in (folder / "counts").glob("*.csv")}
     for run, record in records.items():
         counts = folder / "counts" / f"{run}.csv"
-        if not counts.is_file():
+        if record.get("run") != run:
+            raise ValueError(f"records/{run}.json is of the run {record.get('run')!r}")
+        if run not in counted:
             raise ValueError(f"{counts} is missing")
-        if not (sha256(counts) == record["counts"] == listed.loc[run, "counts"]):
-            raise ValueError(f"{counts} is not what its record and runs.csv say: the digest differs")
-    yield f"counts of {len(records)} runs: their digests are those of their records and of runs.csv"
-    stored, derived = pd.read_csv(folder / "measures.csv", dtype={"seed": "Int64"}), measures_of(folder)
-    names = ["condition", "seed", "measure", "class", "run"]
-    if not stored[names].equals(derived[names].astype(stored[names].dtypes)):
-        raise ValueError("measures.csv has other rows than the counts give")
+        if sha256(counts) != record["counts"]:
+            raise ValueError(f"{counts} is not what its record says: the digest differs")
+    if left := sorted(counted - set(records)):
+        raise ValueError(f"counts/{left[0]}.csv has no record: records/{left[0]}.json is missing")
+    made = pd.DataFrame(list(records.values())).to_csv(index=False)
+    as_text = {"dtype": str, "keep_default_na": False}
+    listed, derived = pd.read_csv(folder / "runs.csv", **as_text), pd.read_csv(io.StringIO(made), **as_text)
+    if list(listed) != list(derived):
+        raise ValueError(f"runs.csv has the columns {', '.join(listed)}, the records {', '.join(derived)}")
+    _same_rows("runs.csv", list(listed["run"]), list(derived["run"]), "records/")
+    for old, new in zip(listed.to_dict("records"), derived.to_dict("records"), strict=True):
+        for column, value in new.items():
+            if not _same_text(old[column], value):
+                raise ValueError(
+                    f"runs.csv and records/{new['run']}.json differ in {column}: {old[column]} and {value}"
+                )
+    return f"counts of {len(records)} runs: their digests are those of their records, and runs.csv says what these say"
+
+
+def _verified_measures(folder: Path, derived: pd.DataFrame, tolerance: float) -> str:
+    stored = pd.read_csv(folder / "measures.csv", dtype={"seed": "Int64"})
+    if list(stored) != list(derived):
+        raise ValueError(f"measures.csv has the columns {', '.join(stored)}, not {', '.join(derived)}")
+    names = ["condition", "seed", "run", "measure", "class"]
+    old, new = (
+        [", ".join(map(str, row)) for row in table[names].itertuples(index=False)]
+        for table in (stored, derived)
+    )
+    _same_rows("measures.csv", old, new, "the counts")
     for row, value in zip(stored.itertuples(), derived["value"], strict=True):
         if not _close(row.value, value, tolerance):
             raise ValueError(
                 f"measures.csv, {row.run}, {row.measure}: {row.value}, but its counts give {value}"
             )
-    yield f"measures: {len(stored)} numbers follow from the counts"
-    for old, new in zip(
-        files.read_json(folder / "ledger.json"), _ledger(folder, derived, decided), strict=True
-    ):
-        for key in old.keys() | new.keys():
-            a, b = old.get(key), new.get(key)
+    return f"measures: {len(stored)} numbers follow from the counts"
+
+
+def _verified_ledger(folder: Path, derived: list[dict], decided: protocol.Protocol) -> str:
+    stored = files.read_json(folder / "ledger.json")
+    _same_rows(
+        "ledger.json", [row.get("id") for row in stored], [row["id"] for row in derived], "the protocol"
+    )
+    for old, new in zip(stored, derived, strict=True):
+        of_time = decided.cost is not None and new["id"] == decided.cost.claim
+        given = "cost.json gives" if of_time else "the measures and the protocol give"
+        for key in [*new, *(key for key in old if key not in new)]:
+            a, b = old.get(key, "nothing"), new.get(key, "nothing")
             same = _close(a, b, 1e-6) if isinstance(a, float) and isinstance(b, float) else a == b
             if not same:
-                raise ValueError(
-                    f"ledger.json, {old['id']}, {key}: {a}, but the measures and the protocol give {b}"
-                )
-    yield "ledger: every row follows from the measures and the protocol"
+                raise ValueError(f"ledger.json, {new['id']}, {key}: {a}, but {given} {b}")
+    return f"ledger: {len(stored)} rows follow from the measures, the protocol and cost.json"
+
+
+def _same_rows(name: str, stored: list[str], derived: list[str], source: str) -> None:
+    """Compare the names of rows, and say of the first that is missing, too many or elsewhere which it is."""
+    there, wanted = set(stored), set(derived)
+    if lacking := [row for row in derived if row not in there]:
+        raise ValueError(f"{name} lacks the row {lacking[0]}, which follows from {source}")
+    if more := [row for row in stored if row not in wanted]:
+        raise ValueError(f"{name} has the row {more[0]}, which does not follow from {source}")
+    if stored != derived:
+        first = next(a for a, b in zip([*stored, ""], [*derived, ""], strict=False) if a != b)
+        raise ValueError(f"{name}: the row {first} stands twice, or elsewhere than where {source} puts it")
+
+
+def _same_text(a: str, b: str) -> bool:
+    try:
+        return a == b or _close(float(a), float(b), 1e-12)
+    except ValueError:
+        return False
 
 
 def _close(a: float, b: float, tolerance: float) -> bool:
@@ -165,7 +266,10 @@ def sha256(path: Path) -> str:
 
 
 def ship(folder: Path, out: Path) -> None:
-    """Copy the evidence of a sweep to where it is committed: tables, records and counts, no weights."""
+    """Copy the evidence of a sweep to where it is committed: tables, records and counts, no weights.
+
+    Whoever puts more there afterwards calls `seal` at the end.
+    """
     for part in ("counts", "records"):
         shutil.rmtree(out / part, ignore_errors=True)
         shutil.copytree(folder / part, out / part)
@@ -173,3 +277,4 @@ def ship(folder: Path, out: Path) -> None:
         if (folder / name).is_file():
             with files.atomic(out / name) as partial:
                 shutil.copyfile(folder / name, partial)
+    seal(out)

@@ -21,7 +21,10 @@ from semcg.runs.datasets import about, data
 from semcg.runs.evidence import sha256
 from semcg.runs.store import load
 
-__all__ = ["folder_of", "measure", "references"]
+__all__ = ["CEILING", "folder_of", "measure", "references"]
+
+CEILING = "target frames"
+"""What the reader's ceiling is called in the tables: real target frames, read as they are."""
 
 _ROOMS = ("metrics", "edges", "distances", "reader")
 _ROOMS += ("evaluate/measures", "evaluate/markings", "evaluate/reading")  # the rest only names the numbers
@@ -77,10 +80,24 @@ def measure(
 def references(config: Config, fabric: Fabric) -> None:
     """Measure what needs no training: frames as they are, with matched histograms, and, where it is drawn, the oracle.
 
-    And the oracle with one thing spoiled, which shows what each measure sees.
+    And the oracle with one thing spoiled, which shows what each measure sees. "identity" also holds what the reader
+    makes of source frames; what it makes of target frames, the most that it can be asked for, is `CEILING`.
     """
     for name in ("identity", "histogram matching", *(evaluate.AXIS if about(config)["oracle"] else ())):
         _measured(config, fabric, recipes.slug(name), name, None, None)
+    _ceiling(config, fabric)
+
+
+def _ceiling(config: Config, fabric: Fabric) -> None:
+    """Keep what the reader reads in the target's test frames, where the data say what is written there."""
+    root, run = data(config), recipes.slug(CEILING)
+    rooms = {room: recipes.room_digest(room) for room in ("reader", "evaluate/reading")}
+    key = files.digest({"read": CEILING, "data": files.manifest_digest(root), "rooms": rooms})
+    if not notes(root, "target", "test") or _open(config, run, key) is not None:
+        return
+    reader, _ = _reader_and_target(config, fabric, trained.judge(config, fabric))
+    if reader is not None:
+        _keep(config, run, evaluate.read_scenes(reader.cpu(), root, "target", "test"), key, CEILING, None)
 
 
 def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: int | None, recipe) -> dict:

@@ -7,6 +7,7 @@ import nbformat
 
 from semcg import config as configs
 from semcg import files
+from semcg.runs import evidence
 from semcg.runs.course import REPORT, SEQUENCE, code_digest, notebook_path, output_of, run
 from semcg.runs.figures import save_figures
 
@@ -111,6 +112,7 @@ def refresh(given: dict[str, object]) -> list[Path]:
         with files.atomic(reference / made.name) as partial:
             shutil.copyfile(made, partial)
         written.append(reference / made.name)
+    evidence.seal(reference, ["table.txt", "table.csv", "figure_3.png"])
     readme = path.parent.parent / "README.md"
     files.write_text(
         readme, table_in(readme.read_text(encoding="utf-8"), (reference / "table.txt").read_text())

@@ -1,11 +1,9 @@
 """What the report says, as tables and sentences, from an evidence folder: nothing in it is typed by hand."""
 
 import math
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from torch import Tensor
 
@@ -14,6 +12,7 @@ from semcg import config as configs
 from semcg.protocol import DEFAULT, Protocol
 
 __all__ = [
+    "REFERENCE",
     "axis",
     "bands",
     "closing",
@@ -22,14 +21,10 @@ __all__ = [
     "gain",
     "lines",
     "pooled",
-    "provenance",
     "pull",
-    "readings",
     "seeds_counted",
-    "spread",
-    "summary",
     "tables",
-    "why",
+    "trainings",
 ]
 
 REFERENCE = DEFAULT.parent / "reference"
@@ -65,51 +60,14 @@ def seeds_counted(measures: pd.DataFrame, decided: Protocol) -> dict[str, list[i
     return {c.name: sorted(map(int, found.get(c.name, []))) for c in decided.conditions}
 
 
-def provenance(folder: Path) -> list[str]:
-    """Return sentences on the commits of the protocol and of the runs, and on what changed since."""
+def trainings(folder: Path, decided: Protocol) -> pd.DataFrame:
+    """Return the trainings of an evidence folder in the form of `semcg.sweep.table`, for `semcg.sweep.overview`."""
     runs = pd.read_csv(folder / "runs.csv")
-    trained = runs[runs["commit"].notna()]
-    said = [
-        f"{len(trained)} trainings from the commits {', '.join(c[:10] for c in trained['commit'].unique())}"
-    ]
-    dirty = int(trained["uncommitted_changes"].astype(str).eq("True").sum())
-    said.append(f"{dirty} of them with uncommitted changes")
-    for column, what in (("device", "devices"), ("torch", "torch"), ("precision", "precision")):
-        said.append(f"{what}: {', '.join(sorted(map(str, trained[column].dropna().unique())))}")
-    root = DEFAULT.parent.parent
-    log = ["git", "-C", str(root), "log", "-1", "--format=%H %cs", "--", "results/protocol.toml"]
-    commit = subprocess.run(log, capture_output=True, text=True).stdout.strip()
-    if not commit:
-        return [*said, "this is no clone with its history: when the protocol was last changed cannot be said"]
-    said.append(f"the protocol was last changed in commit {commit[:10]} of {commit.split()[1]}")
-    after = [c for c in trained["commit"].unique() if not _is_ancestor(root, commit.split()[0], c)]
-    if after:
-        said.append(f"NOTE: runs of {', '.join(c[:10] for c in after)} began before that change")
-    else:
-        said.append("every run was trained after that")
-    return said
-
-
-def _is_ancestor(root: Path, earlier: str, later: str) -> bool:
-    asked = ["git", "-C", str(root), "merge-base", "--is-ancestor", earlier, later]
-    return subprocess.run(asked, capture_output=True).returncode == 0
-
-
-def summary(measures: pd.DataFrame, decided: Protocol, shown: Mapping[tuple[str, str], str]) -> pd.DataFrame:
-    """Return a table of conditions (rows) and measures (columns): mean over reported seeds, and their deviation."""
-    references = ["identity", "histogram matching", "oracle"]
-    order = [*references[:2], *(c.name for c in decided.conditions if c.name != "identity"), references[2]]
-    rows = {}
-    for name in order:
-        values = {}
-        for (measure, of_class), heading in shown.items():
-            found = claims.series_of(measures, name, measure, of_class, decided.seeds)
-            if len(found):
-                spread = f" ±{np.std(found, ddof=1):.3f}" if len(found) > 1 else ""
-                values[heading] = f"{np.mean(found):.3f}{spread}"
-        if values:
-            rows[name] = values
-    return pd.DataFrame(rows).T.reindex(columns=list(shown.values())).fillna("")
+    runs = runs[runs["seed"].notna() & runs["seconds"].notna()]
+    minutes = runs.assign(seed=runs["seed"].astype(int)).groupby(["condition", "seed"])["seconds"].sum() / 60
+    order = [(c.name, s) for c in decided.conditions for s in c.seeds if (c.name, s) in minutes.index]
+    found = minutes.reindex(pd.MultiIndex.from_tuples(order, names=["condition", "seed"]))
+    return pd.DataFrame({"status": "ok", "minutes": found})
 
 
 def lines(ledger: Sequence[Mapping], claim: str) -> list[str]:
@@ -119,10 +77,11 @@ def lines(ledger: Sequence[Mapping], claim: str) -> list[str]:
         if row["claim"] != claim:
             continue
         what = row["measure"] + ("" if row["class"] == "all" else f", {row['class']}")
-        head = f"{'primary' if row['primary'] else 'beside '}  {what}: {row['condition_b']} - {row['condition_a']}"
+        kind = "primary" if row["primary"] else "explore" if row.get("exploratory") else "beside"
+        head = f"{kind:<7}  {what}: {row['condition_b']} - {row['condition_a']}"
         if row["difference"] is None:
             said.append(f"{head}: {row['verdict']}")
-        elif "rounds" in row:
+        elif row.get("rounds"):
             said.append(
                 f"{what}: {row['condition_b']} / {row['condition_a']} = {row['difference']:.2f} "
                 f"[{row['low']:.2f}, {row['high']:.2f}] in {row['rounds']} rounds; limit {row['limit']}: {row['verdict']}"
@@ -134,25 +93,7 @@ def lines(ledger: Sequence[Mapping], claim: str) -> list[str]:
                 f"{head} = {row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]{p}, detectable "
                 f"{row['detectable']:.4f}{margin}, {row['seeds']} seeds: {row['verdict']}"
             )
-    return said or ["no row: see the curve over lambda_s"]
-
-
-def why(measures: pd.DataFrame, decided: Protocol) -> list[str]:
-    """Return how much of the sky is kept with and without the layout shift and the semantic loss, in two lines.
-
-    Empty until all three conditions are measured.
-    """
-    kept = {
-        name: claims.series_of(measures, name, "sky kept", "all", decided.seeds)
-        for name in ("CycleGAN", "semantic (paper)", "CycleGAN, equal layouts")
-    }
-    if not all(map(len, kept.values())):
-        return []
-    shares = (f"{np.mean(values):.2f}, {name} ({len(values)} seeds)" for name, values in kept.items())
-    return [
-        "Why: the target's streets have less sky, and a CycleGAN must look like its target. Share of the sky kept:",
-        f"{'; '.join(shares)}.",
-    ]
+    return said or ["no row of its own: see section 6"]
 
 
 def closing(folder: Path, measures: pd.DataFrame) -> str:
@@ -195,35 +136,19 @@ def pooled(folder: Path, decided: Protocol) -> dict[str, Tensor]:
     return total
 
 
-def spread(measures: pd.DataFrame, condition: str, wanted: Sequence[str], seeds: Sequence[int] = ()) -> str:
-    """Return a line with the mean and the range of some measures of a condition."""
-    said = []
-    for measure in wanted:
-        found = claims.series_of(measures, condition, measure, "all", seeds or None)
-        if len(found):
-            ends = f" ({min(found):.3f}..{max(found):.3f}, n={len(found)})" if len(found) > 1 else ""
-            said.append(f"{measure} {np.mean(found):.3f}{ends}")
-    return f"{condition:<32} " + ("   ".join(said) or "not measured")
-
-
 def axis(
     measures: pd.DataFrame, decided: Protocol, shown: Sequence[str]
 ) -> dict[str, dict[str, list[float]]]:
     """Return measure -> condition -> values, for translations of which the answer is known and for the trained ones.
 
-    A condition of which nothing was measured is left out.
+    A measure may name its class: "judge IoU, person". A condition of which nothing was measured is left out.
     """
     trained = (c.name for c in decided.conditions if not c.few and c.name != "identity")
-    names = ("identity", "histogram matching", *trained, *evaluate.AXIS)
-    found = {m: {n: claims.series_of(measures, n, m, "all", decided.seeds) for n in names} for m in shown}
-    there = [n for n in names if any(len(found[m][n]) for m in shown)]
+    those = ("identity", "histogram matching", *trained, *evaluate.AXIS)
+    asked = {m: m.split(", ", 1) if ", " in m else (m, "all") for m in shown}
+    found = {m: {n: claims.series_of(measures, n, *asked[m], decided.seeds) for n in those} for m in shown}
+    there = [n for n in those if any(len(found[m][n]) for m in shown)]
     return {m: {n: [v for v in found[m][n] if math.isfinite(v)] for n in there} for m in shown}
-
-
-def readings(decided: Protocol) -> list[str]:
-    """Return the conditions that differ from the paper's wording in the reading of Eq. (4) alone, and that one."""
-    names = [c.name for c in decided.conditions if c.parameters.get("lambda_s")]
-    return [n for n in names if n.startswith("semantic") or " x " in n]
 
 
 def _binned(curves: pd.DataFrame, decided: Protocol, condition: str, term: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Many runs on many machines: conditions x seeds of the protocol, each one execution of a notebook.
+"""Many runs on many machines: conditions x seeds of the protocol, each the execution of a notebook or two.
 
     task      one thing to do, in plain values
     plan      what is to be done, and what is done already
@@ -7,7 +7,7 @@
     attempts  how such a process is started, watched and stopped; the same for a loop and for Dask
     processes, cluster   where attempts are made: beside this process, or on Dask's workers
     drive     the order of things, from the first task to the exit code
-    board     what is said meanwhile, and the table
+    board     what is said meanwhile, the live table, and the table of all tasks
 
 Nothing is remembered but what lies in `results/`: a task is finished when its executed notebook, the notebook's code,
 its parameters and the runs it made all fit together. So a sweep is stopped at any time, and the same command goes on.
@@ -15,9 +15,9 @@ its parameters and the runs it made all fit together. So a sweep is stopped at a
 
 from importlib import import_module
 
-__all__ = ["Task", "run", "table", "tasks"]
+__all__ = ["Task", "overview", "run", "table", "tasks"]
 
-_LIES_IN = {"Task": "task", "run": "drive", "table": "board", "tasks": "plan"}
+_LIES_IN = {"Task": "task", "overview": "board", "run": "drive", "table": "board", "tasks": "plan"}
 
 
 def __getattr__(name: str) -> object:

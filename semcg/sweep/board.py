@@ -1,5 +1,6 @@
-"""What a sweep says of itself: a line per task, a summary that stays up to date, and the table of all tasks."""
+"""What a sweep says of itself: a line per task, a live table in a terminal, and the table of all tasks."""
 
+import shutil
 import statistics
 import sys
 import time
@@ -14,11 +15,14 @@ from semcg.sweep import locks
 from semcg.sweep.plan import tasks
 from semcg.sweep.task import Task
 
-__all__ = ["Board", "clock", "table"]
+__all__ = ["Board", "clock", "overview", "table"]
 
 
 class Board:
     """Counts tasks, and says what happens to them.
+
+    In a terminal a table below the last line stays up to date: a row for each running task, and the counts of all.
+    Where the output goes into a file, the counts are a line after each task that ended.
 
     Parameters
     ----------
@@ -35,8 +39,9 @@ class Board:
         self.running: dict[str, float] = {}
         self._took: list[float] = []
         self._say = say
-        self._live = sys.stderr.isatty()
+        self._live = sys.stderr.isatty() and sys.stdout.isatty()
         self._shown = 0.0
+        self._drawn = 0  # lines of the table in the terminal
 
     def began(self, task: Task) -> None:
         """A task was given to a worker."""
@@ -63,11 +68,10 @@ class Board:
             self._say(self.summary(capacity))
 
     def tell(self, line: str) -> None:
-        """Say a line above the summary."""
-        if self._live:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
+        """Say a line above the table."""
+        self.clear()
         self._say(line)
+        self._shown = 0.0
 
     def summary(self, capacity: int) -> str:
         """Return "3 done, 2 running, 0 failed, 31 waiting; about 0:41 left", the time from the median so far."""
@@ -78,12 +82,37 @@ class Board:
         left = self.waiting * each + sum(max(each - now + begun, 0) for begun in self.running.values())
         return f"{line}; about {clock(left / max(capacity, 1))} left"
 
+    def rows(self, capacity: int) -> list[str]:
+        """Return the live table: a line for each running task, the longest first, and the summary."""
+        now = time.monotonic()
+        usual = f" of about {clock(statistics.median(self._took))}" if self._took else ""
+        wide = max(map(len, self.running), default=0)
+        running = sorted(self.running.items(), key=lambda pair: pair[1])
+        return [f"  {name:<{wide}}  {clock(now - begun):>7}{usual}" for name, begun in running] + [
+            self.summary(capacity)
+        ]
+
     def show(self, capacity: int) -> None:
-        """Bring the summary in a terminal up to date."""
-        if self._live and time.monotonic() - self._shown > 1:
-            self._shown = time.monotonic()
-            sys.stderr.write(f"\r\033[K{self.summary(capacity)}")
+        """Bring the table in a terminal up to date."""
+        if not self._live or time.monotonic() - self._shown <= 1:
+            return
+        self.clear()
+        self._shown = time.monotonic()
+        columns, lines = shutil.get_terminal_size()
+        rows = self.rows(capacity)
+        if len(rows) > lines - 2:  # it must not scroll, or what scrolled off could not be cleared
+            kept = max(lines - 4, 0)
+            rows = [*rows[:kept], f"  and {len(rows) - 1 - kept} more", rows[-1]]
+        sys.stderr.write("\n".join(row[: columns - 1] for row in rows))
+        sys.stderr.flush()
+        self._drawn = len(rows)
+
+    def clear(self) -> None:
+        """Take the table off the terminal."""
+        if self._drawn:
+            sys.stderr.write("\r\033[K" + "\033[A\033[K" * (self._drawn - 1))
             sys.stderr.flush()
+            self._drawn = 0
 
 
 def clock(seconds: float) -> str:
@@ -138,3 +167,16 @@ def table(
             }
         )
     return pd.DataFrame(rows).set_index(["condition", "seed"]).round(1)
+
+
+def overview(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return a `table` with a row per condition and a column per seed: the minutes of what ended well, else the status.
+
+    "-" waits. Where the protocol gives a condition no such seed, there is nothing.
+    """
+    cells = [
+        f"{row.minutes:.1f}" if row.status == "ok" else "-" if row.status == "waiting" else row.status
+        for row in runs.itertuples()
+    ]
+    wide = pd.Series(cells, index=runs.index).unstack("seed")
+    return wide.loc[runs.index.unique("condition")].fillna("").rename_axis(index=None)

@@ -66,6 +66,13 @@ def run(todo: list[Task], pool: Pool, *, first: Sequence[Task] = (), say: Callab
 
 
 def _loop(tasks: list[Task], pool: Pool, board: Board, arrived: list[int]) -> None:
+    try:
+        _carry_out(tasks, pool, board, arrived)
+    finally:
+        board.clear()
+
+
+def _carry_out(tasks: list[Task], pool: Pool, board: Board, arrived: list[int]) -> None:
     waiting, deaths, failed, passed_on = deque(tasks), Counter(), [], 0
     while waiting or board.running:
         if len(arrived) > passed_on:
