@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from semcg import config as configs
 from semcg.config import Config
+from semcg.plots.style import styled
 from semcg.runs import budget as budgets
 from semcg.runs import machine, note
 from semcg.training import fabric_for, precision_for, share
@@ -107,7 +108,9 @@ def budget(config: Config, fabric: Fabric, name: str) -> None:
     print(budgets.table(rows, config, alone, ranks=fabric.world_size))
 
 
-def show(figure: Figure | Path, *, alt: str, caption: str = "", dpi: int | None = None) -> None:
+def show(
+    figure: Figure | Path, *, alt: str, caption: str = "", dpi: int | None = None, vector: bool = False
+) -> None:
     """Display a figure with a description for those who do not see it, and close it.
 
     Parameters
@@ -120,26 +123,36 @@ def show(figure: Figure | Path, *, alt: str, caption: str = "", dpi: int | None 
         Printed below the figure.
     dpi : int, optional
         Pixels per inch of a Figure, if not its own: fewer for sheets of many pictures, which weigh megabytes.
+    vector : bool
+        Embed a Figure as SVG, sharp at any size: for line art. Frames, and curves of a thousand points, stay PNG,
+        which is then the lighter one. The same Figure gives the same bytes.
 
     Raises
     ------
     ValueError
-        If `alt` is empty.
+        If `alt` is empty, or a file is to become a vector.
     """
     if not alt.strip():
         raise ValueError("a figure needs a description: alt is empty")
     if isinstance(figure, Path):
-        png = figure.read_bytes()
+        if vector:
+            raise ValueError(f"{figure.name} holds pixels; only a Figure can be shown as a vector")
+        content = figure.read_bytes()
     else:
         drawn = io.BytesIO()
-        figure.savefig(
-            drawn, format="png", dpi=dpi or "figure", bbox_inches="tight", metadata={"Software": None}
-        )
+        with styled():  # its salt makes the names inside an SVG the same in every run
+            if vector:
+                kept = {"Date": None, "Creator": None}
+                figure.savefig(drawn, format="svg", bbox_inches="tight", metadata=kept)
+            else:
+                kept = {"Software": None}
+                figure.savefig(drawn, format="png", dpi=dpi or "figure", bbox_inches="tight", metadata=kept)
         figure.clear()
-        png = drawn.getvalue()
-    code = base64.b64encode(png).decode()
+        content = drawn.getvalue()
+    kind = "svg+xml" if vector else "png"
+    code = base64.b64encode(content).decode()
     below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
-    page = f'<figure><img alt="{html.escape(alt)}" src="data:image/png;base64,{code}">{below}</figure>'
+    page = f'<figure><img alt="{html.escape(alt)}" src="data:image/{kind};base64,{code}">{below}</figure>'
     display({"text/html": page, "text/plain": f"Figure: {alt}"}, raw=True)
 
 

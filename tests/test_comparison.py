@@ -103,10 +103,13 @@ def baseline_of(config) -> str:
 def test_figures_are_redrawn_without_training(small, home, monkeypatch):
     monkeypatch.setattr(figures, "EXAMPLES", 2)
     monkeypatch.setattr(figures, "ROWS", 1)
-    paths = figures.save_figures(small, device="cpu")
+    *paths, captions = figures.save_figures(small, device="cpu")
     folder = home / "results" / "few-smoke" / "figures"
     assert paths == [folder / f"figure_{k}{suffix}" for k in (1, 2, 3) for suffix in (".png", ".svg")]
-    assert sorted(p.name for p in folder.iterdir()) == [p.name for p in paths], "nothing half-written is left"
+    assert captions == folder / "captions.md"
+    assert sorted(folder.iterdir()) == sorted([*paths, captions]), "nothing half-written is left"
+    for name, caption in figures.CAPTIONS.items():
+        assert f"![{name}]({name}.png)\n\n{caption}\n" in captions.read_text()
     for path in paths[::2]:
         assert np.array(Image.open(path).convert("L")).std() > 10, "an empty picture"
     assert paths[5].read_text().count("<image") == 2 * 5, (

@@ -19,7 +19,9 @@ import nbformat
 import pytest
 
 from semcg import files
+from semcg.exercises.cells import generated
 from semcg.runs.course import SEQUENCE, code_digest
+from semcg.runs.figures import CAPTIONS
 from semcg.runs.refresh import table_in
 
 ROOT = Path(__file__).parent.parent
@@ -60,7 +62,7 @@ def faults(notebook) -> list[str]:
     for line in cells[0].source.splitlines():
         if not re.fullmatch(r"\w+: (str|int|float|bool) = [^#]+  # .+", line):
             found.append(f"parameter without type, default and comment: {line}")
-    if not 5 <= len(cells) <= 25:
+    if not 5 <= len(cells) <= 26:
         found.append(f"{len(cells)} code cells")
     for cell in cells:
         name = f"cell {cell.id}"
@@ -97,12 +99,49 @@ def test_form(path):
     assert faults(read(path)) == []
 
 
+ASKS = re.compile(r"\*\*(?:Before you|Predict|Write down|Look before)|\?\*\*")
+
+
+def unasked(notebook) -> list[str]:
+    """Return the cells that show a result though the Markdown before them asked for no prediction."""
+    found, asked, begun, before = [], False, False, "code"
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":  # two texts in a row are one
+            asked = bool(ASKS.search(cell.source)) or (asked and before == "markdown")
+            begun |= bool(re.search(r"^## ", cell.source, re.MULTILINE))
+        elif begun and not asked and cell.outputs and not generated(cell):
+            found.append(cell.id)
+        before = cell.cell_type
+    return found
+
+
+@pytest.mark.parametrize("path", FORMED, ids=lambda p: p.stem)
+def test_a_question_stands_before_each_result(path):
+    assert unasked(read(path)) == []
+
+
+def test_a_result_without_a_question_is_found():
+    notebook = read(NOTEBOOKS[1])
+    last = next(cell for cell in notebook.cells if cell.id == "c37")
+    assert ASKS.search(last.source)
+    last.source = ASKS.sub("", last.source)
+    assert unasked(notebook) == ["c38"]
+
+
 @pytest.mark.parametrize("path", FORMED, ids=lambda p: p.stem)
 def test_code_cells_import_at_their_top_and_define_what_they_use(path):
     for cell in code_cells(read(path)):
         ast.parse(cell.source)
         assert not re.search(r"^\s*[!%]", cell.source, re.MULTILINE), f"{cell.id} uses a magic"
         assert not re.search(r"\bif .*profile\b", cell.source), f"{cell.id} branches on the profile"
+
+
+def test_the_papers_figures_say_what_differs():
+    assert list(CAPTIONS) == ["figure_1", "figure_2", "figure_3"]
+    for caption in CAPTIONS.values():
+        assert "What differs from the paper" in caption
+    shown = str(code_cells(read(NOTEBOOKS[5]))).count("figures.CAPTIONS[name]")
+    assert shown == 1, "05 shows the same captions that `make figures` writes"
 
 
 def test_a_null_count_and_other_faults_are_found():
@@ -286,9 +325,12 @@ def test_figures_translate_and_evaluate_work_on_what_the_course_left(smoke, tmp_
         return done.stdout
 
     results, test = smoke / "results" / "smoke", smoke / "data" / "world-smoke" / "source" / "test"
-    for line in semcg("figures", "--profile", "smoke").splitlines():
-        assert Path(line).stat().st_size > 10_000
-    assert len(list((results / "figures").iterdir())) == 6
+    *pictures, captions = map(Path, semcg("figures", "--profile", "smoke").splitlines())
+    assert all(path.stat().st_size > 10_000 for path in pictures)
+    assert sorted((results / "figures").iterdir()) == sorted([*pictures, captions])
+    assert len(pictures) == 6
+    for name, caption in CAPTIONS.items():
+        assert f"![{name}]({name}.png)\n\n{caption}\n" in captions.read_text()
     semcg("translate", "--weights", str(results / "cyclegan-s0"), str(test / "images"), str(tmp_path / "out"))
     assert len(list((tmp_path / "out").glob("*.png"))) == 8
     said = semcg(

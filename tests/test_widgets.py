@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 from semcg import widgets
+from semcg.labels import names
 from semcg.segmenters import DRN26
 from semcg.world import Scene, render
 
@@ -165,6 +166,13 @@ def test_a_score_without_gradient_says_so():
     assert "depends on no pixel" in words
 
 
+def test_the_still_sheet_of_the_field_names_pixels_and_no_class():
+    """Of a network whose weights are all equal, the largest score is that of the class with the smallest number."""
+    net = positive(DRN26(width=1 / 64, stride=4))
+    _, words = widgets.field_panels(net, torch.ones(3, 64, 128), 4, 8)
+    assert not any(name in words for name in names())
+
+
 def test_rows_and_columns_move_the_field():
     box = widgets.field_of_view({"plain": positive(nn.Conv2d(3, 2, 3, padding=1))}, torch.zeros(3, 8, 16))
     row, column, _ = box.children
@@ -209,6 +217,7 @@ def test_picture_flips_and_losses_move_together(tmp_path):
     box = widgets.weight(results(), WEIGHTS, pictures=pictures)
     knob, chosen, _ = box.children
     assert knob.value == 1.0
+    assert (chosen.label, chosen.index) == ("mean of the seeds", 0), "a menu without a choice stands empty"
     assert "judge mIoU 0.335" in pages(box)  # 0.2 + 0.1 + mean of 0.03 and 0.04
     assert "There is no picture of this weight." in pages(box)
     knob.value = 0.3
@@ -236,12 +245,36 @@ def test_the_losses_of_the_trainings_move_too():
     assert_described(box)
 
 
+def test_the_still_picture_of_the_losses_has_a_line_per_weight():
+    rows = [
+        (condition, seed, step, term, weight + seed + step)
+        for weight, condition in WEIGHTS.items()
+        for seed in (3, 4)
+        for step in (50, 100)
+        for term in ("cycle", *(["semantic"] if weight else []))
+    ]
+    losses = pd.DataFrame(rows, columns=["condition", "seed", "step", "term", "value"])
+    figure = widgets.weight_losses(losses, WEIGHTS)
+    cycle, semantic = (
+        {line.get_label(): line.get_ydata() for line in ax.get_lines() if line.get_alpha() is None}
+        for ax in figure.axes
+    )
+    assert list(cycle) == [r"$\lambda_s$ = 0", r"$\lambda_s$ = 0.3", r"$\lambda_s$ = 1"]
+    assert cycle[r"$\lambda_s$ = 0.3"] == pytest.approx([53.8, 103.8])
+    assert list(semantic) == [r"$\lambda_s$ = 0.3", r"$\lambda_s$ = 1"]
+    with pytest.raises(ValueError, match="none of the trainings"):
+        widgets.weight_losses(losses.query("condition == 'x'"), WEIGHTS)
+
+
 def test_results_that_lack_something():
     part = results().query("not (condition == 'lambda_s 0.3' and seed == 4)")
-    box = widgets.weight(part, WEIGHTS)
-    knob, chosen, _ = box.children
-    knob.value, chosen.value = 0.3, 4
-    assert "judge mIoU not measured" in pages(box)
+    knob, chosen, _ = widgets.weight(part, WEIGHTS).children
+    assert [label for label, _ in chosen.options] == ["mean of the seeds", "seed 3"], "all weights have it"
+    box = widgets.weight(
+        results().query("not (condition == 'lambda_s 0.3' and measure == 'sky kept')"), WEIGHTS
+    )
+    box.children[0].value, box.children[1].value = 0.3, 4
+    assert "judge mIoU 0.270, sky kept not measured (seed 4)" in pages(box)
     with pytest.raises(ValueError, match="no results of CycleGAN"):
         widgets.weight(results().query("measure == 'judge IoU'"), WEIGHTS)
     with pytest.raises(ValueError, match="there are results for 0, 0.3, 1"):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import seaborn
 from matplotlib.figure import Figure
 
-from semcg.plots.style import figure, styled
+from semcg.plots.style import figure, plain_log, styled
 
 __all__ = ["growth", "shares"]
 
@@ -49,6 +49,8 @@ def growth(panels: Mapping[str, Sequence[tuple[float, float, bool]]]) -> Figure:
                 xlabel="measured",
                 ylabel="model",
             )
+            plain_log(ax.xaxis)
+            plain_log(ax.yaxis)
             ax.legend(loc="upper left")
         return drawn
 

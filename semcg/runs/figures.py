@@ -19,7 +19,29 @@ from semcg.runs.recipes import conditions
 from semcg.training import fabric_for, precision_for
 from semcg.translate import Padded, Translation, image
 
-__all__ = ["paper_figures", "save_figures"]
+__all__ = ["CAPTIONS", "paper_figures", "save_figures"]
+
+CAPTIONS = {
+    "figure_1": (
+        "Figure 1: examples of the data. Test frames of both domains, above their label maps in the colours of Cityscapes. "
+        "What differs from the paper: its figure shows Cityscapes; this one shows source and target of the run's own data "
+        "(the drawn miniature world, unless other data were given) at the size of the run, and the labels too."
+    ),
+    "figure_2": (
+        "Figure 2: the framework. In blue the two cycles, in orange what the two frozen segmenters compare, as the paper "
+        "colours them. What differs from the paper: the diagram is drawn by code, its arrows are told apart by dashes and "
+        "dots as well as by colour, and its pictures are one test frame of each domain, its translation by this run's "
+        "semantic CycleGAN as the paper words it, and what came back."
+    ),
+    "figure_3": (
+        "Figure 3: translations, first from target to source, then from source to target. What differs from the paper: it "
+        "shows selected frames of Cityscapes and GTA5, each beside one translation; here test frames are taken at even "
+        "distances and nobody selected them, each stands beside its translations by plain CycleGAN and by two semantic "
+        "CycleGANs, small networks trained briefly unless the profile is paper, and where the world is drawn a source "
+        "frame's row ends with the perfect translation, the oracle."
+    ),
+}
+"""What each figure shows, and what differs from the paper's."""
 
 EXAMPLES = 4
 """Frames of a domain in Figure 1."""
@@ -73,15 +95,19 @@ def paper_figures(config: Config, *, device: str = "auto") -> dict[str, Figure]:
 def save_figures(config: Config, *, device: str = "auto") -> list[Path]:
     """Draw `paper_figures` into `results/<profile>/figures/`, as PNG and SVG, and return the paths.
 
-    If one of them cannot be drawn, none is changed.
+    Beside them, `captions.md` says of each what it shows and what differs from the paper's. If one of them cannot be
+    drawn, none is changed.
     """
     out, paths = files.results_folder(config.data, config.profile) / "figures", []
+    words = ["# The paper's figures, redrawn", f"Profile {config.profile}, seed {config.seed}."]
     for name, figure in paper_figures(config, device=device).items():
+        words.append(f"![{name}]({name}.png)\n\n{CAPTIONS[name]}")
         for suffix, options in ((".png", {"dpi": 200}), (".svg", {"metadata": {"Date": None}})):
             with styled(), files.atomic(out / f"{name}{suffix}") as partial:
                 figure.savefig(partial, **options)
             paths.append(out / f"{name}{suffix}")
-    return paths
+    files.write_text(out / "captions.md", "\n\n".join(words) + "\n")
+    return [*paths, out / "captions.md"]
 
 
 def _examples(domains: dict[str, Scenes]) -> Figure:

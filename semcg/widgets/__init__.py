@@ -9,7 +9,7 @@ from semcg.widgets.field import field_of_view, field_panels
 from semcg.widgets.live import Live
 from semcg.widgets.microscope import microscope
 from semcg.widgets.street import street, street_panels
-from semcg.widgets.weight import weight, weight_figure, weight_pictures
+from semcg.widgets.weight import weight, weight_figure, weight_losses, weight_pictures
 
 __all__ = [
     "Live",
@@ -20,5 +20,6 @@ __all__ = [
     "street_panels",
     "weight",
     "weight_figure",
+    "weight_losses",
     "weight_pictures",
 ]

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from semcg.labels import CLASSES
 from semcg.plots.frames import pixels
 from semcg.widgets.parts import WIDE, panels, picture, watch
 
@@ -51,17 +50,17 @@ def field_panels(network: nn.Module, image: Tensor, row: int, column: int) -> tu
     height, width = field.shape
     middle = (min(row * -(-height // h), height - 1), min(column * -(-width // w), width - 1))
     if field.max() == 0:
-        return pixels(image), "This score depends on no pixel: every way to it is cut off by a ReLU."
+        return pixels(image), "this score depends on no pixel: every way to it is cut off by a ReLU"
     share = np.clip(1 + np.log10(np.maximum(field / field.max(), 1e-4)) / 4, 0, 1)[..., None]
     shaded = (pixels(image) * (0.2 + 0.8 * share) + 255 * 0.8 * (1 - share)).clip(0, 255).astype(np.uint8)
     rows, columns = np.flatnonzero(field.sum(1)), np.flatnonzero(field.sum(0))
     _outline(shaded, rows[0], rows[-1], columns[0], columns[-1])
     _cross(shaded, *middle)
     cut = " (it goes on beyond the frame)" if len(rows) == height or len(columns) == width else ""
-    name = CLASSES[best].name if scores.shape[1] == len(CLASSES) else f"class {best}"
+    half = _half(field, middle)
     return shaded, (
-        f"score of {name}: rows {rows[0]} to {rows[-1]} and columns {columns[0]} to {columns[-1]}, "
-        f"{len(rows)} x {len(columns)} pixels{cut}; half of the gradient within {_half(field, middle)} pixels"
+        f"rows {rows[0]} to {rows[-1]} and columns {columns[0]} to {columns[-1]}, "
+        f"{len(rows)} x {len(columns)} pixels{cut}; half of the gradient in the middle {half} x {half}"
     )
 
 

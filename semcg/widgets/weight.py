@@ -14,7 +14,7 @@ from semcg.plots.curves import training_curves
 from semcg.plots.dials import dials, mean_of
 from semcg.widgets.parts import WIDE, drawing, panels, picture, watch
 
-__all__ = ["weight", "weight_figure", "weight_pictures"]
+__all__ = ["weight", "weight_figure", "weight_losses", "weight_pictures"]
 
 SHOWN = (
     ("judge mIoU", "all"),
@@ -76,6 +76,26 @@ def weight_figure(
     return dials(sorted(weights), curves, at=sorted(weights).index(at), seed=row)
 
 
+def weight_losses(losses: pd.DataFrame, weights: Mapping[float, str]) -> Figure:
+    """Draw the losses of a sweep's trainings step by step, a line per weight of the semantic loss.
+
+    Parameters
+    ----------
+    losses, weights
+        As `weight` takes them. Each line is the mean over the seeds that all weights have.
+
+    Raises
+    ------
+    ValueError
+        If there is no training of one of the weights.
+    """
+    losses = losses[losses["condition"].isin(list(weights.values()))]
+    losses = losses[losses["seed"].isin(_common(losses))]
+    found = {f"{w:g}": _history(losses, weights[w], None) for w in sorted(weights)}
+    histories = {rf"$\lambda_s$ = {w}": history for w, history in found.items() if history}
+    return training_curves(histories, names=TERMS)
+
+
 def weight(
     measures: pd.DataFrame,
     weights: Mapping[float, str],
@@ -104,6 +124,7 @@ def weight(
     """
     settings = sorted(weights)
     curves, seeds = _curves(measures, weights)
+    losses = None if losses is None else losses[losses["seed"].isin(seeds)]
     knob = ipywidgets.SelectionSlider(
         options=[(f"{w:g}", w) for w in settings],
         value=1.0 if 1.0 in weights else settings[0],
@@ -111,11 +132,13 @@ def weight(
         continuous_update=False,
         style=WIDE,
     )
-    choices = [("mean of the seeds", None), *((f"seed {s}", s) for s in seeds)]
-    chosen = ipywidgets.Dropdown(options=choices, value=None, description="Show", style=WIDE)
+    # Not None for the mean: to a dropdown that is no choice at all, and it would stand empty.
+    choices = [("mean of the seeds", "mean"), *((f"seed {s}", s) for s in seeds)]
+    chosen = ipywidgets.Dropdown(options=choices, description="Show", style=WIDE)
     shown = ipywidgets.HTML()
 
     def redraw() -> None:
+        seed = None if chosen.value == "mean" else chosen.value
         figures, at = [], settings.index(knob.value)
         where = f"lambda_s = {knob.value:g}"
         if path := (pictures or {}).get(knob.value):
@@ -123,10 +146,10 @@ def weight(
                 pixels = np.asarray(opened.convert("RGB"))
             alt = f"One frame at {where}: its translation, what the judge reads in it, and the pixels whose class flipped."
             figures.append(picture(where, pixels, alt=alt, scale=scale))
-        words = _words(curves, seeds, at, chosen.value)
-        fig = weight_figure(measures, weights, at=knob.value, seed=chosen.value)
+        words = _words(curves, seeds, at, seed)
+        fig = weight_figure(measures, weights, at=knob.value, seed=seed)
         figures.append(drawing(fig, alt=f"Measures over lambda_s. {words}"))
-        if (history := _history(losses, weights[knob.value], chosen.value)) is not None:
+        if (history := _history(losses, weights[knob.value], seed)) is not None:
             names = [term for term in TERMS if term in history[0]]
             fig = training_curves({where: history}, names=names)
             last = ", ".join(f"{term} {history[-1][term]:.3f}" for term in names)
@@ -144,7 +167,8 @@ def weight(
 def _curves(measures: pd.DataFrame, weights: Mapping[float, str]) -> tuple[dict[str, np.ndarray], list[int]]:
     """Return name -> (seeds, weights) of those measures that there are, and the seeds in order."""
     ours = measures[measures["condition"].isin(list(weights.values()))]
-    seeds = sorted(int(s) for s in ours["seed"].dropna().unique())
+    # Of the seeds that all weights have: what a seed brings to each of them would look like an effect of the weight.
+    seeds = _common(ours)
     names = [weights[w] for w in sorted(weights)]
     curves = {}
     for measure, of_class in SHOWN:
@@ -158,6 +182,12 @@ def _curves(measures: pd.DataFrame, weights: Mapping[float, str]) -> tuple[dict[
             f"no results of {', '.join(names)} with one of the measures {', '.join(m for m, _ in SHOWN)}"
         )
     return curves, seeds
+
+
+def _common(rows: pd.DataFrame) -> list[int]:
+    """Return the seeds that all conditions among some rows have; if there are none, those of any."""
+    each = [set(map(int, of["seed"].dropna())) for _, of in rows.groupby("condition")]
+    return sorted(set.intersection(*each) or set.union(*each)) if each else []
 
 
 def _history(losses: pd.DataFrame | None, condition: str, seed: int | None) -> list[dict] | None:
