@@ -11,7 +11,7 @@ import torch
 
 from semcg import files
 
-__all__ = ["arguments", "growth", "keep", "machine", "ratios", "resident", "spread"]
+__all__ = ["arguments", "growth", "keep", "machine", "ratios", "resident", "said", "spread"]
 
 HERE = Path(__file__).resolve().parent
 
@@ -84,8 +84,21 @@ def ratios(base: Sequence[float], taken: Sequence[float]) -> dict[str, float]:
     return spread(np.divide(base, taken))
 
 
+def said(ratio: dict[str, float]) -> str:
+    """Return a spread in words: 1.28 (1.18 to 1.38)."""
+    return f"{ratio['median']:.2f} ({ratio['least']:.2f} to {ratio['largest']:.2f})"
+
+
 def keep(name: str, result: dict) -> None:
-    """Write a result into benchmarks/<name>.json; what an earlier call measured and this one did not stays."""
+    """Write a result into benchmarks/<name>.json; what an earlier call measured and this one did not stays.
+
+    "machine" is that of the latest call; "machines" says of each part on which machine it was measured, and how busy
+    that was.
+    """
     path = HERE / f"{name}.json"
-    files.write_json(path, (files.read_json(path) if path.is_file() else {}) | result)
+    old = files.read_json(path) if path.is_file() else {}
+    parts = [part for part in result if part != "machine"]
+    before = {part: old["machine"] for part in old if part not in ("machine", "machines")}
+    machines = before | old.get("machines", {}) | dict.fromkeys(parts, result["machine"])
+    files.write_json(path, old | result | {"machines": machines})
     print(f"\nwritten: benchmarks/{path.name}")

@@ -1,4 +1,4 @@
-"""Drawing, preparing and loading frames: frames per second of a core, PNG levels, two processes, and the plain Pillow way.
+"""Drawing, preparing, loading and counting frames: a core's frames per second, PNG levels, and the plain ways.
 
 The frames are drawn streets of GTA5's size, 1914 x 1052; their PNG files are about as large as GTA5's, 2.3 MB. What is
 compared takes turns, round after round, by the process's own time; a ratio is the median over rounds of the ratio
@@ -7,6 +7,7 @@ cores, and the load is noted beside it.
 
     python benchmarks/data.py                     a minute or two
     python benchmarks/data.py --full --write      more frames and rounds, and benchmarks/data.json
+    python benchmarks/data.py --parts counting "prepare, level 6"
 """
 
 import io
@@ -15,12 +16,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from PIL import Image
 
 from semcg import labels, prepare, world
 
+PARTS = ("draw", "prepare", "prepare, level 6", "png levels", "load", "counting")
 # Each process that draws reads this file anew. It shall not wait for torch, which it does not need.
 
 RAW, STORED, CROP = (
@@ -31,6 +34,7 @@ RAW, STORED, CROP = (
 LEVELS = (0, 1, 2, 3, 6, 9)
 DRAWN = (128, 256)  # of profile mini
 PILLOW = 6  # Pillow's own level
+MAP = (1024, 2048)  # of Cityscapes, whose confusions are counted
 
 
 def archive(root: Path, raw: Path, frames: int) -> None:
@@ -76,24 +80,87 @@ def cpu() -> float:
     return sum(u.ru_utime + u.ru_stime for u in used)
 
 
-def levels(root: Path) -> dict[str, dict[str, float]]:
-    """Milliseconds and bytes of writing a stored frame at each level of PNG."""
-    from common import spread
+def preparing(root: Path, rounds: int) -> dict:
+    """How many times as fast `prepare` writes at its own level as at Pillow's, in turn, by one process's own time."""
+    from common import ratios
+
+    plain = Image.Image.save
+    taken: dict[str, list[float]] = {"own": [], "Pillow's": []}
+    for _ in range(rounds):
+        for name, of in taken.items():
+            with tempfile.TemporaryDirectory() as out, patch.object(Image.Image, "save", plain):
+                if name == "Pillow's":
+
+                    def save(picture, *given, compress_level=None, **options):
+                        return plain(picture, *given, compress_level=PILLOW, **options)
+
+                    Image.Image.save = save  # `patch` puts the plain one back
+                begun = time.process_time()
+                prepare.write(prepare.gta5.plan(root), Path(out) / "made", size=STORED)
+                of.append(time.process_time() - begun)
+    return {"size": STORED, "faster than at Pillow's level": ratios(taken["Pillow's"], taken["own"])}
+
+
+def masked(pred: np.ndarray, label: np.ndarray, classes: int = 19) -> np.ndarray:
+    """Count as most public code does: a boolean mask first, then bincount over label * classes + prediction."""
+    valid = (label >= 0) & (label < classes)
+    pairs = classes * label[valid].astype(int) + pred[valid]
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+
+def counting(rounds: int) -> dict:
+    """How many times as fast the package counts confusions as numpy behind a mask, in turn, by the process's own time."""
+    from common import ratios, spread
+
+    from semcg import metrics
+
+    draw = np.random.default_rng(0)
+    cells = [side // 16 for side in MAP]  # of streets' labels neighbours are mostly equal
+    label = draw.choice([*range(19), 255], cells).astype(np.uint8).repeat(16, 0).repeat(16, 1)
+    pred = np.where(draw.random(MAP) < 0.9, label % 19, draw.integers(0, 19, MAP)).astype(np.uint8)
+    pred, label = pred.astype(np.int64), label.astype(np.int64)  # as the evaluation has them
+    np.testing.assert_array_equal(metrics.confusion(pred, label)[:, :19], masked(pred, label))
+    ways = {"package": lambda: metrics.confusion(pred, label), "numpy mask": lambda: masked(pred, label)}
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for n in range(rounds + 2):
+        for name, way in ways.items():
+            begun = time.process_time()
+            way()
+            if n >= 2:
+                taken[name].append(time.process_time() - begun)
+    return {
+        "size": MAP,
+        "ms": {name: 1000 * spread(of)["median"] for name, of in taken.items()},
+        "faster than the numpy mask": ratios(taken["numpy mask"], taken["package"]),
+    }
+
+
+def levels(root: Path, rounds: int) -> dict[str, dict]:
+    """Milliseconds and bytes of writing a stored frame at each level of PNG, the levels in turn."""
+    from common import ratios, spread
 
     pictures = [
         Image.open(path).resize(STORED[::-1], Image.Resampling.BILINEAR)
         for path in sorted((root / "images").iterdir())
     ]
-    rows = {}
-    for level in LEVELS:
-        taken, size = [], 0
-        for picture in pictures:
-            content, begun = io.BytesIO(), time.process_time()
-            picture.save(content, "PNG", compress_level=level)
-            taken.append(time.process_time() - begun)
-            size += content.tell()
-        rows[str(level)] = {"ms": 1000 * spread(taken)["median"], "bytes": size / len(pictures)}
-    return rows
+    taken: dict[int, list[float]] = {level: [] for level in LEVELS}
+    sizes: dict[int, int] = {}
+    for _ in range(rounds):
+        for level, of in taken.items():
+            begun, sizes[level] = time.process_time(), 0
+            for picture in pictures:
+                content = io.BytesIO()
+                picture.save(content, "PNG", compress_level=level)
+                sizes[level] += content.tell()
+            of.append(1000 * (time.process_time() - begun) / len(pictures))
+    return {
+        str(level): {
+            "ms": spread(of)["median"],
+            "bytes": sizes[level] / len(pictures),
+            "faster than Pillow's": ratios(taken[PILLOW], of),
+        }
+        for level, of in taken.items()
+    }
 
 
 def pillow(folder: Path, name: str, *, size: tuple[int, int] | None, place: tuple[float, float, bool]):
@@ -116,9 +183,23 @@ def pillow(folder: Path, name: str, *, size: tuple[int, int] | None, place: tupl
     return x.sub(mean).div(deviation), torch.from_numpy(np.array(label)).long()
 
 
+def same_pixels(raw: Path, name: str, scenes: dict) -> None:
+    """Check that all ways give the same pixels, or times mean nothing.
+
+    What is prepared was resized by Pillow and is equal. The loader resizes with torchvision, whole frames, and then cuts:
+    its values lie within one grey level of Pillow's, labels are equal.
+    """
+    import torch
+
+    expected = pillow(raw, name, size=STORED, place=(0.0, 0.0, False))
+    for way, level in (("this loader, prepared", 1e-6), ("this loader, frames as published", 1.001 / 127.5)):
+        got = scenes[way].frame(0)
+        for part, wanted, off in zip(got, expected, (level, 0), strict=True):
+            torch.testing.assert_close(part[..., :CROP, :CROP], wanted, rtol=0, atol=off)
+
+
 def loading(raw: Path, stored: Path, rounds: int) -> dict:
     """Seconds a pair of four ways to a crop, in turn, and their ratios to the first."""
-    import torch
     from common import ratios, spread
 
     from semcg.data import Scenes
@@ -135,10 +216,7 @@ def loading(raw: Path, stored: Path, rounds: int) -> dict:
         "Pillow, prepared": lambda k: pillow(stored, names[k], size=None, place=places[k]),
     }
     ways |= {name: of.item for name, of in scenes.items()}
-    prepared, whole = scenes["this loader, prepared"].frame(0), (0.0, 0.0, False)
-    resized = pillow(raw, names[0], size=STORED, place=whole)
-    for part, from_raw in zip(prepared, resized, strict=True):  # the same pixels, or times mean nothing
-        torch.testing.assert_close(part[..., :CROP, :CROP], from_raw, rtol=0, atol=1e-6)
+    same_pixels(raw, names[0], scenes)
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for n in range(rounds + 1):
         for name, way in ways.items():
@@ -156,51 +234,68 @@ def loading(raw: Path, stored: Path, rounds: int) -> dict:
 
 def main() -> None:
     import torch
-    from common import arguments, keep, machine, spread
+    from common import arguments, keep, machine, said, spread
 
-    given = arguments(__doc__).parse_args()
+    parser = arguments(__doc__)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    given = parser.parse_args()
     torch.set_num_threads(given.threads)
     result: dict = {"machine": machine()}
     scenes, frames, rounds = (400, 24, 7) if given.full else (100, 8, 3)
     few = {"train": scenes // 2, "val": 0, "test": 0, "judge_train": 0, "judge_val": 0}
-    result["draw"] = {"size": DRAWN} | by_processes(
-        lambda processes, out: world.write(out, size=DRAWN, **few, processes=processes),
-        scenes,
-        rounds=1 + 2 * given.full,
-    )
-    say(f"draw, {DRAWN[0]} x {DRAWN[1]}", result["draw"])
-    with tempfile.TemporaryDirectory() as scratch:
-        root, raw = Path(scratch) / "gta5", Path(scratch) / "raw"
-        archive(root, raw, frames)
-        sizes = [path.stat().st_size for path in (root / "images").iterdir()]
-        result["prepare"] = {"size": STORED, "bytes of a frame": spread(sizes)["median"]} | by_processes(
-            lambda processes, out: prepare.write(
-                prepare.gta5.plan(root), out, size=STORED, processes=processes
-            ),
-            frames,
+    if "draw" in given.parts:
+        result["draw"] = {"size": DRAWN} | by_processes(
+            lambda processes, out: world.write(out, size=DRAWN, **few, processes=processes),
+            scenes,
             rounds=1 + 2 * given.full,
         )
-        say(
-            f"prepare, {RAW[0]} x {RAW[1]} ({np.median(sizes) / 1e6:.1f} MB) to {STORED[0]} x {STORED[1]}",
-            result["prepare"],
-        )
-        rows = result["png levels"] = levels(root)
-        print(f"\nPNG of {STORED[0]} x {STORED[1]}, by level ({PILLOW} is Pillow's own, 1 is used here)")
-        for level, row in rows.items():
-            faster = rows[str(PILLOW)]["ms"] / row["ms"]
-            print(
-                f"  {level}{row['ms']:>8.0f} ms{row['bytes'] / 1e6:>7.2f} MB{faster:>7.2f} times level {PILLOW}"
-            )
-        prepare.write(prepare.gta5.plan(root), Path(scratch) / "data", size=STORED)
-        stored = one_folder(Path(scratch) / "data" / "source", Path(scratch) / "stored")
-        result["load"] = loading(raw, stored, rounds)
+        say(f"draw, {DRAWN[0]} x {DRAWN[1]}", result["draw"])
+    if "counting" in given.parts:
+        found = result["counting"] = counting(20 * rounds)
+        r = found["faster than the numpy mask"]
         print(
-            f"\na random crop of {CROP} x {CROP} of {STORED[0]} x {STORED[1]}, image and label, by one process"
+            f"\nconfusions of a map of {MAP[0]} x {MAP[1]}: {found['ms']['package']:.1f} ms, {said(r)} times as fast "
         )
-        for name, row in result["load"].items():
-            r = row["faster than the first"]
-            ratio = f"{r['median']:.2f} ({r['least']:.2f} to {r['largest']:.2f})"
-            print(f"  {name:<34}{row['ms a pair']:>7.0f} ms a pair{ratio:>24}")
+        print(f"  as numpy behind a mask ({found['ms']['numpy mask']:.1f} ms)")
+    with tempfile.TemporaryDirectory() as scratch:
+        root, raw = Path(scratch) / "gta5", Path(scratch) / "raw"
+        if set(given.parts) - {"draw", "counting"}:
+            archive(root, raw, frames)
+        if "prepare" in given.parts:
+            sizes = [path.stat().st_size for path in (root / "images").iterdir()]
+            result["prepare"] = {"size": STORED, "bytes of a frame": spread(sizes)["median"]} | by_processes(
+                lambda processes, out: prepare.write(
+                    prepare.gta5.plan(root), out, size=STORED, processes=processes
+                ),
+                frames,
+                rounds=1 + 2 * given.full,
+            )
+            say(
+                f"prepare, {RAW[0]} x {RAW[1]} ({np.median(sizes) / 1e6:.1f} MB) to {STORED[0]} x {STORED[1]}",
+                result["prepare"],
+            )
+        if "prepare, level 6" in given.parts:
+            found = result["prepare, level 6"] = preparing(root, 1 + 2 * given.full)
+            r = found["faster than at Pillow's level"]
+            print(f"\nprepare at its own level of PNG: {said(r)} times as fast as at Pillow's, {PILLOW}")
+        if "png levels" in given.parts:
+            result["png levels"] = levels(root, 1 + given.full)
+            print(f"\nPNG of {STORED[0]} x {STORED[1]}, by level ({PILLOW} is Pillow's own, 1 is used here)")
+            for level, row in result["png levels"].items():
+                faster = said(row["faster than Pillow's"])
+                print(
+                    f"  {level}{row['ms']:>8.0f} ms{row['bytes'] / 1e6:>7.2f} MB   {faster} times level {PILLOW}"
+                )
+        if "load" in given.parts:
+            prepare.write(prepare.gta5.plan(root), Path(scratch) / "data", size=STORED)
+            stored = one_folder(Path(scratch) / "data" / "source", Path(scratch) / "stored")
+            result["load"] = loading(raw, stored, rounds)
+            print(
+                f"\na random crop of {CROP} x {CROP} of {STORED[0]} x {STORED[1]}, image and label, by one process"
+            )
+            for name, row in result["load"].items():
+                ratio = said(row["faster than the first"])
+                print(f"  {name:<34}{row['ms a pair']:>7.0f} ms a pair{ratio:>24}")
     if given.write:
         keep("data", result)
 

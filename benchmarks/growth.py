@@ -11,27 +11,26 @@ marked "assumed" was not measured.
 
     python benchmarks/growth.py                    a minute or two on an idle core
     python benchmarks/growth.py --full --write     more rounds, and benchmarks/growth.json
-    python benchmarks/growth.py --figure growth.png
+    python benchmarks/growth.py --figure growth.svg
 """
 
 import argparse
 import json
+import math
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from common import arguments, growth, keep, machine, resident
-from PIL import Image
+from common import HERE, arguments, growth, keep, machine, resident
+from pages import growth_figure
+from reading import reading, workers
 from scipy.optimize import nnls
 
 from semcg import config as configs
 from semcg import files
 from semcg.config import Config
-from semcg.data import Scenes
 from semcg.evaluate.cost import count, seconds
 from semcg.runs import budget, stages
 from semcg.training import fabric_for
@@ -132,37 +131,6 @@ def memory() -> dict:
     }
 
 
-def reading(rounds: int = 5) -> dict:
-    """Seconds of this process per pair of frames by their number of pixels, which is all that images cost."""
-    found, draw = {}, np.random.default_rng(0)
-    for side in (128, 256, 512):
-        with tempfile.TemporaryDirectory() as scratch:
-            for part, channels in (("images", (3,)), ("labels", ())):
-                folder = Path(scratch) / part
-                folder.mkdir()
-                for k in range(4):
-                    coarse = draw.integers(
-                        0, 19 if part == "labels" else 256, (side // 8, side // 8, *channels), dtype=np.uint8
-                    )
-                    Image.fromarray(coarse.repeat(8, 0).repeat(8, 1)).save(folder / f"{k}.png")
-            scenes = Scenes(scratch, crop=side // 2, flip=0.5)
-            taken = []
-            for n in range(rounds):
-                begun = time.process_time()
-                for k in range(4):
-                    scenes.item(4 * n + k)
-                taken.append((time.process_time() - begun) / 4)
-        found[side] = float(np.median(taken))
-    each = [found[s] / s**2 for s in found]
-    slope = (found[256] - found[128]) / (256**2 - 128**2)
-    said = found[256] + slope * (512**2 - 256**2)
-    return {
-        "seconds": found,
-        "seconds a megapixel": 1e6 * each[-1],
-        "at 512, from 128 and 256": said / found[512],
-    }
-
-
 def on_paper() -> dict:
     """The paper's experiment on 1 and on 64 GPUs, and a sweep of 200 runs: operations are counted, rates assumed."""
     config = configs.make("paper", precision="bf16")
@@ -196,22 +164,21 @@ def on_paper() -> dict:
         "share of that in averaging gradients": average / (semantic["seconds a step"] + average),
         "200 semantic CycleGANs, 1 GPU, days": 200 * semantic["hours"] / 24,
         "200 semantic CycleGANs, 64 GPUs, a run each, days": -(-200 // 64) * semantic["hours"] / 24,
-        "loader processes a GPU for 60 ms, PNG of 1024 x 1024 at 60 ms a pair": 2,
+        **fed_by(),
     }
 
 
-def figure(result: dict, path: Path) -> None:
-    from semcg.plots.growth import growth as against_the_model
-
-    time_points = [(p["measured"], p["model"], p["fitted"]) for p in result["time"]["points"]]
-    left = result["memory"]["not fitted"]
-    memory_points = [
-        (p["measured"] / 2**20, p["model"] / 2**20, (p["crop"], p["width"]) != (left["crop"], left["width"]))
-        for p in result["memory"]["points"]
-    ]
-    drawn = against_the_model({"seconds a step": time_points, "peak growth, MiB": memory_points})
-    with files.atomic(path) as partial:
-        drawn.savefig(partial)
+def fed_by() -> dict:
+    """Loader processes that a GPU needs, from what `data.py` measured: a step reads a frame of each domain."""
+    path = HERE / "data.json"
+    found = files.read_json(path).get("load", {}) if path.is_file() else {}
+    if "this loader, prepared" not in found:
+        return {}
+    ms = found["this loader, prepared"]["ms a pair"]
+    return {
+        f"loader processes a GPU for a step of {step} ms (assumed)": math.ceil(2 * ms / step)
+        for step in (60, 20)
+    }
 
 
 def main() -> None:
@@ -267,16 +234,23 @@ def main() -> None:
         f"\nreading: {result['reading']['seconds a megapixel']:.3f} s a megapixel; each worker is a process of about "
         f"{result['memory']['process'] / 2**20:.0f} MiB and, of n workers, the core count limits the gain"
     )
+    result["workers"] = workers()
+    for number, row in result["workers"].items():
+        print(
+            f"  {number} workers: {row['batches a second']:.0f} batches a second, "
+            f"{row['bytes of the largest'] / 2**20:.0f} MiB each"
+        )
     result["linear"] = (
-        "time with seeds and with steps; with images, steps an epoch = larger domain / batch; memory with neither"
+        "by construction, not measured: time with seeds and with steps, since each is the same work again; with images, "
+        "steps an epoch = larger domain / batch; memory with neither"
     )
     result["on paper"] = on_paper()
-    print("\non paper (rates assumed, not measured; operations counted)")
+    print("\non paper (operations counted; * follows from rates that are assumed, not measured)")
     for name, value in result["on paper"].items():
         if isinstance(value, int | float):
-            print(f"  {name:<76}{value:>8.3g}")
+            print(f"  {name:<76}{value:>8.3g} *")
     if given.figure:
-        figure(result, given.figure)
+        growth_figure(result, given.figure)
     if given.write:
         keep("growth", result)
 

@@ -1,6 +1,7 @@
 """Translations of any size, and of folders: nothing lost, nothing mixed, nothing half-written."""
 
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from semcg.translate import (
     Padded,
     fingerprint,
     folder,
+    folders,
     identity,
     image,
     pad,
@@ -205,6 +207,40 @@ def test_batches_hold_neighbours_of_one_size_and_change_no_more_than_a_level(tmp
     assert together.shapes[4:] == [(1, 3, 16, 24)], "what is there takes no part in a batch"
     with pytest.raises(ValueError, match="batch = 0"):
         next(folder(identity, source, tmp_path / "out", batch=0))
+
+
+def test_reading_and_writing_go_on_while_a_frame_is_computed(tmp_path, monkeypatch):
+    """Each side waits for the other: done one after the other, either would wait in vain."""
+    computing = {k: threading.Event() for k in range(4)}
+    read, written = threading.Event(), threading.Event()
+
+    def pixels(path, content):
+        if path.stem == "02":  # a read that ends only once the first frame is being computed
+            assert computing[0].wait(10), "nothing is computed while this frame is read"
+            read.set()
+        return folders_pixels(path, content)
+
+    def save_later(made, path, source):
+        if path.stem == "00":
+            assert computing[1].wait(10), "nothing is computed while this frame is written"
+            written.set()
+        folders_save(made, path, source)
+
+    class Waits(Counting):
+        def forward(self, x):
+            k = self.seen
+            computing[k].set()
+            if k == 0:
+                assert read.wait(10), "no frame is read while this one is computed"
+            if k == 1:
+                assert written.wait(10), "no frame is written while this one is computed"
+            return super().forward(x)
+
+    folders_pixels, folders_save = folders.pixels, folders.save
+    monkeypatch.setattr(folders, "pixels", pixels)
+    monkeypatch.setattr(folders, "save", save_later)
+    source = frames(tmp_path, size=(16, 24)) / "images"
+    assert len(list(folder(Waits(), source, tmp_path / "out"))) == 4
 
 
 @pytest.mark.parametrize("batch", [1, 3, 4, 100])

@@ -88,20 +88,25 @@ def torch_build(version: str, cuda: str | None, *, card: bool, usable: bool) -> 
     return Finding("torch", "good", words)
 
 
-def processor(capability: str, *, bf16: bool) -> Finding:
-    """Say how fast the processor's arithmetic is."""
+def processor(capability: str, *, bf16: bool, gain: float) -> Finding:
+    """Say how fast the processor's arithmetic is; `gain` is how many times as fast as in fp32 a small step is in bf16."""
+    words = f"a small step measured now is {gain:.1f} times as fast in bf16 as in fp32"
     if bf16:
-        return Finding(
-            "processor", "good", f"{capability} with bf16 instructions: steps take the shorter time"
+        state, advice = (
+            ("good", "") if gain > 1 else ("slow", "bf16 does not pay now: other programs may compute too.")
         )
+        return Finding("processor", state, f"{capability} with bf16 instructions, so bf16; {words}", advice)
     advice = (
         "Nothing is wrong: steps take 1.3 to 1.9 times as long. Profile smoke shows everything in minutes."
     )
     if capability in ("DEFAULT", "NO AVX"):
         return Finding(
-            "processor", "slow", f"{capability}: no AVX2, no bf16 instructions", f"{advice} Expect hours."
+            "processor",
+            "slow",
+            f"{capability}: no AVX2, no bf16 instructions; {words}",
+            f"{advice} Expect hours.",
         )
-    return Finding("processor", "slow", f"{capability} without bf16 instructions, so fp32", advice)
+    return Finding("processor", "slow", f"{capability} without bf16 instructions, so fp32; {words}", advice)
 
 
 def threads(number: int, *, cores: float, load: float) -> Finding:

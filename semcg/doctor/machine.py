@@ -74,7 +74,8 @@ def examine(root: Path) -> list[Finding]:
         rooms = module("torchvision", versions=pair) and module("semcg.training")
         if rooms and module("semcg.notebook"):
             bf16 = rooms.precision_for("auto", "cpu") == "bf16"
-            found.append(processor(torch.backends.cpu.get_cpu_capability(), bf16=bf16))
+            gain = rooms.probe("cpu")  # two seconds
+            found.append(processor(torch.backends.cpu.get_cpu_capability(), bf16=bf16, gain=gain))
         found.append(threads(torch.get_num_threads(), cores=_cores(), load=_load()))
         found.append(graphics(device and device.name, device and device.total_memory))
     if psutil := module("psutil"):

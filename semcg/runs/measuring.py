@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from semcg import evaluate, files, segmenters, translate
+from semcg import evaluate, files, translate
 from semcg.config import Config
 from semcg.data import Scenes
 from semcg.evaluate.parts import table_part
@@ -65,7 +65,7 @@ def measure(
     if learns:
         recipe = recipes.downstream(config, condition, reads)
         if _open(config, recipe.name, recipe.fingerprint) is None:
-            net = segmenters.build("unet", width=config.downstream_width)
+            net = trained.new_downstream(config)
             load(recipe, net=net)
             net = net.to(fabric.device).eval()
             counts = evaluate.segmentation_counts(

@@ -10,7 +10,7 @@ from contextlib import suppress
 from lightning_fabric import Fabric
 from torch import nn
 
-from semcg import files, segmenters, training, translate
+from semcg import files, training, translate
 from semcg.config import Config
 from semcg.data import Batches, Scenes, Unpaired
 from semcg.runs import recipes, trained
@@ -94,7 +94,7 @@ def downstream(
         In evaluation mode.
     """
     recipe = recipes.downstream(config, condition, reads)
-    net = segmenters.build("unet", width=config.downstream_width)
+    net = trained.new_downstream(config)
     with suppress(FileNotFoundError, ValueError):  # not trained yet, or of another recipe
         load(recipe, net=net)
         return net.to(fabric.device).eval()
@@ -104,7 +104,8 @@ def downstream(
     ):
         pass  # one frame after the other
     crops = Scenes(made, crop=config.crop, flip=config.flip, color=config.judge_color, seed=config.seed)
-    batches, steps = Batches(crops, batch=config.judge_batch), config.downstream_steps
+    batches = Batches(crops, batch=config.judge_batch, workers=training.loaders(fabric))
+    steps = config.downstream_steps
     t = training.Segmentation.begin(
         net,
         optimizer="adamw",

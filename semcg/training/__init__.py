@@ -5,7 +5,7 @@ its loss terms; `fit` calls such a function again and again. Neither knows of fi
 `fit` yields. All of it runs on Lightning Fabric, which decides device, precision and number of processes.
 """
 
-from semcg.training.devices import fabric_for, precision_for, share
+from semcg.training.devices import fabric_for, loaders, precision_for, probe, share
 from semcg.training.loop import Step, fit
 from semcg.training.segmentation import Segmentation, class_weights, segmentation_step
 from semcg.training.translation import Translation, generator_for, translation_step
@@ -18,7 +18,9 @@ __all__ = [
     "fabric_for",
     "fit",
     "generator_for",
+    "loaders",
     "precision_for",
+    "probe",
     "segmentation_step",
     "share",
     "translation_step",

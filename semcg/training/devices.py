@@ -5,8 +5,11 @@ have to tell each other beside that goes through `everyone` and `anywhere`, over
 it and the death of a process is noticed at once. A single process talks to nobody: there is no process group.
 """
 
+import copy
 import logging
 import os
+import statistics
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,11 +24,29 @@ from lightning_fabric.plugins.environments import (
     TorchElasticEnvironment,
 )
 from lightning_fabric.strategies import DDPStrategy
-from torch import distributed
+from torch import distributed, nn
 
-__all__ = ["Place", "anywhere", "everyone", "fabric_for", "place", "precision_for", "rank", "share"]
+from semcg import segmenters
+from semcg.gan import UNet
+
+__all__ = [
+    "Place",
+    "anywhere",
+    "everyone",
+    "fabric_for",
+    "loaders",
+    "place",
+    "precision_for",
+    "probe",
+    "rank",
+    "share",
+]
 
 T = TypeVar("T")
+
+_LOADERS = 4
+"""Processes that read for one GPU at most. A pair of stored frames takes about 33 ms of a core (benchmarks/data.json), and
+a step needs two: 2 processes feed a step of 60 ms, 4 one of 20 ms."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +79,63 @@ def precision_for(precision: str, device: str = "auto") -> str:
     """Return "fp32" or "bf16": what `Config.precision` comes to on this machine.
 
     "auto" is bf16 on a CUDA device that has it, and on a CPU with bf16 instructions (AMX or AVX-512), where it makes
-    the training step about a third faster; a CPU without them would emulate it.
+    the training step about a third faster; a CPU without them would emulate it. What the machine says of itself
+    decides, and not a time (`probe`): a measurement may come out otherwise tomorrow, and a run that goes on after a
+    kill would then go on in other bits.
     """
     if precision != "auto":
         return precision
     if device != "cpu" and torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported() else "fp32"
+
+
+def probe(device: str = "auto", *, seconds: float = 2.0) -> float:
+    """Return how many times as fast as in fp32 a small training step is in bf16 on this machine, measured now.
+
+    A U-Net and a frozen segmenter of profile mini's size read 128 x 128 pixels, forward and backward, as they do for the
+    semantic loss; both precisions in turns, and the median of the ratios of the turns. It decides nothing (see
+    `precision_for`); it shows whether what was decided pays here.
+
+    Parameters
+    ----------
+    device : str
+        As in `fabric_for`.
+    seconds : float
+        How long it goes on, by the clock; three turns are taken at least, and one before them that does not count.
+    """
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # what is trained afterwards draws the numbers it would have drawn
+        torch.manual_seed(0)
+        fabrics = {name: fabric_for(device, name) for name in ("fp32", "bf16")}
+        layouts = {"fp32": torch.contiguous_format, "bf16": torch.channels_last}
+        net, judge = UNet(width=16, depth=5), segmenters.build("drn26", width=0.25, stride=4)
+        nets = {
+            name: nn.Sequential(copy.deepcopy(net), segmenters.frozen(judge)).to(
+                fabric.device, memory_format=layouts[name]
+            )
+            for name, fabric in fabrics.items()
+        }
+        x = fabrics["fp32"].to_device(torch.rand(1, 3, 128, 128) * 2 - 1)
+
+    def taken(name: str) -> float:
+        clock = (
+            time.perf_counter if x.is_cuda else time.process_time
+        )  # others' work does not lengthen the latter
+        begun = clock()
+        with fabrics[name].autocast():
+            scores = nets[name](x)
+        scores.float().square().mean().backward()
+        nets[name].zero_grad(set_to_none=True)
+        if x.is_cuda:
+            torch.cuda.synchronize(x.device)
+        return clock() - begun
+
+    begun, found = time.perf_counter(), []
+    while len(found) < 4 or time.perf_counter() - begun < seconds:
+        found.append(taken("fp32") / taken("bf16"))
+    return statistics.median(found[1:])
 
 
 def fabric_for(device: str = "auto", precision: str = "fp32", *, shared: bool = False) -> Fabric:
@@ -114,7 +185,7 @@ def fabric_for(device: str = "auto", precision: str = "fp32", *, shared: bool = 
 
 
 def share(batch: int, fabric: Fabric) -> dict[str, int]:
-    """Return what `semcg.data.Batches` needs for this process's share of a batch: "batch", "rank" and "ranks".
+    """Return what `semcg.data.Batches` needs for this process's share of a batch: "batch", "rank", "ranks", "workers".
 
     Raises
     ------
@@ -126,7 +197,24 @@ def share(batch: int, fabric: Fabric) -> dict[str, int]:
         raise ValueError(
             f"batch = {batch}: {ranks} processes share it; allowed: {ranks}, {2 * ranks}, {3 * ranks}, ..."
         )
-    return {"batch": batch // ranks, "rank": fabric.global_rank, "ranks": ranks}
+    return {
+        "batch": batch // ranks,
+        "rank": fabric.global_rank,
+        "ranks": ranks,
+        "workers": loaders(fabric),
+    }
+
+
+def loaders(fabric: Fabric) -> int:
+    """Return how many processes shall read frames ahead: 0 where the CPU computes, 1 to 4 beside a GPU.
+
+    On a CPU they would take the cores that compute. A GPU would wait for frames that are read between its steps. The
+    batches are the same for any number. A machine's cores are divided among its GPUs, each of which may have a training.
+    """
+    if fabric.device.type != "cuda":
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(_LOADERS, cores // max(1, torch.cuda.device_count()) - 1))
 
 
 def rank() -> int:
