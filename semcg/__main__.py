@@ -2,10 +2,18 @@
 
 import signal
 import sys
+from pathlib import Path
 
-import typer
+from semcg import doctor
 
-from semcg.commands import evidence, look, notebooks, pages, prepare, sweep, teaching, tools
+try:
+    import typer
+
+    from semcg.commands import evidence, look, notebooks, pages, prepare, sweep, teaching, tools
+except ImportError as error:  # an installation that is not whole; the doctor asks for Python alone
+    found = doctor.examine(Path(__file__).resolve().parents[1])
+    print(f"semcg: {error}\n\n{doctor.report(found)}", file=sys.stderr)
+    sys.exit(1)
 
 app = typer.Typer(
     help="CycleGAN with a semantic consistency loss: a course and reproducibility kit.",
@@ -62,10 +70,24 @@ def main() -> None:
     except Exception as error:
         from semcg.runs.failures import Failed
 
-        if not isinstance(error, ValueError | OSError | Failed):
+        said = str(error)
+        if not isinstance(error, Failed) and _is_memory(error):
+            said = (
+                "the memory was used up; close other programs, or give the command less to hold at a time: a lower "
+                f"--size, --processes, --batch or --tile, or a smaller profile ({said or 'MemoryError'})"
+            )
+        elif not isinstance(error, ValueError | OSError | Failed):
             raise  # a fault of ours, which deserves its traceback
-        print(f"semcg: {error}", file=sys.stderr)
+        print(f"semcg: {said}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 2))
+
+
+def _is_memory(error: Exception) -> bool:
+    """Whether memory was used up, in Python's words or in torch's; numpy and Pillow use Python's."""
+    words = ("out of memory", "can't allocate memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    )
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from torch import nn
 
 from semcg import config, evaluate, files, gan, labels, losses, metrics, prepare, segmenters, translate
 from semcg.data import Batches, Scenes, Unpaired
+from semcg.prepare import frames
 from semcg.runs import trained
 from semcg.runs.course import notebook_path
 from semcg.runs.execute import typed
@@ -582,7 +583,7 @@ def test_an_unknown_direction_is_told(run_folder, direction):
 
 def test_weights_that_are_not_there_are_told(tmp_path):
     refused(lambda: trained.generator_from(tmp_path / "none", "st", fabric_for("cpu")), "no weights")
-    refused(lambda: trained.judge_from(tmp_path, fabric_for("cpu")), "no weights")
+    refused(lambda: trained.segmenter_from(tmp_path, fabric_for("cpu")), "no weights")
 
 
 # ---------------------------------------------------------------- arrays
@@ -667,10 +668,16 @@ def test_folders_that_would_eat_one_another_are_refused(tmp_path):
 @pytest.mark.parametrize(
     "options",
     [
+        {"val_share": float("nan")},
+        {"val_share": float("inf")},
+        {"test_share": float("nan")},
+        {"test_share": -float("inf")},
+        {"judge_share": float("nan")},
         {"val_share": 0},
         {"val_share": -1},
         {"val_share": 0.9, "test_share": 0.1},
         {"judge_share": 1},
+        {"size": (10**6, 10**6)},
         {"size": (0, 1)},
         {"size": (-1, -1)},
     ],
@@ -679,8 +686,54 @@ def test_folders_that_would_eat_one_another_are_refused(tmp_path):
 def test_impossible_shares_and_sizes_are_refused_before_anything_is_written(tmp_path, options):
     root = a_set(tmp_path / "in", *(f"{i:02}.png" for i in range(12)))
     domain = prepare.Domain(root / "images")
-    refused(lambda: prepare.folder(tmp_path / "out", source=domain, target=domain, **options))
+    refused(lambda: prepare.folder(tmp_path / "out", source=domain, target=domain, **options), *options)
     assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("distance", [float("nan"), float("inf"), -1.0])
+def test_a_distance_that_is_none_is_told(tmp_path, distance):
+    root = a_set(tmp_path / "in", *(f"{i:02}.png" for i in range(12)))
+    domain = prepare.Domain(root / "images", max_color_distance=distance)
+    refused(
+        lambda: prepare.folder(tmp_path / "out", source=domain, target=domain),
+        "max_color_distance",
+        "0 or more",
+    )
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("scaled", [(46, 1914), (1, 10**5)])
+def test_a_long_frame_is_not_scaled_beyond_what_can_be_read(scaled):
+    """With --keep-aspect the short side decides, and the long one follows."""
+    recipe = frames.Recipe((8192, 8192), True, False, False)
+    refused(lambda: frames.size_of(*scaled, recipe), "can be read again", "smaller size")
+
+
+def test_memory_that_is_used_up_is_told_in_a_sentence(monkeypatch, capsys):
+    """Python's own error, which says nothing, and torch's, which has words only."""
+    import semcg.__main__ as door
+
+    for error in (
+        MemoryError(),
+        RuntimeError("[enforce] DefaultCPUAllocator: can't allocate memory: 1 bytes"),
+    ):
+
+        def fails(error=error):
+            raise error
+
+        monkeypatch.setattr(door, "app", fails)
+        with pytest.raises(SystemExit) as left:
+            door.main()
+        assert left.value.code == 2
+        said = capsys.readouterr().err
+        assert said.startswith(
+            "semcg: the memory was used up; close other programs, or give the command less"
+        )
+        assert "--size" in said
+        assert "Traceback" not in said
+    monkeypatch.setattr(door, "app", lambda: (_ for _ in ()).throw(RuntimeError("a fault of ours")))
+    with pytest.raises(RuntimeError, match="ours"):
+        door.main()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -700,7 +753,8 @@ def test_a_pattern_that_finds_no_sequence_is_told(tmp_path, pattern):
     )
 
 
-def test_the_corpus_has_at_least_two_hundred_bad_files():
+def test_at_least_two_hundred_readings_of_bad_files_and_as_many_impossible_values():
+    """Each bad picture given to each reader, each bad label to three; and the impossible fields of a config."""
     made = len(READERS) * len(corpus.pictures()) + 3 * len(corpus.labels())
     assert made >= 200
     assert len(IMPOSSIBLE) >= 200

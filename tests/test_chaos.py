@@ -7,6 +7,7 @@ by `chaos/inject/sitecustomize.py`; what the injected process does is otherwise 
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -58,7 +59,7 @@ class Place:
         self.log = home.parent / f"{home.name}.events"
         self.code = 0
 
-    def run(self, book: Path, **fault: object) -> str:
+    def run(self, book: Path, *, given: dict[str, object] | None = None, **fault: object) -> str:
         """Execute the notebook; return what was said at its end, "" if it ended well."""
         inject = str(Path(faults.__file__).parent / "inject")
         told = {"log": str(self.log), "struck": str(self.struck), **fault}
@@ -66,10 +67,12 @@ class Place:
         with self.patch.context() as patch:
             patch.setenv("SEMCG_HOME", str(self.home))
             patch.setenv("SEMCG_FAULT", json.dumps(told))
+            patch.setenv("TMPDIR", str(faults.temporaries(self.home)))
+            patch.setattr("tempfile.tempdir", None)
             patch.setenv("PYTHONPATH", os.pathsep.join([inject, os.environ.get("PYTHONPATH", "")]))
             said, self.code = "", 0
             try:
-                execute(book, self.output, GIVEN)
+                execute(book, self.output, GIVEN | (given or {}))
             except (Failed, OSError) as error:
                 said, self.code = str(error), getattr(error, "exit_code", 2)
         assert bool(said) == self.struck.exists(), f"with {fault} it said: {said!r}"
@@ -104,7 +107,9 @@ STRIKES = [  # what happens, at which change of a file, and what must be in the 
     ("nan", f"open {PARTIAL}/history.csv", "cycle is not finite"),
     ("memory", f"open {PARTIAL}/history.csv", "memory"),
     ("SIGINT", f"open {PARTIAL}/history.csv", "stopped by SIGINT"),
+    ("inf", f"open {PARTIAL}/history.csv", "G_st."),
     ("read-only", f"rename {PARTIAL}/provenance.json", "Read-only file system"),
+    ("no permission", f"rename {PARTIAL}/history.csv", "Permission denied"),
 ]
 
 
@@ -116,6 +121,9 @@ def told(places) -> dict[str, tuple[str, int, list[str], list[str]]]:
     for do, at, _ in STRIKES:
         said = troubled.run(book, do=do, at=at, role="kernel")
         found[do] = (said, troubled.code, faults.damaged(troubled.home), faults.processes(troubled.home))
+        if do == "SIGINT":  # all later ones find the newest state torn, and go on from the one before
+            newest = troubled.home / PARTIAL / "state.pt"
+            newest.write_bytes(newest.read_bytes()[:1000])
     return found
 
 
@@ -133,6 +141,8 @@ def test_a_fault_ends_in_a_sentence_and_damages_nothing(told, do, at, words):
 def test_after_all_of_them_the_same_command_ends_in_the_bits_of_a_calm_run(places, told):
     calm, troubled, book = places
     assert troubled.run(book) == ""
+    why = files.read_json(troubled.output.with_suffix(".json"))["why"][RUN]
+    assert why.startswith("resumed after step"), "it began anew, though a good state lay there"
     assert faults.differing(calm.home, troubled.home) == []
     assert {
         f"results/smoke/{RUN}/{name}" for name in ("state.pt", "history.csv", "G_st.safetensors")
@@ -140,6 +150,20 @@ def test_after_all_of_them_the_same_command_ends_in_the_bits_of_a_calm_run(place
     assert faults.damaged(troubled.home) == []
     assert faults.left_behind(troubled.home) == []
     assert not list(troubled.output.parent.glob("*.failed.*"))
+
+
+def test_a_wrong_parameter_and_a_truncated_picture_end_in_a_sentence_and_change_nothing(places, tmp_path):
+    calm, _, book = places
+    before = faults.contents(calm.home)
+    here = Place(tmp_path / "home", calm.patch)
+    shutil.copytree(calm.home, here.home)
+    with pytest.raises(AssertionError, match="steps = -1"):  # said, though nothing struck
+        here.run(book, given={"steps": -1})
+    picture = next((here.home / "data" / "world-smoke" / "target" / "train" / "images").iterdir())
+    picture.write_bytes(picture.read_bytes()[:100])
+    with pytest.raises(AssertionError, match=rf"{picture.name} has another size. Remove that folder"):
+        here.run(book)
+    assert faults.equal(faults.contents(here.home), before)
 
 
 def test_a_difference_of_one_bit_would_be_found(places, tmp_path):

@@ -12,6 +12,7 @@ import nbformat
 import pytest
 
 from semcg import files
+from semcg.runs import execute as executing
 from semcg.runs.execute import execute, typed
 from semcg.runs.failures import Failed
 
@@ -129,6 +130,34 @@ def test_a_bad_end_is_said_in_a_sentence_and_kept(place, cell, status, words):
     assert "so far" in (place / "out.failed.ipynb").read_text()
     assert not (place / "out.ipynb").exists()
     assert not list(place.glob("*partial*"))
+
+
+def test_what_killed_executions_left_is_removed(place, monkeypatch, tmp_path_factory):
+    """A torn record, the scratch folder with all temporary files, a lock of a run by torchrun. Others' files stay."""
+    temporaries = tmp_path_factory.mktemp("tmp")
+    monkeypatch.setenv("TMPDIR", str(temporaries))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    left = executing._scratch_of(place / "out.ipynb", 0)
+    assert left.parent == temporaries
+    left.mkdir()
+    (left / "events.1.jsonl").write_text('{"event": "run"')
+    for name in (".out.123.partial.json", ".out.123-abcdef.partial.json", ".out.1.lock"):
+        (place / name).write_text("half")
+    others = [place / ".out-s1.123.partial.json", place / ".out-s1.lock"]
+    for path in others:
+        path.write_text("another notebook's")
+    execute(notebook(place / "00_book.ipynb", "import tempfile; tempfile.mkdtemp()"), place / "out.ipynb", {})
+    assert sorted(p for p in place.iterdir() if p.name.startswith(".")) == sorted(others)
+    assert list(temporaries.iterdir()) == []
+
+
+def test_a_kernel_that_dies_before_its_first_answer_is_told_in_a_sentence(place, monkeypatch):
+    """One that is killed while it starts: a memory that is full is met as soon as that."""
+    (place / "ipykernel_launcher.py").write_text("import os; os.kill(os.getpid(), 9)\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(place), os.environ["PYTHONPATH"]]))
+    with pytest.raises(Failed, match="kernel of 00_book died; most often the memory"):
+        execute(notebook(place / "00_book.ipynb", "1"), place / "out.ipynb", {})
+    assert files.read_json(place / "out.json")["status"] == "killed"
 
 
 TRAINING = f"""

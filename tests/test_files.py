@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -60,6 +62,44 @@ def test_swap_replaces_a_folder_and_leaves_nothing_beside_it(tmp_path):
         files.swap(new, old)
         assert (old / "a").read_text() == content
         assert os.listdir(tmp_path) == ["x"]
+
+
+def test_what_a_killed_process_left_half_written_is_removed_and_nothing_else(tmp_path):
+    """Of a process of this machine that is no more: that of one that lives, or of another machine, may be in use."""
+    code = f"""
+import os
+from pathlib import Path
+from semcg import files
+with files.atomic(Path({str(tmp_path)!r}) / "deep" / "a.json") as partial:
+    partial.write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", code])
+    (torn,) = [p for p in tmp_path.rglob("*") if p.is_file()]
+    elsewhere = torn.with_name(torn.name.replace(files._machine(), "0" * 6))
+    elsewhere.write_text("half")
+    mine = torn.with_name(".b.partial.json")
+    mine.write_text("somebody's")
+    with files.atomic(tmp_path / "deep" / "c.json") as partial:
+        partial.write_text("half")
+        files.remove_torn(tmp_path)
+        assert partial.exists()
+    assert sorted(p for p in tmp_path.rglob("*") if p.is_file()) == sorted(
+        [elsewhere, mine, tmp_path / "deep" / "c.json"]
+    )
+
+
+def test_swap_syncs_the_names_before_it_removes_anything(tmp_path, monkeypatch):
+    new, old, seen = tmp_path / "x.partial", tmp_path / "x", []
+    for folder in (new, old):
+        folder.mkdir()
+    sync = files._sync
+    monkeypatch.setattr(
+        files, "_sync", lambda folder: (seen.append(sorted(os.listdir(folder))), sync(folder))
+    )
+    files.swap(new, old)
+    assert seen == [[".x.replaced", "x"]]
+    assert os.listdir(tmp_path) == ["x"]
 
 
 def test_swap_loses_neither_folder_to_a_crash(tmp_path, monkeypatch):

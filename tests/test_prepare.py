@@ -311,8 +311,8 @@ def test_labels_that_only_their_header_gives_away(here):
 
 
 def test_shares_and_sizes_out_of_range(here):
-    refused(here, ValueError, "shares must be above 0", judge_share=0.0)
-    refused(here, ValueError, "below 1 together", val_share=0.5, test_share=0.5)
+    refused(here, ValueError, r"judge_share = 0\.0: a share .* between 0 and 1", judge_share=0.0)
+    refused(here, ValueError, "leave nothing to train on", val_share=0.5, test_share=0.5)
     refused(here, ValueError, r"size is \(height, width\)", size=(0, 8))
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from semcg import config, files, runs
-from semcg.runs import recipes
+from semcg.runs import recipes, store
 from semcg.runs.course import rooms_reached
 from semcg.runs.recipes import Recipe
 from semcg.training import fit
@@ -170,6 +170,99 @@ def test_a_torn_state_falls_back_to_the_one_before(home):
     assert run.why.startswith("resumed after step")
     assert resumed == calm
     assert equal(state_of(run.folder), expected)
+
+
+def spoiled(at: int, what: float, where: str) -> None:
+    """Train a toy in which a weight, or a number of the optimiser, is not finite after a step, though its loss is."""
+    toy = Toy()
+    run = runs.start(recipe(), steps=STEPS, state=toy.state, batch=toy.batch)
+
+    def step(x):
+        terms = toy.step(x)
+        if int(toy.adam.state[toy.net.weight]["step"]) == at:
+            tensor = toy.net.bias.data if where == "net" else toy.adam.state[toy.net.weight]["exp_avg"]
+            tensor.view(-1)[1] = what
+        return terms
+
+    list(runs.keep(run, fit(step, toy.batch, STEPS, start=run.step)))
+
+
+@pytest.mark.parametrize("what", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize(
+    ("at", "where", "named"),
+    [(6, "net", "net.bias"), (STEPS, "net", "net.bias"), (6, "adam", "adam.state.0.exp_avg")],
+)
+def test_a_state_that_is_not_finite_is_never_saved(home, at, where, named, what):
+    """At a step that saves, at the last step; in a weight, in the optimiser. The same command goes on to a calm end."""
+    with pytest.raises(
+        FloatingPointError, match=rf"^toy-s0, step {at}: {named} is not finite. The last saved state"
+    ):
+        spoiled(at, what, where)
+    assert not (home / "results" / "smoke" / "toy-s0").exists()
+    saved = list((home / "results" / "smoke" / ".toy-s0.partial").glob("state*.pt"))
+    assert len(saved) == 2
+    for path in saved:
+        assert store._not_finite(torch.load(path, weights_only=True)["state"], "state") == ""
+    _, resumed, run = train()
+    assert run.why == f"resumed after step {at - 2}"
+    state = state_of(run.folder)
+    files.swap(run.folder, home / "cut")
+    _, calm, run = train()
+    assert resumed == calm
+    assert equal(state, state_of(run.folder))
+
+
+def test_a_stored_state_that_is_not_finite_gives_way_to_the_one_before(home):
+    """As one of an earlier version, which did not look."""
+    _, calm, _ = train()
+    files.swap(home / "results" / "smoke" / "toy-s0", home / "calm")
+    _, _, run = train(until=7)
+    newest = run.partial / "state.pt"
+    content = torch.load(newest, weights_only=True)
+    content["state"]["net"]["weight"][0, 0] = float("inf")
+    torch.save(content, newest)
+    _, resumed, run = train()
+    assert run.why.startswith("resumed after step")
+    assert resumed == calm
+    assert equal(state_of(run.folder), state_of(home / "calm"))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_cut_run_resumes_on_a_gpu_within_a_tolerance(home, monkeypatch):
+    """A CycleGAN of the smoke profile. cuDNN may add in another order each time, and a GAN amplifies that."""
+    from chaos import promises
+
+    from semcg import training
+
+    def gan(until: int | None) -> dict:
+        cfg, fabric = config.make("smoke"), training.fabric_for("cuda")
+        t = training.Translation.begin(cfg, steps=STEPS, fabric=fabric)
+        step = training.translation_step(t, fabric=fabric, lambda_s=0.0)
+
+        def batch(n):
+            draw = torch.Generator().manual_seed(n)
+            x, y = (torch.rand(1, 3, 64, 64, generator=draw) * 2 - 1 for _ in "st")
+            labels = torch.zeros(1, 64, 64, dtype=torch.uint8)
+            return tuple(part.to(fabric.device) for part in (x, labels, y, labels))
+
+        run = runs.start(recipe(), steps=STEPS, state=t.state(), batch=batch)
+        for record in runs.keep(run, fit(step, batch, STEPS, start=run.step)):
+            if record["step"] == until:
+                break
+        return state_of(run.folder if run.folder.exists() else run.partial)
+
+    def flat(state: dict) -> torch.Tensor:
+        return torch.cat([v.flatten().float() for name in ("G_st", "G_ts") for v in state[name].values()])
+
+    calm = flat(gan(None))
+    monkeypatch.setenv("SEMCG_HOME", str(home / "second"))
+    gan(7)
+    resumed = flat(gan(None))
+    apart = float(torch.linalg.vector_norm(resumed - calm) / torch.linalg.vector_norm(calm))
+    if os.environ.get("SEMCG_CHAOS") == "count":
+        promises.count({"gpu": {"device": torch.cuda.get_device_name(), "weights": apart}})
+    assert apart < 1e-2
 
 
 def test_starting_over(home, monkeypatch):

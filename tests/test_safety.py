@@ -8,10 +8,12 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+import warnings
 import zipfile
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import torch
 from chaos import corpus
@@ -256,15 +258,58 @@ def test_a_zip_that_climbs_out_is_refused_before_anything_is_read(tmp_path, name
         entries(zipped(tmp_path / "a.zip", "images/00001.png", name))
 
 
-def test_a_link_in_a_zip_is_never_followed(tmp_path):
-    """Nothing is unpacked to disk, so a member that is a link is no more than a few bytes that decode to nothing."""
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [(0o120777, "is a link"), (0o020666, "a device or a pipe"), (0o010666, "a device or a pipe")],
+)
+def test_a_link_in_a_zip_is_refused_before_anything_is_read(tmp_path, monkeypatch, mode, words):
+    with zipfile.ZipFile(zipped(tmp_path / "a.zip", "images/00000.png"), "a") as archive:
         link = zipfile.ZipInfo("images/00001.png")
-        link.external_attr = 0o120777 << 16
+        link.create_system, link.external_attr = 3, mode << 16
         archive.writestr(link, "/etc/passwd")
-    (entry,) = entries(tmp_path / "a.zip")
-    assert entry.read() == b"/etc/passwd"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.zip"]
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(
+        ValueError, match=rf"images/00001\.png' is .*{words.removeprefix('is ')}.*nothing is read"
+    ):
+        entries(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("second", ["images/00001.png", "images\\00001.png"])
+def test_a_name_that_is_twice_in_a_zip_is_refused_before_anything_is_read(tmp_path, monkeypatch, second):
+    """Two readers of such a file see two different pictures."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("images/00001.png", b"one")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # Python's own, about the name
+            archive.writestr(second, b"two")
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(ValueError, match=r"00001\.png' is there twice; nothing is read"):
+        entries(tmp_path / "a.zip")
+
+
+def test_a_bomb_in_a_zip_is_refused_before_anything_is_read(tmp_path, monkeypatch):
+    """By ratio, and by size alone. What a picture can be is taken: as large as it likes, or as empty."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images/00001.png", bytes(2**24 + 1))
+    with zipfile.ZipFile(tmp_path / "b.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images/00001.png", bytes(2**24))
+        archive.writestr("images/00002.png", np.random.default_rng(0).bytes(2**25))
+    assert [entry.size for entry in entries(tmp_path / "b.zip")] == [2**24, 2**25]
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(
+        ValueError, match=r"00001\.png' would unpack [\d,]+ bytes to 16,777,217, as a decompression bomb"
+    ):
+        entries(tmp_path / "a.zip")
+    real = zipfile.ZipFile.infolist
+
+    def large(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+        found = real(archive)
+        found[-1].file_size = found[-1].compress_size = 2**28 + 1
+        return found
+
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", large)
+    with pytest.raises(ValueError, match=r"00002\.png' would unpack to 268,435,457 bytes, more than"):
+        entries(tmp_path / "b.zip")
 
 
 def test_a_tar_is_not_opened_at_all(tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import struct
 import zipfile
 import zlib
@@ -12,6 +13,11 @@ from typing import NamedTuple
 from semcg import files
 
 __all__ = ["Entry", "entries", "find"]
+
+_BYTES, _SMALL, _RATIO = 2**28, 2**24, 100
+# A member of a zip file unpacks to at most 256 MB, more than the largest frame that can be written has without any
+# compression; and one above 16 MB to at most a hundred times its packed bytes. A PNG, which is packed already, has a
+# ratio of about 1, JSON one of 10; a decompression bomb comes near the 1032 that the method allows.
 
 
 class Entry(NamedTuple):
@@ -58,7 +64,8 @@ def entries(root: Path | str) -> list[Entry]:
     FileNotFoundError
         If there is no such folder or file, or nothing in it.
     ValueError
-        If a zip file does not open or has an entry that climbs out of it, or two files of one name differ in size.
+        If a zip file does not open, or has an entry that climbs out of it, is a link, is there twice or would unpack to
+        enormous size; or if two files of one name differ in size.
     """
     root = Path(root)
     if root.is_dir():
@@ -120,21 +127,39 @@ def _unpacked(root: Path):
                 yield Entry(str(path), "", path.relative_to(root).as_posix(), path.stat().st_size)
 
 
-def _zipped(path: Path):
+def _zipped(path: Path) -> list[Entry]:
+    """List the files of a zip file, once all of its table of contents was found harmless."""
+    found: dict[str, Entry] = {}
     for info in _opened(str(path)).infolist():
         parts = info.filename.replace("\\", "/").split("/")
-        if ".." in parts or parts[0] == "" or ":" in parts[0]:
+        name = "/".join(parts)
+        if bad := "is there twice" if name in found else _harm(info, parts):
             raise ValueError(
-                f"{path}: the entry {info.filename!r} climbs out of the archive; nothing is read from it. "
-                "Fetch the file from its publisher"
+                f"{path}: the entry {info.filename!r} {bad}; nothing is read from it. Fetch the file from its publisher"
             )
-        if not info.is_dir() and not any(map(_stray, parts)):
-            yield Entry(str(path), info.filename, "/".join(parts), info.file_size)
+        if not info.is_dir():
+            found[name] = Entry(str(path), info.filename, name, info.file_size)
+    return [entry for name, entry in found.items() if not any(map(_stray, name.split("/")))]
+
+
+def _harm(info: zipfile.ZipInfo, parts: list[str]) -> str:
+    """Return what is wrong with an entry of a zip file, "" for a plain file or folder."""
+    if ".." in parts or parts[0] == "" or ":" in parts[0]:
+        return "climbs out of the archive"
+    if (kind := stat.S_IFMT(info.external_attr >> 16)) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "is a link" if kind == stat.S_IFLNK else "is no file, but a device or a pipe"
+    if info.file_size > _BYTES:
+        return f"would unpack to {info.file_size:,} bytes, more than {_BYTES:,}"
+    if info.file_size > max(_SMALL, _RATIO * info.compress_size):
+        return (
+            f"would unpack {info.compress_size:,} bytes to {info.file_size:,}, as a decompression bomb does"
+        )
+    return ""
 
 
 def _opened(path: str) -> zipfile.ZipFile:
-    stat = os.stat(path)
-    return _kept_open(path, stat.st_size, stat.st_mtime_ns)
+    found = os.stat(path)
+    return _kept_open(path, found.st_size, found.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)

@@ -13,6 +13,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from semcg import files
 from semcg.prepare.codings import Mapping, decode_labels, mapping, opaque, readable
+from semcg.prepare.frames import checked_size
 from semcg.prepare.splits import divide
 
 __all__ = ["Domain", "folder"]
@@ -105,11 +106,20 @@ def folder(
     """
     out = Path(out)
     shares = {"val_share": val_share, "test_share": test_share, "judge_share": judge_share}
-    if min(shares.values()) <= 0 or val_share + test_share >= 1 or judge_share >= 1:
-        raise ValueError(f"shares must be above 0, and val and test below 1 together: {shares}")
-    if size is not None and min(size) < 1:
-        raise ValueError(f"size is (height, width), at least 1 each, not {tuple(size)}")
+    for name, share in shares.items():
+        if not 0 < share < 1:  # nan is neither
+            raise ValueError(f"{name} = {share}: a share of the frames lies between 0 and 1; give 0.2, say")
+    if val_share + test_share >= 1:
+        raise ValueError(
+            f"val_share = {val_share} and test_share = {test_share} leave nothing to train on; lower one"
+        )
+    size = checked_size(size) if size is not None else None
     domains = {"source": source, "target": target}
+    for name, domain in domains.items():
+        if not 0 <= domain.max_color_distance < float("inf"):
+            raise ValueError(
+                f"max_color_distance = {domain.max_color_distance} ({name}): a distance is 0 or more, and finite; give 30, say"
+            )
     for given in (path for d in domains.values() for path in (d.images, d.labels, d.mapping) if path):
         if Path(given).resolve().is_relative_to(out.resolve()):
             raise ValueError(f"{given} lies in {out}, which would be replaced; write elsewhere")

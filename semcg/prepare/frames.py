@@ -13,10 +13,25 @@ from semcg import files, labels
 from semcg.prepare.archive import Entry
 from semcg.prepare.codings import opaque, readable, stored
 
-__all__ = ["PLATE", "Frame", "Recipe", "WrongLabels", "label_values", "made_of", "size_of", "write"]
+__all__ = [
+    "LARGEST",
+    "PLATE",
+    "Frame",
+    "Recipe",
+    "WrongLabels",
+    "checked_size",
+    "label_values",
+    "made_of",
+    "size_of",
+    "write",
+]
 
 PLATE = 34
 """Label id of a licence plate in GTA5; none of the 19 classes, and drawn in no Cityscapes label."""
+
+LARGEST = 2**26
+"""Pixels of a frame that is written, at most: 8192x8192, 32 times those of Cityscapes. With a third more, Pillow takes
+a picture for a decompression bomb, so that nothing here would read it again."""
 
 
 class Frame(NamedTuple):
@@ -72,16 +87,43 @@ def label_values(frame: Frame) -> list[int]:
 
 
 def size_of(height: int, width: int, recipe: Recipe) -> tuple[int, int]:
-    """Return the (H, W) that a frame is written with."""
+    """Return the (H, W) that a frame is written with.
+
+    Raises
+    ------
+    ValueError
+        If that is more than `LARGEST`, as where a very long frame is scaled until its short side is covered.
+    """
     if recipe.size is None:
         return height, width
     if not recipe.keep_aspect:
         return recipe.size
     scale = max(recipe.size[0] / height, recipe.size[1] / width)
-    return tuple(
-        max(least, math.floor(side * scale + 0.5))
-        for least, side in zip(recipe.size, (height, width), strict=True)
+    return checked_size(
+        tuple(
+            max(least, math.floor(side * scale + 0.5))
+            for least, side in zip(recipe.size, (height, width), strict=True)
+        )
     )
+
+
+def checked_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return (H, W) if frames can be written with it.
+
+    Raises
+    ------
+    ValueError
+        If a side is below 1, or the pixels are more than `LARGEST`; says what to give instead.
+    """
+    height, width = size
+    if min(size) < 1:
+        raise ValueError(f"size is (height, width), at least 1 each, not {tuple(size)}")
+    if height * width > LARGEST:
+        raise ValueError(
+            f"size = {height}x{width} has {height * width:,} pixels a frame, more than the {LARGEST:,} that can be read "
+            "again; give a smaller size, 1024x2048 say"
+        )
+    return height, width
 
 
 def write(root: Path, recipe: Recipe, frame: Frame) -> dict:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from semcg import files
 from semcg.prepare import frames as one
 from semcg.prepare import records
-from semcg.prepare.frames import Recipe
+from semcg.prepare.frames import Recipe, checked_size
 from semcg.prepare.parallel import each
 from semcg.prepare.plans import Plan, shown
 
@@ -141,13 +141,11 @@ def estimate(
 
 
 def _recipe(plan: Plan, size: tuple[int, int] | None, keep_aspect: bool, processes: int) -> Recipe:
-    if size is not None and min(size) < 1:
-        raise ValueError(f"size is (height, width), at least 1 each, not {tuple(size)}")
     if keep_aspect and size is None:
         raise ValueError("keep_aspect needs a size; without one frames stay as they are anyway")
     if processes < 1:
         raise ValueError(f"processes is at least 1, not {processes}")
-    return Recipe(tuple(size) if size else None, keep_aspect, plan.labelled, plan.plates)
+    return Recipe(checked_size(size) if size else None, keep_aspect, plan.labelled, plan.plates)
 
 
 def _settings(plan: Plan, recipe: Recipe) -> dict:

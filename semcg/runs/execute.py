@@ -6,12 +6,15 @@ how it ended. That file is written by this module and not read off the notebook,
 as `<name>.failed.ipynb`.
 
 Under torchrun or Slurm every process executes the notebook, with a kernel of its own that inherits its place among
-them. The first keeps what is described above and reports; the others execute in a temporary folder.
+them. The first keeps what is described above and reports; the others execute in their scratch folder, which holds the
+kernel's temporary files too. Its name follows from the output's, so that the next execution removes what a kill left.
 """
 
+import glob
 import logging
 import os
 import re
+import shutil
 import signal
 import threading
 import time
@@ -19,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 
 import papermill
 from jupyter_client.kernelspec import KernelSpecManager
@@ -133,9 +136,8 @@ def execute(
         )
     if kernel and kernel not in (installed := KernelSpecManager().find_kernel_specs()):
         raise ValueError(f"kernel = {kernel!r}: not installed; there are {', '.join(sorted(installed))}")
-    lock = output.with_name(f".{output.stem}.lock")
-    if here.rank == 0:
-        files.hold(lock, f"the execution of {notebook.stem}")
+    lock = _lock(output, here.rank)
+    files.hold(lock, f"the execution of {notebook.stem}")
     try:
         return _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, here)
     finally:
@@ -144,25 +146,33 @@ def execute(
 
 def _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, here: Place) -> dict:
     begun = time.time()
-    with TemporaryDirectory(prefix="semcg-") as scratch:
+    with _scratch(output, here) as scratch:
         if here.rank:
-            output, say = Path(scratch) / output.name, None
+            output, say = scratch / output.name, None
         output.parent.mkdir(parents=True, exist_ok=True)
         partial = output.with_suffix(".partial.ipynb")
         failed = output.with_suffix(".failed.ipynb")
         record = output.with_suffix(".json")
         record.unlink(missing_ok=True)
-        events = Path(scratch) / "events.jsonl"
+        # With our number: the kernel of a killed runner outlives it by a second, and must not tell us anything.
+        events = scratch / f"events.{os.getpid()}.jsonl"
+        options = {"transport_encryption": "auto", "connection_file": str(scratch / "kernel.json")}
         try:
-            told = {VARIABLE: str(events)} | ({"SEMCG_FRESH": "1"} if fresh else {})
-            with _environment(told), Watch(events, say), _passing_signals() as arrived, _quiet():
+            told = {VARIABLE: str(events), "TMPDIR": str(scratch)} | ({"SEMCG_FRESH": "1"} if fresh else {})
+            with (
+                _environment(told),
+                Watch(events, say),
+                _passing_signals() as arrived,
+                _quiet(),
+                kernels.dying(),
+            ):
                 executed = papermill.execute_notebook(
                     str(notebook),
                     str(partial),
                     parameters=parameters,
                     kernel_name=kernel or "python3",
                     kernel_manager_class=kernels.Named if kernel else kernels.Own,
-                    config=TraitletsConfig({"KernelManager": {"transport_encryption": "auto"}}),
+                    config=TraitletsConfig({"KernelManager": options}),
                     cwd=str(notebook.parent),
                     progress_bar=False,
                     execution_timeout=cell_timeout,
@@ -193,6 +203,37 @@ def _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, he
         failed.unlink(missing_ok=True)
         files.write_json(record, outcome)
     return outcome
+
+
+def _lock(output: Path, rank: int) -> Path:
+    return output.with_name(f".{output.stem}.{rank}.lock" if rank else f".{output.stem}.lock")
+
+
+def _scratch_of(output: Path, rank: int) -> Path:
+    # A short name, since sockets are made in there, whose paths may have about 100 characters.
+    return Path(gettempdir()) / f"semcg-{os.getuid()}-{files.digest([str(output.resolve()), rank])[:8]}"
+
+
+@contextmanager
+def _scratch(output: Path, here: Place) -> Iterator[Path]:
+    """Make a folder for what nobody keeps; remove it at the end, and first of all what a kill has left."""
+    folder, name = _scratch_of(output, here.rank), glob.escape(output.stem)
+    if folder.exists():  # the runner was killed, perhaps while it or its kernel wrote
+        files.remove_torn(files.home() / "results")
+        shutil.rmtree(folder, ignore_errors=True)
+    if here.rank == 0:
+        begun = {_lock(output, rank) for rank in range(1, here.ranks)}
+        locks = set(output.parent.glob(f".{name}.[0-9]*.lock")) - begun
+        for left in [*output.parent.glob(f".{name}.[0-9]*.partial.*"), *locks]:
+            left.unlink(missing_ok=True)
+    folder.mkdir(mode=0o700)  # the key of a kernel lies in it
+    try:
+        yield folder
+    except BaseException:
+        files.remove_torn(files.home() / "results")  # of a kernel that died
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sentence(error: Exception, notebook: Path, arrived: list[int], here: Place) -> tuple[str, str]:

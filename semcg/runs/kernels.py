@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
 
-__all__ = ["Named", "Own"]
+__all__ = ["Named", "Own", "dying"]
 
 
 class _Specs(KernelSpecManager):
@@ -38,3 +41,14 @@ class Own(Named):
 
     def _kernel_spec_manager_default(self) -> KernelSpecManager:
         return _Specs()
+
+
+@contextmanager
+def dying() -> Iterator[None]:
+    """Raise `DeadKernelError` also for a kernel that dies before its first answer, for which nbclient has no class."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "Kernel died" not in str(error):
+            raise
+        raise DeadKernelError(str(error)) from None

@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import torch
 from PIL import Image
 from safetensors.torch import load_file
@@ -34,7 +37,15 @@ class End:
     """From the strike to the end."""
 
 
-def semcg(home: Path, *arguments: str, **fault: object) -> End:
+def temporaries(home: Path) -> Path:
+    """Return the folder for temporary files of all commands that work in this home and its neighbours."""
+    # A short path: sockets are made in there, whose paths may have about 100 characters.
+    folder = home.resolve().parent / "tmp"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def semcg(home: Path, *arguments: str, threads: int = 1, **fault: object) -> End:
     """Run a command of semcg in a home, with or without a fault (see `inject/sitecustomize.py`)."""
     home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
@@ -46,7 +57,9 @@ def semcg(home: Path, *arguments: str, **fault: object) -> End:
         "SEMCG_HOME": str(home),
         "SEMCG_FAULT": json.dumps({"log": str(log), "struck": str(struck), **fault}),
         "PYTHONPATH": os.pathsep.join(paths),
-        "OMP_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),  # torch takes the lower of the two
+        "TMPDIR": str(temporaries(home)),
     }
     done = subprocess.run(
         [sys.executable, "-m", "semcg", *arguments],
@@ -108,8 +121,9 @@ def temporary(path: Path, home: Path) -> bool:
 
 
 def left_behind(home: Path) -> list[str]:
-    """Return the temporaries that lie in a home."""
-    return sorted(str(p.relative_to(home)) for p in home.rglob("*") if temporary(p, home))
+    """Return the temporaries that lie in a home, and what lies in the folder for temporary files."""
+    found = [p.relative_to(home) for p in home.rglob("*") if temporary(p, home)]
+    return sorted(map(str, [*found, *temporaries(home).rglob("*")]))
 
 
 def processes(home: Path, patience: float = 20.0) -> list[str]:
@@ -140,8 +154,10 @@ def contents(home: Path) -> dict[str, object]:
     found: dict[str, object] = {}
     for path in sorted((home / "results").rglob("*")):
         name = path.relative_to(home).as_posix()
-        if path.suffix == ".safetensors" or path.name in ("history.csv", "metrics.json", "table.txt"):
+        if path.suffix == ".safetensors" or path.name in ("history.csv", "metrics.json"):
             found[name] = path.read_bytes()
+        elif path.name == "table.csv":  # the comparison, as text in table.txt too; a time differs each time
+            found[name] = pd.read_csv(path, dtype=str).drop(columns="seconds per step").to_csv()
         elif path.name == "state.pt":  # optimisers, schedules, pools; beside it are the seconds, which differ
             content = torch.load(path, weights_only=True)
             found[name] = {key: content[key] for key in ("step", "state", "rng")}
@@ -175,6 +191,48 @@ def equal(a: object, b: object) -> bool:
 def number(code: int) -> int:
     """Return an exit code as a shell shows it: 128 + n for a process that signal n ended."""
     return 128 - code if code < 0 else code
+
+
+def moments(events: list[str], count: int, name: str) -> list[tuple[str, str, float]]:
+    """Draw (role, event, delay) from the changes that a notebook made, in the order of their first occurrence.
+
+    Every other kill comes some hundredths of a second after its event: within a training step, an evaluation, or
+    a file that torch or safetensors write without asking Python.
+    """
+    draw = random.Random(name)
+    once = [e for e in dict.fromkeys(events) if e.split()[0] in ("kernel", "runner")]
+    places = sorted(draw.sample(range(len(once)), min(count, len(once))))
+    return [
+        (*once[place].split(" ", 1), draw.uniform(0.01, 0.3) if n % 2 else 0.0)
+        for n, place in enumerate(places)
+    ]
+
+
+def copy_of(calm: Path, root: Path, name: str, *, without: tuple[str, ...]) -> Path:
+    """Return a home like the calm one, in which some runs and notebooks are still to be made."""
+    home = root / name
+    shutil.copytree(calm, home)
+    for pattern in without:
+        for path in home.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return home
+
+
+def told(said: str, home: Path, seconds: float) -> dict[str, object]:
+    """Return what the page shows of a fault."""
+    return {"said": said.strip().replace(str(home), "..."), "seconds": round(seconds, 1)}
+
+
+def namespaces() -> bool:
+    """Whether this user may mount file systems of his own."""
+    if sys.platform != "linux" or not shutil.which("unshare"):
+        return False
+    return (
+        subprocess.run(
+            ["unshare", "-rm", "mount", "-t", "tmpfs", "x", "/mnt"], capture_output=True
+        ).returncode
+        == 0
+    )
 
 
 SIGNALS = {"SIGTERM": 128 + signal.SIGTERM, "SIGINT": 128 + signal.SIGINT}

@@ -7,12 +7,13 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PAGE = ROOT / "docs" / "promises.md"
+LAST = HERE / "last.json"
 BEGIN, END = "<!-- figures: written by make promises -->", "<!-- end of figures -->"
 sys.path[:0] = [str(ROOT), str(HERE.parent)]
 
 
 def figures() -> str:
-    """Return the figures as Markdown: sizes of the corpus, and what the last `make chaos` counted."""
+    """Return the figures as Markdown: sizes of the corpus, and what each part of the last `make chaos` counted."""
     import test_bad_input as bad
     import test_properties as properties
     from chaos import corpus
@@ -26,18 +27,54 @@ def figures() -> str:
         f"- Impossible values of a config: {len(bad.IMPOSSIBLE)}. Damaged weights: {len(bad.WEIGHTS)}, to 2 readers.",
         f"- Properties tried on made-up inputs: {sum(name.startswith('test_') for name in vars(properties))}.",
     ]
-    last = HERE / "last.json"
-    if not last.is_file():
-        return "\n".join([*lines, "- `make chaos` has not been run on this copy."])
-    counted = files.read_json(last)
-    lines.append(
+    counted = files.read_json(LAST) if LAST.is_file() else {}
+    return "\n".join([*lines, *_sequence(counted), _threads(counted), _gpu(counted), _soak(counted)])
+
+
+def count(found: dict[str, object]) -> None:
+    """Put what a part of `make chaos` counted into `last.json`; what the other parts counted stays."""
+    from semcg import files
+
+    files.write_json(LAST, (files.read_json(LAST) if LAST.is_file() else {}) | found)
+
+
+def _sequence(counted: dict) -> list[str]:
+    if "kills" not in counted:
+        return ["- The sequence under faults (`make chaos`) has not been run on this copy."]
+    lines = [
         f"- Last `make chaos`, on {', '.join(counted['notebooks'])}: {counted['kills']} kills; "
         f"{counted.get('compared', 0)} files compared to the bit."
-    )
+    ]
     for what, told in sorted(counted["faults"].items()):
         said = " ".join(told["said"].split())
-        lines.append(f"- {what[0].upper()}{what[1:]}, {told['seconds']:.1f} s to the end: “{said}”")
-    return "\n".join(lines)
+        took = f", {told['seconds']:.1f} s to the end" if told["seconds"] else ""
+        lines.append(f"- {what[0].upper()}{what[1:]}{took}: “{said}”")
+    return lines
+
+
+def _threads(counted: dict) -> str:
+    if not (apart := counted.get("threads")):
+        return "- How far two threads are from one has not been measured on this copy."
+    return (
+        f"- Two threads instead of one, after {apart['steps']} steps of the smoke CycleGAN: losses differ by at most "
+        f"{apart['losses']:.1e}, the generators' weights by {apart['weights']:.1e}, relative."
+    )
+
+
+def _gpu(counted: dict) -> str:
+    if not (apart := counted.get("gpu")):
+        return "- Resuming on a GPU: not measured on a GPU."
+    return f"- Resuming on a GPU ({apart['device']}): the weights differ by {apart['weights']:.1e}, relative."
+
+
+def _soak(counted: dict) -> str:
+    if not (soak := counted.get("soak")):
+        return "- The soak (a sweep of 100 runs) has not been run on this copy."
+    return (
+        f"- Soak: {soak['runs']} runs on two Dask workers with {soak['kills']} kills, {soak['seconds'] / 60:.0f} minutes; "
+        f"the largest process of the sweep held {soak['first_half_bytes'] / 2**20:.0f} MiB at most in the first half and "
+        f"{soak['second_half_bytes'] / 2**20:.0f} in the second."
+    )
 
 
 def with_figures(page: str) -> str:

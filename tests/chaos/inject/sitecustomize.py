@@ -21,7 +21,12 @@ _spec = importlib.util.spec_from_file_location("offline", _offline)
 _spec.loader.exec_module(importlib.util.module_from_spec(_spec))
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
-_FULL, _READ_ONLY = (28, "No space left on device"), (30, "Read-only file system")
+_REFUSED = {
+    "full": (28, "No space left on device"),
+    "read-only": (30, "Read-only file system"),
+    "no permission": (13, "Permission denied"),
+}
+_NUMBER = re.compile(r"[.]\d+(?:-[0-9a-f]+)?[.](partial|jsonl)")
 
 
 def _role() -> str:
@@ -44,7 +49,7 @@ class _Fault:
             return
         self.busy = True
         try:
-            told = f"{event.removeprefix('os.')} {re.sub(r'[.][0-9]+[.]partial', '.N.partial', path)}"
+            told = " ".join([event.removeprefix("os."), _NUMBER.sub(r".N.\1", path)])
             self.write(self.log, f"{self.role} {told}\n")
             if self.mine and told == self.at and not os.path.exists(self.struck):
                 self.write(self.struck, told)
@@ -87,16 +92,16 @@ class _Fault:
             os.kill(runner, signal.SIGKILL)
         elif self.do in ("SIGTERM", "SIGINT"):
             os.kill(runner, getattr(signal, self.do))
-        elif self.do == "full":
-            self.refuses = _FULL
-        elif self.do == "read-only":
-            self.refuses = _READ_ONLY
+        elif self.do in _REFUSED:
+            self.refuses = _REFUSED[self.do]
         elif self.do == "small files":  # what is written past the limit is cut off in the middle
             resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
         elif self.do == "hang":
             time.sleep(3600)
         elif self.do in ("nan", "memory"):
             self.spoil()
+        elif self.do == "inf":
+            self.spoil_weights()
         else:
             raise ValueError(f"no such fault: {self.do}")
 
@@ -113,6 +118,22 @@ class _Fault:
             return real(*arguments, **options) * float("nan")
 
         losses.cycle = cycle
+
+    @staticmethod
+    def spoil_weights() -> None:
+        """Put an infinity into a weight after a step whose losses were finite: the next save meets it."""
+        import torch
+
+        from semcg.runs import store
+
+        real = store.Run.save
+
+        def save(run: store.Run) -> None:
+            with torch.no_grad():
+                next(run._state["G_st"].parameters()).view(-1)[0] = float("inf")
+            real(run)
+
+        store.Run.save = save
 
 
 if told := os.environ.get("SEMCG_FAULT"):
