@@ -71,6 +71,11 @@ def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple
         shell.events.register("post_run_cell", _tell_machine)  # once, however often this is called
     if config.profile == "smoke":
         print("Profile smoke only shows that everything runs: its numbers mean nothing.")
+    if fabric.device.type == "cuda":
+        print(
+            "On a GPU some backward passes (up-sampling, reflection padding) and SegNet's unpooling are not "
+            "deterministic: the last digits of two runs differ."
+        )
     return config, fabric
 
 
