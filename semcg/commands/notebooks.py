@@ -84,14 +84,25 @@ def run(
 
 def refresh(profile: Profile = "mini", seed: Seed = 0) -> None:
     """Run the course and put its executed notebooks, cleaned, in the place of the committed ones."""
+    from semcg import pages
     from semcg.runs import course as courses
+    from semcg.runs import evidence
     from semcg.runs import refresh as refreshing
+    from semcg.runs import report as reports
 
     given = given_of(profile, "world", seed, "auto")
     courses.course(given=given, kernel="", fresh=False, say=say)
-    courses.run(courses.notebook_path(courses.REPORT), given, say=say)
+    report = courses.notebook_path(courses.REPORT)
+    courses.run(report, given, say=say)
     for path in refreshing.refresh(given):
         print(f"refreshed {path}")
+    shipped = reports.REFERENCE
+    print(f"refreshed {pages.markdown(report, shipped / 'report')}")
+    renewed = [
+        *refreshing.COPIED,
+        *(p.relative_to(shipped).as_posix() for p in shipped.glob("report/**/*.*")),
+    ]
+    evidence.seal(shipped, renewed)
 
 
 def _budget(given: dict[str, object], *, notebook: str = "", ranks: int = 1) -> str:

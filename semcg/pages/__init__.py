@@ -6,7 +6,7 @@ script beside the pages. A page asks no other host for anything and can be read 
 
 from semcg.pages.build import build
 from semcg.pages.check import faults
-from semcg.pages.single import single
+from semcg.pages.single import markdown, single
 from semcg.pages.status import Row, rows, sentence, stated_seconds, table
 
-__all__ = ["Row", "build", "faults", "rows", "sentence", "single", "stated_seconds", "table"]
+__all__ = ["Row", "build", "faults", "markdown", "rows", "sentence", "single", "stated_seconds", "table"]

@@ -1,6 +1,7 @@
 """One executed notebook by itself: as a page, and as Markdown with its figures beside it."""
 
 import re
+import shutil
 from base64 import b64decode
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from nbconvert import MarkdownExporter
 from semcg import files
 from semcg.pages.build import build
 
-__all__ = ["single"]
+__all__ = ["markdown", "single"]
 
 _PICTURE = re.compile(r'<img alt="([^"]*)" src="data:image/png;base64,([^"]+)">')
 
@@ -25,8 +26,21 @@ def single(notebook: Path, out: Path) -> list[Path]:
     out : Path
         Folder; what an earlier call left there is replaced.
     """
-    pages = build(out / "page", notebooks=[notebook], linked=False)
+    return [build(out / "page", notebooks=[notebook], linked=False)[0], markdown(notebook, out)]
+
+
+def markdown(notebook: Path, out: Path) -> Path:
+    """Write a notebook as `out/<name>.md` with its figures in `out/figures/`, and return the path of the text.
+
+    Parameters
+    ----------
+    notebook : Path
+        Executed.
+    out : Path
+        Folder; the figures that an earlier call left there are replaced.
+    """
     text, _ = MarkdownExporter().from_notebook_node(nbformat.read(notebook, as_version=4))
+    shutil.rmtree(out / "figures", ignore_errors=True)
     figures: list[Path] = []
 
     def beside(found: re.Match) -> str:
@@ -38,4 +52,4 @@ def single(notebook: Path, out: Path) -> list[Path]:
 
     written = out / f"{notebook.stem}.md"
     files.write_text(written, _PICTURE.sub(beside, text))
-    return [pages[0], written]
+    return written

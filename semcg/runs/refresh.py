@@ -7,11 +7,10 @@ import nbformat
 
 from semcg import config as configs
 from semcg import files
-from semcg.runs import evidence
 from semcg.runs.course import REPORT, SEQUENCE, code_digest, notebook_path, output_of, run
 from semcg.runs.figures import save_figures
 
-__all__ = ["BESIDE", "LEDGER", "cleaned", "refresh", "table_in"]
+__all__ = ["BESIDE", "COPIED", "LEDGER", "cleaned", "refresh", "table_in"]
 
 BESIDE = (REPORT, "07_real_time")
 """Notebooks that need nothing of the course and stand outside of its sequence; `refresh` executes them itself."""
@@ -77,6 +76,9 @@ def table_in(readme: str, table: str, *, begin: str = _BEGIN, end: str = _END) -
     return f"{before}{begin}```\n{table}\n```\n{end}{after}"
 
 
+COPIED = ("table.txt", "table.csv", "figure_3.png")
+"""Names of what of a course goes into `results/reference/`."""
+
 LEDGER = ("<!-- ledger: written by `semcg ledger --ship` -->\n", "<!-- end of ledger -->\n")
 """Marks of the place of the verdicts."""
 
@@ -108,11 +110,11 @@ def refresh(given: dict[str, object]) -> list[Path]:
     results = files.results_folder(config.data, config.profile)
     reference = path.parent.parent / "results" / "reference"
     evaluation = results / f"evaluation-s{given['seed']}"
-    for made in (evaluation / "table.txt", evaluation / "table.csv", results / "figures" / "figure_3.png"):
+    folders = (evaluation, evaluation, results / "figures")
+    for made in (folder / name for folder, name in zip(folders, COPIED, strict=True)):
         with files.atomic(reference / made.name) as partial:
             shutil.copyfile(made, partial)
         written.append(reference / made.name)
-    evidence.seal(reference, ["table.txt", "table.csv", "figure_3.png"])
     readme = path.parent.parent / "README.md"
     files.write_text(
         readme, table_in(readme.read_text(encoding="utf-8"), (reference / "table.txt").read_text())
