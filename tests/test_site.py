@@ -72,6 +72,8 @@ def test_an_unknown_command_is_named():
 def test_headings_are_anchored_as_in_jupyterlab():
     _, sections = markup.markdown("# 01  The *data*\n\n## Read\n\n## Read\n", link=link)
     assert sections == [(1, "01-The-data", "01 The data"), (2, "Read", "Read"), (2, "Read-2", "Read")]
+    _, sections = markup.markdown("## Turning $\\lambda_s$", link=link)
+    assert sections == [(2, "Turning-\\lambda_s", "Turning λs")], "LaTeX is for the anchor alone"
 
 
 def test_plain_text_has_no_gap_before_a_comma():
@@ -121,6 +123,16 @@ def test_a_figure_becomes_a_file_with_its_description():
 def test_a_figure_without_description_stops_the_build(output):
     with pytest.raises(ValueError, match="n, cell c01: a picture without a description"):
         cells.body(shown(output), name="n", link=link)
+
+
+def test_what_is_printed_in_pieces_is_one_text():
+    pieces = [
+        new_output("stream", name=n, text=t)
+        for n, t in (("stdout", "a\n"), ("stdout", "b\n"), ("stderr", "c\n"))
+    ]
+    page = cells.body(shown(*pieces), name="n", link=link).html
+    assert page.count('<pre class="output">') == 2
+    assert '<pre class="output">a\nb</pre>' in page
 
 
 def test_outputs_are_text_and_nothing_else():

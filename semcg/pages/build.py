@@ -207,7 +207,7 @@ def _sections(entry: Entry, made: Body) -> list[dict[str, str]]:
             next_level, next_anchor, _ = made.sections[n + 1]
             at = rest.find(f'<h{next_level} id="{html.escape(next_anchor, quote=True)}">')
             end = at if at >= 0 else end
-        text = plain(rest[:end]).removeprefix(heading).strip()
+        text = plain(re.sub(r"^<h\d.*?</h\d>", "", rest[:end], flags=re.DOTALL))
         found.append(
             {"file": entry.file, "page": entry.title, "anchor": anchor, "heading": heading, "text": text}
         )

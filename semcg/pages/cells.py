@@ -63,13 +63,25 @@ def body(notebook: nbformat.NotebookNode, *, name: str, link: Callable[[str], st
             made.sections += sections
             parts.append(f'<div class="text" id="{anchor}">\n{page}</div>')
         elif cell.cell_type == "code" and cell.source.strip():
-            outputs = "".join(_output(o, made.pictures, where) for o in cell.outputs)
+            outputs = "".join(_output(o, made.pictures, where) for o in _joined(cell.outputs))
             code = f'<div class="input">{coloured(cell.source)}</div>'
             if "solution" in " ".join(cell.metadata.get("tags", [])):
                 code = f"<details><summary>The solution</summary>{code}</details>"
             parts.append(f'<div class="cell" id="{anchor}">{code}{outputs}</div>')
     made.html = "\n".join(parts)
     return made
+
+
+def _joined(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Return outputs with the pieces of one printed text put together; a kernel sends them as they come."""
+    whole: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        before = whole[-1] if whole else None
+        if before and output.output_type == before.output_type == "stream" and output.name == before.name:
+            whole[-1] = nbformat.from_dict(before | {"text": before.text + output.text})
+        else:
+            whole.append(output)
+    return whole
 
 
 def _output(output: nbformat.NotebookNode, pictures: dict[str, bytes], where: str) -> str:

@@ -48,9 +48,11 @@ def coloured(code: str, language: str = "python") -> str:
     return highlight(code, lexer, HtmlFormatter(cssclass="code"))
 
 
-def plain(page: str) -> str:
-    """Return the text of a piece of HTML, one space between words; formulas as LaTeX."""
-    page = re.sub(r'<math alttext="([^"]*)".*?</math>', lambda m: m[1], page, flags=re.DOTALL)
+def plain(page: str, *, latex: bool = True) -> str:
+    """Return the text of a piece of HTML, one space between words; formulas as LaTeX, or as their signs in a row."""
+    formula = r'<math alttext="([^"]*)"[^>]*>(.*?)</math>'
+    signs = lambda m: m[1] if latex else re.sub(r"<[^>]+>", "", m[2])  # noqa: E731
+    page = re.sub(formula, signs, page, flags=re.DOTALL)
     page = re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
     page = re.sub(
         r"</?(?:a|b|cite|code|em|i|span|strong)\b[^>]*>", "", page
@@ -96,7 +98,7 @@ class _Renderer(HTMLRenderer):
             n += 1
             anchor = f"{named}-{n}"
         self._taken.add(anchor)
-        self.sections.append((level, anchor, plain(text)))
+        self.sections.append((level, anchor, plain(text, latex=False)))
         return f'<h{level} id="{html.escape(anchor, quote=True)}">{text}</h{level}>\n'
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
