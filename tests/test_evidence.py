@@ -1,13 +1,14 @@
 """What is shipped: every number follows from the counts beside it, and the front page says what the ledger says."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from semcg import claims, evaluate, protocol
+from semcg import claims, evaluate, pages, protocol
 from semcg.runs import evidence, front, refresh, report
 
 ROOT = Path(__file__).parent.parent
@@ -137,3 +138,16 @@ def test_each_measure_orders_what_is_known_as_it_should():
         < at["oracle L1"][softer]
         < at["oracle L1"][shuffled]
     )
+
+
+def test_the_shipped_report_is_the_committed_notebook(tmp_path):
+    """Written from a copy of the folders, since its links depend on where both lie."""
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    out = tmp_path / "results" / "reference" / "report"
+    text = pages.markdown(tmp_path / "notebooks" / "06_report.ipynb", out).read_text()
+    assert text == (REFERENCE / "report" / "06_report.md").read_text(), "run: make notebooks"
+    assert all((out / link).is_file() for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link)
+    figures = [
+        sorted(p.name for p in (folder / "figures").iterdir()) for folder in (out, REFERENCE / "report")
+    ]
+    assert figures[0] == figures[1]

@@ -1,5 +1,6 @@
 """One executed notebook by itself: as a page, and as Markdown with its figures beside it."""
 
+import os
 import re
 import shutil
 from base64 import b64decode
@@ -50,6 +51,11 @@ def markdown(notebook: Path, out: Path) -> Path:
         figures.append(path)
         return f'<img alt="{found[1]}" src="figures/{path.name}">'
 
+    def led(found: re.Match) -> str:  # to the notebooks beside it, from where the text lies
+        there = notebook.parent / found[1]
+        return f"]({Path(os.path.relpath(there, out)).as_posix()}" if there.is_file() else found[0]
+
+    text = re.sub(r"\]\((\w+\.ipynb)", led, text)
     written = out / f"{notebook.stem}.md"
     files.write_text(written, _PICTURE.sub(beside, text))
     return written
