@@ -254,7 +254,7 @@ def test_two_threads_agree_with_one_within_a_tolerance(calm, root, counted):
 
 
 @pytest.mark.skipif(not faults.namespaces(), reason="this system lets nobody but root mount a small disk")
-@pytest.mark.parametrize("what", ["a disk that is really full", "a disk that is really read-only"])
+@pytest.mark.parametrize("what", DISKS)
 def test_a_small_or_read_only_disk(calm, root, counted, what):
     """A tmpfs, in a namespace of its own: the command, a mended disk, and the same command, in one shell."""
     home = faults.copy_of(calm[0], root, what.replace(" ", "_"), without=THREE)

@@ -39,6 +39,8 @@ def count(found: dict[str, object]) -> None:
 
 
 def _sequence(counted: dict) -> list[str]:
+    from chaos import full
+
     if "kills" not in counted:
         return ["- The sequence under faults (`make chaos`) has not been run on this copy."]
     lines = [
@@ -49,6 +51,8 @@ def _sequence(counted: dict) -> list[str]:
         said = " ".join(told["said"].split())
         took = f", {told['seconds']:.1f} s to the end" if told["seconds"] else ""
         lines.append(f"- {what[0].upper()}{what[1:]}{took}: “{said}”")
+    if missing := [what for what in (*full.AT, *full.DISKS) if what not in counted["faults"]]:
+        lines.append(f"- Tried in that run, and not ended as promised, or left out: {'; '.join(missing)}.")
     return lines
 
 
