@@ -253,6 +253,9 @@ def test_two_threads_agree_with_one_within_a_tolerance(calm, root, counted):
     assert 0 < apart["weights"] < 0.01, "equal to the bit: was it really another order of sums?"
 
 
+DISKS = ("a disk that is really full", "a disk that is really read-only")
+
+
 @pytest.mark.skipif(not faults.namespaces(), reason="this system lets nobody but root mount a small disk")
 @pytest.mark.parametrize("what", DISKS)
 def test_a_small_or_read_only_disk(calm, root, counted, what):
