@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 from semcg import files
-from semcg.runs import execute as executing
+from semcg.runs import scratch
 from semcg.runs.execute import execute, typed
 from semcg.runs.failures import Failed
 
@@ -117,10 +117,11 @@ def test_a_kernel_reaches_no_other_machine(place):
     [
         ("raise KeyError('moon')", "failed", "00_book, cell .*: KeyError: 'moon'"),
         ("import os; os.kill(os.getpid(), 9)", "killed", "kernel of 00_book died; most often the memory"),
-        ("import time; time.sleep(60)", "timeout", "took longer than allowed"),
+        ("while True: print('a' * 1000)", "timeout", "took longer than allowed"),
     ],
 )
-def test_a_bad_end_is_said_in_a_sentence_and_kept(place, cell, status, words):
+def test_a_bad_end_is_said_in_a_sentence_and_kept(place, cell, status, words, capfd):
+    """Also of a kernel that is shut down while it answers: what it says of its closed sockets is shown to nobody."""
     book = notebook(place / "00_book.ipynb", "print('so far')", cell)
     begun = time.monotonic()
     with pytest.raises(Failed, match=words):
@@ -130,6 +131,7 @@ def test_a_bad_end_is_said_in_a_sentence_and_kept(place, cell, status, words):
     assert "so far" in (place / "out.failed.ipynb").read_text()
     assert not (place / "out.ipynb").exists()
     assert not list(place.glob("*partial*"))
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_what_killed_executions_left_is_removed(place, monkeypatch, tmp_path_factory):
@@ -137,7 +139,7 @@ def test_what_killed_executions_left_is_removed(place, monkeypatch, tmp_path_fac
     temporaries = tmp_path_factory.mktemp("tmp")
     monkeypatch.setenv("TMPDIR", str(temporaries))
     monkeypatch.setattr("tempfile.tempdir", None)
-    left = executing._scratch_of(place / "out.ipynb", 0)
+    left = scratch.folder_of(place / "out.ipynb", 0)
     assert left.parent == temporaries
     left.mkdir()
     (left / "events.1.jsonl").write_text('{"event": "run"')
@@ -158,6 +160,15 @@ def test_a_kernel_that_dies_before_its_first_answer_is_told_in_a_sentence(place,
     with pytest.raises(Failed, match="kernel of 00_book died; most often the memory"):
         execute(notebook(place / "00_book.ipynb", "1"), place / "out.ipynb", {})
     assert files.read_json(place / "out.json")["status"] == "killed"
+
+
+def test_a_kernel_that_cannot_start_says_why(place, monkeypatch):
+    (place / "ipykernel_launcher.py").write_text("raise SystemExit('no libzmq here')\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(place), os.environ["PYTHONPATH"]]))
+    with pytest.raises(
+        Failed, match="kernel of 00_book died; its last words: no libzmq here; the same command"
+    ):
+        execute(notebook(place / "00_book.ipynb", "1"), place / "out.ipynb", {})
 
 
 TRAINING = f"""
@@ -190,7 +201,7 @@ except Failed as error:
 
 def begin(book: Path, slow: int) -> subprocess.Popen:
     command = [sys.executable, "-c", RUNNER, str(book), str(book.parent / "out.ipynb"), str(slow)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def kernels_of(home: Path) -> list[int]:
@@ -220,9 +231,9 @@ def test_a_stopped_runner_saves_leaves_no_kernel_and_goes_on_to_the_same_bits(ho
     assert history.exists(), "the training did not begin"
     runner.send_signal(number)
     said = runner.communicate(timeout=400)[0]
-    assert runner.returncode == code
+    assert runner.returncode == code, said
     if number != signal.SIGKILL:
-        assert "is saved at step" in said
+        assert "is saved at step" in said, said
         assert files.read_json(place / "out.json")["status"] == "stopped"
     deadline = time.monotonic() + 60
     while kernels_of(home) and time.monotonic() < deadline:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from semcg import config, files, runs
-from semcg.runs import recipes, store
+from semcg.runs import recipes, states
 from semcg.runs.course import rooms_reached
 from semcg.runs.recipes import Recipe
 from semcg.training import fit
@@ -202,7 +202,7 @@ def test_a_state_that_is_not_finite_is_never_saved(home, at, where, named, what)
     saved = list((home / "results" / "smoke" / ".toy-s0.partial").glob("state*.pt"))
     assert len(saved) == 2
     for path in saved:
-        assert store._not_finite(torch.load(path, weights_only=True)["state"], "state") == ""
+        assert states.not_finite(torch.load(path, weights_only=True)["state"], "state") == ""
     _, resumed, run = train()
     assert run.why == f"resumed after step {at - 2}"
     state = state_of(run.folder)

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "semcg"
 
 FLOORS = [  # a room may import from lower floors, and from its own if listed in BESIDE
-    {"labels", "config", "files"},
+    {"labels", "config", "files", "locks"},
     {"world", "prepare", "data", "segmenters", "gan", "losses", "metrics", "statistics", "plots", "protocol"}
     | {"edges", "distances", "reader"},
     {"training", "translate", "evaluate", "export", "claims"},
@@ -63,6 +63,7 @@ CONFIG_FREE = {
     "plots",
     "labels",
     "files",
+    "locks",
     "protocol",
     "translate",
     "export",

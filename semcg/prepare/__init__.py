@@ -17,7 +17,8 @@ do the same for archives that take an hour, one domain each. They write in place
 
 from semcg.prepare import cityscapes, gta5
 from semcg.prepare.codings import CODINGS, Mapping, decode_labels, mapping
-from semcg.prepare.folders import Domain, folder
+from semcg.prepare.folders import folder
+from semcg.prepare.pairs import Domain
 from semcg.prepare.plans import Plan
 from semcg.prepare.records import about_of, verify
 from semcg.prepare.writing import Estimate, estimate, write

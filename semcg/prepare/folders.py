@@ -1,58 +1,20 @@
 """Your own two folders of images, brought into the common layout."""
 
-import io
 import json
 import shutil
-import zlib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
 from semcg import files
-from semcg.prepare.codings import Mapping, decode_labels, mapping, opaque, readable
+from semcg.prepare.codings import Mapping, mapping
 from semcg.prepare.frames import checked_size
+from semcg.prepare.pairs import Domain, Frame, check, image_of, label_of, paired
 from semcg.prepare.splits import divide
 
-__all__ = ["Domain", "folder"]
+__all__ = ["folder"]
 
-FORMATS = ("PNG", "JPEG")
 MADE_BY = "prepare folder"
-
-
-@dataclass(frozen=True)
-class Domain:
-    """One domain as it lies on disk.
-
-    Attributes
-    ----------
-    images : path
-        Folder of PNG or JPEG files, 8-bit RGB, grey, or RGBA that is opaque throughout. EXIF rotation is
-        applied.
-    labels : path, optional
-        Folder of label files with the same stems and sizes.
-    mapping : path, optional
-        CSV or TOML file for `mapping`. Without one the labels hold train ids already.
-    coding : str
-        What a label file stores: "palette" (a palette PNG, its index), "grey" (an 8-bit grey PNG, its value),
-        "color" (a PNG or JPEG, the nearest colour of the mapping); "auto": "color" if the mapping has
-        colours, else either of the other two.
-    max_color_distance : float
-        Euclidean distance in RGB, 0..255 a channel, beyond which a colour is 255, "ignored". JPEG mixes
-        colours at the rims of regions, so 0 is for exact files; there another colour is an error.
-    sequence : str, optional
-        Regular expression whose first group, found in a stem, names the sequence that a frame is from. A
-        sequence is never divided between what the judge reads and what it does not.
-    """
-
-    images: Path | str
-    labels: Path | str | None = None
-    mapping: Path | str | None = None
-    coding: str = "auto"
-    max_color_distance: float = 30.0
-    sequence: str | None = None
 
 
 def folder(
@@ -125,7 +87,7 @@ def folder(
             raise ValueError(f"{given} lies in {out}, which would be replaced; write elsewhere")
 
     _made_here(out)
-    frames = {name: _frames(name, domain) for name, domain in domains.items()}
+    frames = {name: paired(name, domain) for name, domain in domains.items()}
     maps = {name: mapping(domain.mapping) if domain.mapping else None for name, domain in domains.items()}
     each = {"val_share": val_share, "test_share": test_share}
     splits, notes = divide(
@@ -140,7 +102,7 @@ def folder(
     else:
         more, told = divide(list(frames["source"]), "source", sequence=source.sequence, **each)
         splits, notes = splits | more, notes + told
-    checked = {name: _check(domains[name], frames[name], maps[name]) for name in domains}
+    checked = {name: check(domains[name], frames[name], maps[name]) for name in domains}
     for name, domain in domains.items():
         if domain.labels is None:
             notes.append(f"{name}: no labels, so nothing that is trained or scored on them")
@@ -181,103 +143,10 @@ def folder(
     return out
 
 
-class _Frame(NamedTuple):
-    image: Path
-    label: Path | None
-
-
-class _Checked(NamedTuple):
-    sizes: set[tuple[int, int]]
-    digest: str
-    too_far: float
-
-
-def _frames(name: str, domain: Domain) -> dict[str, _Frame]:
-    """Pair the files of a domain by stem, sorted."""
-    if domain.labels is None and domain.mapping is not None:
-        raise ValueError(f"{name}: a mapping ({domain.mapping}) is given, but no folder of labels")
-    images = _by_stem(domain.images)
-    if domain.labels is None:
-        return {stem: _Frame(path, None) for stem, path in images.items()}
-    labels = _by_stem(domain.labels)
-    for lacking, missing in (
-        (domain.labels, images.keys() - labels),
-        (domain.images, labels.keys() - images),
-    ):
-        if missing:
-            shown = ", ".join(sorted(missing)[:5]) + (", ..." if len(missing) > 5 else "")
-            raise ValueError(
-                f"{name}: {lacking} has nothing for {len(missing)} file(s) of the other folder: {shown}"
-            )
-    return {stem: _Frame(path, labels[stem]) for stem, path in images.items()}
-
-
-def _by_stem(folder: Path | str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in files.images_in(Path(folder)):
-        if path.stem in found:
-            raise ValueError(f"{found[path.stem]} and {path} have the same stem; rename or remove one")
-        found[path.stem] = path
-    return dict(sorted(found.items()))
-
-
-def _check(domain: Domain, frames: dict[str, _Frame], to_train_ids: Mapping | None) -> _Checked:
-    """Decode every file of a domain once, and keep what identifies its contents."""
-    sizes, contents, too_far, pixels = set(), [], 0.0, 0
-    if to_train_ids:
-        contents.append([to_train_ids.keys.tolist(), to_train_ids.train_ids.tolist()])
-    for stem, frame in frames.items():
-        image, image_crc = _image(frame.image)
-        sizes.add((image.height, image.width))
-        contents.append([stem, image_crc])
-        if frame.label:
-            label, far, label_crc = _label(frame.label, domain, to_train_ids)
-            if label.shape != (image.height, image.width):
-                raise ValueError(
-                    f"sizes differ (height x width): {frame.image} is {image.height}x{image.width}, "
-                    f"{frame.label} is {label.shape[0]}x{label.shape[1]}"
-                )
-            contents.append(label_crc)
-            too_far, pixels = too_far + far * label.size, pixels + label.size
-    return _Checked(sizes, files.digest(contents), too_far / max(pixels, 1))
-
-
-def _image(path: Path) -> tuple[Image.Image, int]:
-    """Return an image upright, in RGB, and the CRC-32 of its file."""
-    image, crc = _opened(path)
-    if image.mode not in ("RGB", "RGBA", "L"):
-        raise ValueError(
-            f"{path} is a picture of mode {image.mode}; images are 8-bit RGB, grey, or opaque RGBA"
-        )
-    return ImageOps.exif_transpose(opaque(image, path)), crc
-
-
-def _label(path: Path, domain: Domain, to_train_ids: Mapping | None) -> tuple[np.ndarray, float, int]:
-    """Return the train ids of a label file, the share of colours too far from all, and the file's CRC-32."""
-    image, crc = _opened(path)
-    train_ids, too_far = decode_labels(
-        image,
-        to_train_ids,
-        coding=domain.coding,
-        max_color_distance=domain.max_color_distance,
-        name=str(path),
-    )
-    # Only now: asking for EXIF decodes a PNG, after which Pillow no longer tells how many bits it had.
-    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-        raise ValueError(f"{path} is a label picture that EXIF would rotate; store it upright")
-    return train_ids, too_far, crc
-
-
-def _opened(path: Path) -> tuple[Image.Image, int]:
-    content = path.read_bytes()
-    with readable(path):
-        return Image.open(io.BytesIO(content), formats=FORMATS), zlib.crc32(content)
-
-
 def _write(
     folder: Path,
     stem: str,
-    frame: _Frame,
+    frame: Frame,
     domain: Domain,
     to_train_ids: Mapping | None,
     size: tuple[int, int] | None,
@@ -285,9 +154,9 @@ def _write(
     """Write one frame of a split, unless an earlier call did."""
     image_to, label_to = folder / "images" / f"{stem}.png", folder / "labels" / f"{stem}.png"
     if not image_to.exists():
-        _save(_image(frame.image)[0], image_to, size, Image.Resampling.BILINEAR)
+        _save(image_of(frame.image)[0], image_to, size, Image.Resampling.BILINEAR)
     if frame.label and not label_to.exists():
-        label = Image.fromarray(_label(frame.label, domain, to_train_ids)[0])
+        label = Image.fromarray(label_of(frame.label, domain, to_train_ids)[0])
         _save(label, label_to, size, Image.Resampling.NEAREST)
 
 

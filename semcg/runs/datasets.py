@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from semcg import files
+from semcg import files, locks
 from semcg import world as drawn
 from semcg.config import Config
 from semcg.data import Scenes
@@ -33,7 +33,7 @@ def draw(config: Config, *, processes: int = 0, progress: Callable[[int, int], N
     if _recipe_of(folder) != wanted:
         begun = time.perf_counter()
         lock = folder.with_name(f".{folder.name}.lock")
-        files.hold(lock, f"the drawing of {folder}")
+        locks.hold(lock, f"the drawing of {folder}")
         try:
             drawn.write(
                 folder,
@@ -50,7 +50,7 @@ def draw(config: Config, *, processes: int = 0, progress: Callable[[int, int], N
                 recipe=wanted,
             )
         finally:
-            files.release(lock)
+            locks.release(lock)
         note("clock", what="draw", seconds=time.perf_counter() - begun)
     return data(config)
 

@@ -10,19 +10,15 @@ them. The first keeps what is described above and reports; the others execute in
 kernel's temporary files too. Its name follows from the output's, so that the next execution removes what a kill left.
 """
 
-import glob
 import logging
 import os
 import re
-import shutil
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import gettempdir
 
 import papermill
 from jupyter_client.kernelspec import KernelSpecManager
@@ -31,16 +27,15 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config as TraitletsConfig
 
-from semcg import files
+from semcg import files, locks
 from semcg.runs import kernels
 from semcg.runs.events import VARIABLE, summary
 from semcg.runs.failures import Failed, Stopped
+from semcg.runs.scratch import lock_of, scratch
 from semcg.runs.watch import Watch
 from semcg.training.devices import Place, place
 
 __all__ = ["execute", "parameters_of", "typed"]
-
-_PATIENCE = 60  # seconds that a stopped kernel gets to end its step and save
 
 
 @dataclass(frozen=True)
@@ -136,33 +131,33 @@ def execute(
         )
     if kernel and kernel not in (installed := KernelSpecManager().find_kernel_specs()):
         raise ValueError(f"kernel = {kernel!r}: not installed; there are {', '.join(sorted(installed))}")
-    lock = _lock(output, here.rank)
-    files.hold(lock, f"the execution of {notebook.stem}")
+    lock = lock_of(output, here.rank)
+    locks.hold(lock, f"the execution of {notebook.stem}")
     try:
         return _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, here)
     finally:
-        files.release(lock)
+        locks.release(lock)
 
 
 def _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, here: Place) -> dict:
     begun = time.time()
-    with _scratch(output, here) as scratch:
+    with scratch(output, here) as folder:
         if here.rank:
-            output, say = scratch / output.name, None
+            output, say = folder / output.name, None
         output.parent.mkdir(parents=True, exist_ok=True)
         partial = output.with_suffix(".partial.ipynb")
         failed = output.with_suffix(".failed.ipynb")
         record = output.with_suffix(".json")
         record.unlink(missing_ok=True)
         # With our number: the kernel of a killed runner outlives it by a second, and must not tell us anything.
-        events = scratch / f"events.{os.getpid()}.jsonl"
-        options = {"transport_encryption": "auto", "connection_file": str(scratch / "kernel.json")}
+        events = folder / f"events.{os.getpid()}.jsonl"
+        options = {"transport_encryption": "auto", "connection_file": str(folder / "kernel.json")}
         try:
-            told = {VARIABLE: str(events), "TMPDIR": str(scratch)} | ({"SEMCG_FRESH": "1"} if fresh else {})
+            told = {VARIABLE: str(events), "TMPDIR": str(folder)} | ({"SEMCG_FRESH": "1"} if fresh else {})
             with (
                 _environment(told),
                 Watch(events, say),
-                _passing_signals() as arrived,
+                kernels.passing_signals() as arrived,
                 _quiet(),
                 kernels.dying(),
             ):
@@ -182,7 +177,7 @@ def _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, he
                 os.replace(partial, failed)
             if here.ranks > 1 and not arrived and getattr(error, "ename", "") == "KeyboardInterrupt":
                 arrived.append(signal.SIGTERM)  # that another process got; they stopped together
-            status, sentence = _sentence(error, notebook, arrived, here)
+            status, sentence = _sentence(error, notebook, arrived, here, kernels.last_words(folder))
             outcome = {"status": status, "reason": sentence, "seconds": round(time.time() - begun, 1)}
             files.write_json(record, outcome | {"parameters": parameters})
             if arrived:
@@ -205,39 +200,10 @@ def _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, he
     return outcome
 
 
-def _lock(output: Path, rank: int) -> Path:
-    return output.with_name(f".{output.stem}.{rank}.lock" if rank else f".{output.stem}.lock")
-
-
-def _scratch_of(output: Path, rank: int) -> Path:
-    # A short name, since sockets are made in there, whose paths may have about 100 characters.
-    return Path(gettempdir()) / f"semcg-{os.getuid()}-{files.digest([str(output.resolve()), rank])[:8]}"
-
-
-@contextmanager
-def _scratch(output: Path, here: Place) -> Iterator[Path]:
-    """Make a folder for what nobody keeps; remove it at the end, and first of all what a kill has left."""
-    folder, name = _scratch_of(output, here.rank), glob.escape(output.stem)
-    if folder.exists():  # the runner was killed, perhaps while it or its kernel wrote
-        files.remove_torn(files.home() / "results")
-        shutil.rmtree(folder, ignore_errors=True)
-    if here.rank == 0:
-        begun = {_lock(output, rank) for rank in range(1, here.ranks)}
-        locks = set(output.parent.glob(f".{name}.[0-9]*.lock")) - begun
-        for left in [*output.parent.glob(f".{name}.[0-9]*.partial.*"), *locks]:
-            left.unlink(missing_ok=True)
-    folder.mkdir(mode=0o700)  # the key of a kernel lies in it
-    try:
-        yield folder
-    except BaseException:
-        files.remove_torn(files.home() / "results")  # of a kernel that died
-        raise
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sentence(error: Exception, notebook: Path, arrived: list[int], here: Place) -> tuple[str, str]:
-    """Return one word and one sentence on why a notebook ended early."""
+def _sentence(
+    error: Exception, notebook: Path, arrived: list[int], here: Place, words: str
+) -> tuple[str, str]:
+    """Return one word and one sentence on why a notebook ended early; `words` are the last of its kernel."""
     if here.ranks > 1 and (lost := _loss_of_another(error)):
         return "lost", (
             f"process {here.rank} of {here.ranks} ends {notebook.stem}: it lost another process, whose own message says "
@@ -247,9 +213,10 @@ def _sentence(error: Exception, notebook: Path, arrived: list[int], here: Place)
         reason = getattr(error, "evalue", "") or "what is finished stays; the same command goes on from there"
         return "stopped", f"{notebook.stem} was stopped by {signal.Signals(arrived[0]).name}: {reason}"
     if isinstance(error, DeadKernelError):
+        why = "most often the memory was used up. Close other programs or use a smaller profile"
+        why = f"its last words: {words}" if words else why
         return "killed", (
-            f"the kernel of {notebook.stem} died; most often the memory was used up. "
-            "Close other programs or use a smaller profile; the same command goes on from the last saved state"
+            f"the kernel of {notebook.stem} died; {why}; the same command goes on from the last saved state"
         )
     if isinstance(error, CellTimeoutError):
         longer = "the same command goes on from the last saved state; a larger --cell-timeout may help"
@@ -268,43 +235,6 @@ def _loss_of_another(error: Exception) -> str:
 def _in_cells(executed: NotebookNode) -> float:
     """Return the seconds that the cells took; the rest of an execution is a kernel that starts and ends."""
     return round(sum(cell.metadata.get("papermill", {}).get("duration") or 0.0 for cell in executed.cells), 1)
-
-
-@contextmanager
-def _passing_signals() -> Iterator[list[int]]:
-    """Pass SIGINT and SIGTERM on to the kernel, as SIGINT, and give it time to save before it is killed."""
-    arrived: list[int] = []
-    timers: list[threading.Timer] = []
-    kernels.Named.started.clear()
-    if threading.current_thread() is not threading.main_thread():
-        yield arrived
-        return
-
-    def pass_on(number: int, frame: object) -> None:
-        if kernels.Named.started and kernels.Named.started[-1].poll() is not None:
-            return  # it died before, which is why torchrun ends us now; that is about to be said
-        arrived.append(number)
-        if not kernels.Named.started:  # no kernel yet: nothing to save
-            raise KeyboardInterrupt
-        pid = kernels.Named.started[-1].pid
-        _send(pid, signal.SIGINT if len(arrived) < 3 else signal.SIGKILL)
-        timers.append(threading.Timer(_PATIENCE, _send, (pid, signal.SIGKILL)))
-        timers[-1].daemon = True
-        timers[-1].start()
-
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield arrived
-    finally:
-        for timer in timers:
-            timer.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _send(pid: int, number: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
 
 
 @contextmanager

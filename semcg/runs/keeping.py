@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from semcg import files
+from semcg import locks
 from semcg.runs.history import as_csv
 from semcg.runs.store import Run
 from semcg.training.devices import anywhere, everyone, rank
@@ -54,7 +54,7 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
     try:
         yield from _kept(run, records)
     finally:
-        files.release(run.lock)
+        locks.release(run.lock)
 
 
 def _kept(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:

@@ -1,15 +1,29 @@
 """The kernels that notebooks are executed in: this very Python, or an installed one, and the process of the last one."""
 
+import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 
-__all__ = ["Named", "Own", "dying"]
+__all__ = ["Named", "Own", "dying", "last_words", "passing_signals"]
+
+_SAID = "kernel.txt"
+_PATIENCE = 60  # seconds that a stopped kernel gets to end its step and save
+
+
+def last_words(folder: Path) -> str:
+    """Return the last line that the kernel with its connection file in `folder` wrote on its standard error, or ""."""
+    file = folder / _SAID
+    lines = file.read_text(errors="replace").split("\n") if file.exists() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 class _Specs(KernelSpecManager):
@@ -25,12 +39,18 @@ class _Specs(KernelSpecManager):
 
 
 class Named(AsyncKernelManager):
-    """A kernel manager that remembers the process it started, so that a signal can be passed on."""
+    """A kernel manager that remembers the process it started, so that a signal can be passed on.
+
+    What the process writes past its notebook, on its standard error, goes into a file beside its connection file
+    (`last_words`): a kernel that is shut down while it answers tells of a closed socket there, which helps nobody, and
+    one that cannot start tells why.
+    """
 
     started: list[subprocess.Popen] = []
 
     async def _async_start_kernel(self, **keywords):
-        await super()._async_start_kernel(**keywords)
+        with Path(self.connection_file).with_name(_SAID).open("ab") as file:
+            await super()._async_start_kernel(stderr=file, **keywords)
         self.started.append(self.provisioner.process)
 
     start_kernel = _async_start_kernel
@@ -52,3 +72,40 @@ def dying() -> Iterator[None]:
         if "Kernel died" not in str(error):
             raise
         raise DeadKernelError(str(error)) from None
+
+
+@contextmanager
+def passing_signals() -> Iterator[list[int]]:
+    """Pass SIGINT and SIGTERM on to the kernel, as SIGINT, and give it time to save before it is killed."""
+    arrived: list[int] = []
+    timers: list[threading.Timer] = []
+    Named.started.clear()
+    if threading.current_thread() is not threading.main_thread():
+        yield arrived
+        return
+
+    def pass_on(number: int, frame: object) -> None:
+        if Named.started and Named.started[-1].poll() is not None:
+            return  # it died before, which is why torchrun ends us now; that is about to be said
+        arrived.append(number)
+        if not Named.started:  # no kernel yet: nothing to save
+            raise KeyboardInterrupt
+        pid = Named.started[-1].pid
+        _send(pid, signal.SIGINT if len(arrived) < 3 else signal.SIGKILL)
+        timers.append(threading.Timer(_PATIENCE, _send, (pid, signal.SIGKILL)))
+        timers[-1].daemon = True
+        timers[-1].start()
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield arrived
+    finally:
+        for timer in timers:
+            timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _send(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)

@@ -17,18 +17,17 @@ first's is saved, and all go on from that one.
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from semcg import files
+from semcg import files, locks
+from semcg.runs import states
 from semcg.runs.events import note
-from semcg.runs.history import as_csv, read_csv
+from semcg.runs.history import as_csv
 from semcg.runs.origin import machine, origin
 from semcg.runs.recipes import Recipe, beginning, difference
 from semcg.training.devices import everyone, rank
@@ -72,7 +71,7 @@ class Run:
 
     @property
     def lock(self) -> Path:
-        """What a process holds while it trains this run; see `files.hold`."""
+        """What a process holds while it trains this run; see `locks.hold`."""
         return self.folder.with_name(f".{self.name}.lock")
 
     @property
@@ -100,7 +99,7 @@ class Run:
             no longer is. Names the part and the tensor.
         """
         for name, part in self._state.items():  # in every process, so that none waits for one that has left
-            if bad := _not_finite(part.state_dict(), name):
+            if bad := states.not_finite(part.state_dict(), name):
                 raise FloatingPointError(
                     f"{self.name}, step {self.step}: {bad} is not finite. The last saved state is good; a smaller learning "
                     "rate or precision fp32 may help"
@@ -111,42 +110,27 @@ class Run:
 
     def _write_state(self) -> None:
         files.write_text(self.partial / "history.csv", as_csv(self.history))
-        content = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "state": {name: part.state_dict() for name, part in self._state.items()},
-            "rng": torch.get_rng_state(),
-        }
-        newest = self.partial / "state.pt"
-        if newest.exists():
-            os.replace(newest, self.partial / "state.previous.pt")
-        with files.atomic(newest) as partial, _writing(newest):
-            torch.save(content, partial)
+        states.write(
+            self.partial,
+            {
+                "step": self.step,
+                "seconds": self.seconds,
+                "state": {name: part.state_dict() for name, part in self._state.items()},
+                "rng": torch.get_rng_state(),
+            },
+        )
 
     def _load(self, folder: Path) -> bool:
         """Load the newest good state in `folder` into the networks and optimisers; tell whether there was one."""
-        newest = folder / "state.pt"
-        for candidate in (newest, folder / "state.previous.pt"):
-            try:
-                content = torch.load(candidate, map_location="cpu", weights_only=True)
-                history = [r for r in read_csv(folder / "history.csv") if r["step"] <= content["step"]]
-            except MemoryError:
-                raise
-            except Exception:  # whatever an absent, torn or foreign file sets off in the unpickler
-                continue
-            # Before anything is loaded: a state without its history must not train on as if it were a new one.
-            if len(history) != content["step"] or _not_finite(content["state"], "state"):
-                continue
-            for name, part in self._state.items():
-                part.load_state_dict(content["state"][name])
-            torch.set_rng_state(content["rng"])
-            self.seconds = content["seconds"]
-            self.history = history
-            if candidate != newest:
-                # Torn, or not finite: the next save must not put it in the place of the good one.
-                newest.unlink(missing_ok=True)
-            return True
-        return False
+        found = states.newest(folder)
+        if found is None:
+            return False
+        content, self.history = found
+        for name, part in self._state.items():
+            part.load_state_dict(content["state"][name])
+        torch.set_rng_state(content["rng"])
+        self.seconds = content["seconds"]
+        return True
 
     def finish(self) -> None:
         """Write weights and provenance, and put the run in its place."""
@@ -160,9 +144,9 @@ class Run:
         for name, part in self._state.items():
             if isinstance(part, nn.Module):
                 path = self.partial / f"{name}.safetensors"
-                with files.atomic(path) as partial, _writing(path):
+                with files.atomic(path) as partial, states.named(path):
                     save_file({k: v.contiguous() for k, v in part.state_dict().items()}, partial)
-        (self.partial / "state.previous.pt").unlink(missing_ok=True)
+        states.settle(self.partial)
         made = {"run": self.name, **_identity(self)}
         made |= {"config": self.recipe.config.model_dump(mode="json"), "why": self.why, "steps": self.steps}
         made |= {"seconds": round(self.seconds, 2), "processes": processes, **machine(), **origin()}
@@ -213,7 +197,7 @@ def start(
 
 def _find(run: Run, fresh: bool) -> None:
     """Look at what is stored of a run, load it if it is this very one, and make its partial folder ready."""
-    files.hold(run.lock, f"the training of {run.name}")
+    locks.hold(run.lock, f"the training of {run.name}")
     for left_by_a_kill in run.partial.glob(".*.partial*"):
         left_by_a_kill.unlink()
     if fresh:
@@ -238,7 +222,7 @@ def _find(run: Run, fresh: bool) -> None:
     if run.why != "reused":
         files.write_json(run.partial / "provenance.json", _identity(run))
     else:
-        files.release(run.lock)
+        locks.release(run.lock)
 
 
 def _whole(batch: Callable[[int], Iterable[Tensor]]) -> Callable[[int], Iterable[Tensor]]:
@@ -284,33 +268,6 @@ def load(recipe: Recipe, **networks: nn.Module) -> dict:
         network.load_state_dict(load_file(folder / f"{name}.safetensors"))
     note("read", run=recipe.name, fingerprint=recipe.fingerprint)
     return files.read_json(folder / "provenance.json")
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Name the file when a disk is full: torch and safetensors have errors of their own for that, without a name."""
-    try:
-        yield
-    except (RuntimeError, SafetensorError) as error:
-        what = str(error).partition("\n")[0]
-        raise OSError(
-            f"{path} could not be written ({what}). Is the disk full? Make room; the same command goes on from the state "
-            "before"
-        ) from None
-
-
-def _not_finite(value: object, name: str) -> str:
-    """Return the name of the first tensor in a nested state that holds NaN or an infinity, "" if none does."""
-    if isinstance(value, Tensor):
-        if not value.is_floating_point() or not value.numel():
-            return ""
-        # NaN and infinities show in the extremes, which are found ten times as fast as by `torch.isfinite` of all.
-        return "" if bool(torch.isfinite(torch.stack(torch.aminmax(value))).all()) else name
-    if isinstance(value, dict):
-        inner = value.items()
-    else:
-        inner = enumerate(value) if isinstance(value, list | tuple) else ()
-    return next((bad for key, item in inner if (bad := _not_finite(item, f"{name}.{key}"))), "")
 
 
 def _folder(recipe: Recipe) -> Path:
