@@ -57,10 +57,12 @@ report: .venv/.ready  ## the report on the shipped evidence, as a notebook, a pa
 verify: .venv/.ready  ## derive every shipped number from its counts, without training
 	@$(SEMCG) verify
 
-test: .venv/.ready  ## lint, unit tests, the smoke course, and the notebooks' outputs
+# A file's tests stay in one process, since they share what one of them trained.
+PARALLEL ?= -n logical --maxprocesses 4 --dist loadfile
+test: .venv/.ready  ## lint, unit tests, the smoke course, and the notebooks' outputs (PARALLEL= for one process)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pytest -m "not slow and not browser"
+	$(PY) -m pytest $(PARALLEL) -m "not slow and not browser"
 
 test-slow: .venv/.ready  ## the tests that take minutes
 	$(PY) -m pytest -m slow

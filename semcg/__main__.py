@@ -68,7 +68,7 @@ def main() -> None:
         )
         sys.exit(128 + arrived[0])
     except Exception as error:
-        from semcg.runs.failures import Failed
+        from semcg.runs.failures import Failed, with_remedy
 
         said = str(error)
         if not isinstance(error, Failed) and _is_memory(error):
@@ -78,6 +78,7 @@ def main() -> None:
             )
         elif not isinstance(error, ValueError | OSError | Failed):
             raise  # a fault of ours, which deserves its traceback
+        said = said if isinstance(error, Failed) else with_remedy(said)
         print(f"semcg: {said}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 2))
 

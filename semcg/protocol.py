@@ -20,9 +20,11 @@ from pydantic import (
     ValidationError,
 )
 
-__all__ = ["DEFAULT", "Condition", "Cost", "Curve", "Margin", "Protocol", "Row", "read"]
+__all__ = ["DEFAULT", "REFERENCE", "Condition", "Cost", "Curve", "Margin", "Protocol", "Row", "read"]
 
 DEFAULT = Path(__file__).resolve().parent.parent / "results" / "protocol.toml"
+REFERENCE = DEFAULT.parent / "reference"
+"""The evidence that is shipped with the repository."""
 """The protocol of this repository."""
 
 Name = Annotated[StrictStr, Field(min_length=1)]

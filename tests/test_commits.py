@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from semcg.runs import commits
+from semcg.report import commits
 
 PROTOCOL, LEDGER = commits.PROTOCOL, commits.LEDGER
 

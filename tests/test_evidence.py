@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from semcg import claims, evaluate, pages, protocol
-from semcg.runs import evidence, front, refresh, report
+from semcg import claims, evaluate, pages, protocol, report
+from semcg.report import front
+from semcg.runs import evidence, refresh
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "results" / "reference"

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from semcg import claims, protocol
-from semcg.runs import beside, floors, front, means, report
+from semcg import claims, protocol, report
+from semcg.report import beside, floors, front, means
 
 DECIDED = protocol.read()
 CONTROL = ("CycleGAN", "CycleGAN, equal layouts", "semantic (paper)")
@@ -113,12 +113,12 @@ def test_the_control_is_compared_at_common_seeds():
 
 @pytest.fixture(scope="module")
 def shipped():
-    return report.tables(report.REFERENCE)
+    return report.tables(protocol.REFERENCE)
 
 
 def test_the_front_page_has_every_claim_and_the_ends_of_each_measure(shipped):
     measures, rows, _ = shipped
-    said = front.front(rows, measures, DECIDED, report.REFERENCE)
+    said = front.front(rows, measures, DECIDED, protocol.REFERENCE)
     table = said.partition("\n\n")[0].splitlines()
     assert {line.split()[0] for line in table[1:]} == {claim.id for claim in claims.CLAIMS}
     order = [int(line.split()[0][1:]) for line in table[1:]]
@@ -206,10 +206,10 @@ def test_the_two_uncertainties_of_kid_are_told_apart():
 def test_plates_have_their_ceiling_where_it_was_measured(shipped):
     measures, _, _ = shipped
     without = measures[measures["condition"] != "target frames"]
-    said = beside.plates(report.REFERENCE, without, DECIDED, ["CycleGAN"])
+    said = beside.plates(protocol.REFERENCE, without, DECIDED, ["CycleGAN"])
     assert "is not in this evidence" in said[-1]
     found = without[(without["condition"] == "oracle")].assign(condition="target frames", value=0.8125)
-    said = beside.plates(report.REFERENCE, pd.concat([without, found]), DECIDED, ["CycleGAN"])
+    said = beside.plates(protocol.REFERENCE, pd.concat([without, found]), DECIDED, ["CycleGAN"])
     assert said[1].startswith("target frames (the reader's ceiling)")
     assert "0.812" in said[1]
     assert "is not in this evidence" not in "".join(said)

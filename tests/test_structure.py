@@ -14,7 +14,7 @@ FLOORS = [  # a room may import from lower floors, and from its own if listed in
     {"world", "prepare", "data", "segmenters", "gan", "losses", "metrics", "statistics", "plots", "protocol"}
     | {"edges", "distances", "reader"},
     {"training", "translate", "evaluate", "export", "claims"},
-    {"runs", "notebook", "sweep", "widgets", "exercises", "pages", "doctor"},
+    {"runs", "report", "notebook", "sweep", "widgets", "exercises", "pages", "doctor"},
     {"commands"},
     {"__main__"},
 ]
@@ -24,6 +24,7 @@ BESIDE = {
     ("widgets", "runs"),
     ("pages", "exercises"),
     ("sweep", "runs"),
+    ("report", "runs"),
     ("evaluate", "translate"),
     ("evaluate", "training"),
     ("export", "translate"),

@@ -28,9 +28,10 @@ def ledger(
     from semcg import claims
     from semcg import config as configs
     from semcg import protocol as protocols
-    from semcg.runs import evidence, floors, front, shipped
+    from semcg import report as reports
+    from semcg.report import floors, front
+    from semcg.runs import evidence, shipped
     from semcg.runs import refresh as refreshing
-    from semcg.runs import report as reports
     from semcg.training import fabric_for, precision_for
 
     config = configs.make(profile)
@@ -46,22 +47,22 @@ def ledger(
             "the floor of the semantic loss was not measured: data with an oracle and segmenters are needed"
         )
     if ship:
-        evidence.ship(results / "evidence", reports.REFERENCE)
+        evidence.ship(results / "evidence", protocols.REFERENCE)
         if floor:
-            with files.atomic(reports.REFERENCE / floors.FILE) as partial:
+            with files.atomic(protocols.REFERENCE / floors.FILE) as partial:
                 shutil.copyfile(results / "evidence" / floors.FILE, partial)
-        readme = reports.REFERENCE.parent.parent / "README.md"
-        measures, rows, _ = reports.tables(reports.REFERENCE)
-        table = front.front(rows, measures, protocols.read(protocol), reports.REFERENCE)
+        readme = protocols.REFERENCE.parent.parent / "README.md"
+        measures, rows, _ = reports.tables(protocols.REFERENCE)
+        table = front.front(rows, measures, protocols.read(protocol), protocols.REFERENCE)
         begin, end = refreshing.LEDGER
         text = refreshing.table_in(readme.read_text(encoding="utf-8"), table, begin=begin, end=end)
         files.write_text(readme, text)
-        print(f"and in {reports.REFERENCE}, and on the front page {readme}")
+        print(f"and in {protocols.REFERENCE}, and on the front page {readme}")
         for name in shipped.ship(configs.make(profile), protocols.read(protocol)):
             print(f"a generator of {name} lies in {shipped.GENERATORS}")
         for path in shipped.ship_curve(configs.make(profile), protocols.read(protocol)):
             print(path)
-        evidence.seal(reports.REFERENCE)
+        evidence.seal(protocols.REFERENCE)
 
 
 def cost(profile: Profile = "", protocol: Protocol = None, device: Device = "auto") -> None:
@@ -86,9 +87,8 @@ def verify(
     """Derive every number of an evidence folder from its counts, without training; stop at the first broken link."""
     from semcg import protocol as protocols
     from semcg.runs import evidence
-    from semcg.runs import report as reports
 
-    for line in evidence.verify(folder or reports.REFERENCE, protocols.read(protocol)):
+    for line in evidence.verify(folder or protocols.REFERENCE, protocols.read(protocol)):
         print(line)
 
 
@@ -101,8 +101,8 @@ def report(
     """Execute the report and write it as a page and as Markdown too."""
     from semcg import config as configs
     from semcg import pages
+    from semcg import report as reports
     from semcg.runs import course as courses
-    from semcg.runs import report as reports
 
     reports.folder_of(evidence, profile)
     given = {"profile": configs.make(profile).profile, "evidence": evidence}

@@ -84,11 +84,10 @@ def run(
 
 def refresh(profile: Profile = "mini", seed: Seed = 0) -> None:
     """Run the course and put its executed notebooks, cleaned, in the place of the committed ones."""
-    from semcg import pages
+    from semcg import pages, protocol
     from semcg.runs import course as courses
     from semcg.runs import evidence
     from semcg.runs import refresh as refreshing
-    from semcg.runs import report as reports
 
     given = given_of(profile, "world", seed, "auto")
     courses.course(given=given, kernel="", fresh=False, say=say)
@@ -96,7 +95,7 @@ def refresh(profile: Profile = "mini", seed: Seed = 0) -> None:
     courses.run(report, given, say=say)
     for path in refreshing.refresh(given):
         print(f"refreshed {path}")
-    shipped = reports.REFERENCE
+    shipped = protocol.REFERENCE
     print(f"refreshed {pages.markdown(report, shipped / 'report')}")
     renewed = [
         *refreshing.COPIED,

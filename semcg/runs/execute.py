@@ -30,7 +30,7 @@ from traitlets.config import Config as TraitletsConfig
 from semcg import files, locks
 from semcg.runs import kernels
 from semcg.runs.events import VARIABLE, summary
-from semcg.runs.failures import Failed, Stopped
+from semcg.runs.failures import Failed, Stopped, with_remedy
 from semcg.runs.scratch import lock_of, scratch
 from semcg.runs.watch import Watch
 from semcg.training.devices import Place, place
@@ -213,15 +213,15 @@ def _sentence(
         reason = getattr(error, "evalue", "") or "what is finished stays; the same command goes on from there"
         return "stopped", f"{notebook.stem} was stopped by {signal.Signals(arrived[0]).name}: {reason}"
     if isinstance(error, DeadKernelError):
-        why = "most often the memory was used up. Close other programs or use a smaller profile"
-        why = f"its last words: {words}" if words else why
         return "killed", (
-            f"the kernel of {notebook.stem} died; {why}; the same command goes on from the last saved state"
+            f"the kernel of {notebook.stem} died; most often the memory was used up. "
+            "Close other programs or use a smaller profile; the same command goes on from the last saved state"
+            + (f". Its last words: {words}" if words else "")
         )
     if isinstance(error, CellTimeoutError):
         longer = "the same command goes on from the last saved state; a larger --cell-timeout may help"
         return "timeout", f"a cell of {notebook.stem} took longer than allowed; {longer}"
-    return "failed", f"{notebook.stem}, cell {error.exec_count}: {error.ename}: {error.evalue}"
+    return "failed", with_remedy(f"{notebook.stem}, cell {error.exec_count}: {error.ename}: {error.evalue}")
 
 
 def _loss_of_another(error: Exception) -> str:

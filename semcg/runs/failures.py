@@ -1,6 +1,18 @@
-"""How the execution of a notebook can end badly."""
+"""How the execution of a notebook can end badly, and what to do about it."""
 
-__all__ = ["Failed", "Stopped"]
+import errno
+import re
+
+__all__ = ["Failed", "Stopped", "with_remedy"]
+
+_ELSEWHERE = "or let SEMCG_HOME name a folder elsewhere"
+_REMEDIES = {
+    errno.ENOSPC: "Make room on that disk",
+    errno.EDQUOT: "Make room within your quota on that disk",
+    errno.EROFS: f"That disk takes no writing: mount it for writing, {_ELSEWHERE}",
+    errno.EACCES: f"Your account may not do that there: change the permissions, {_ELSEWHERE}",
+    errno.EMFILE: "Too many files are open: raise the limit (ulimit -n)",
+}
 
 
 class Failed(RuntimeError):
@@ -15,3 +27,10 @@ class Stopped(Failed):
     def __init__(self, message: str, number: int):
         super().__init__(message)
         self.exit_code = 128 + number
+
+
+def with_remedy(said: str) -> str:
+    """Return an error of the operating system's without its number, and with what to do; other words as they are."""
+    found = re.search(r"\[Errno (\d+)\] ", said)
+    remedy = _REMEDIES.get(int(found[1])) if found else None
+    return f"{said.replace(found[0], '', 1)}. {remedy}; the same command goes on" if remedy else said

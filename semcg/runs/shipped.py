@@ -17,11 +17,10 @@ from safetensors.torch import load_file, save_file
 from semcg import files, labels, segmenters, translate
 from semcg.config import Config
 from semcg.data import Scenes
-from semcg.protocol import Protocol
+from semcg.protocol import REFERENCE, Protocol
 from semcg.runs import recipes, trained
 from semcg.runs.datasets import data
 from semcg.runs.evidence import sha256
-from semcg.runs.report import REFERENCE
 from semcg.training import fabric_for, precision_for
 from semcg.world import Scene, render
 

@@ -118,13 +118,13 @@ AT = {  # what happens, in which notebook, in whom, at which change of a file, a
     "SIGTERM as the notebook begins": (
         "SIGTERM", "03_cyclegan", "runner", "open results/smoke/notebooks/03_cyclegan-s0.partial.ipynb", "SIGTERM"
     ),
-    "disk full for the kernel": ("full", "03_cyclegan", "kernel", f"rename {PARTIAL}/history.csv", "No space left"),
+    "disk full for the kernel": ("full", "03_cyclegan", "kernel", f"rename {PARTIAL}/history.csv", "Make room on that disk"),
     "disk full for papermill": (
-        "full", "03_cyclegan", "runner", "open results/smoke/notebooks/03_cyclegan-s0.partial.ipynb", "No space left"
+        "full", "03_cyclegan", "runner", "open results/smoke/notebooks/03_cyclegan-s0.partial.ipynb", "Make room on that disk"
     ),
     "a file cut off in the middle": ("small files", "03_cyclegan", "kernel", f"rename {PARTIAL}/history.csv", "could not be written"),
-    "read-only folder": ("read-only", "03_cyclegan", "kernel", f"rename {PARTIAL}/provenance.json", "Read-only"),
-    "missing permission": ("no permission", "03_cyclegan", "kernel", f"rename {PARTIAL}/history.csv", "Permission denied"),
+    "read-only folder": ("read-only", "03_cyclegan", "kernel", f"rename {PARTIAL}/provenance.json", "mount it for writing"),
+    "missing permission": ("no permission", "03_cyclegan", "kernel", f"rename {PARTIAL}/history.csv", "change the permissions"),
     "an infinity in a weight": ("inf", "03_cyclegan", "kernel", f"open {PARTIAL}/history.csv", "G_st."),
     "NaN in a loss": ("nan", "03_cyclegan", "kernel", f"open {PARTIAL}/history.csv", "not finite"),
     "out of memory in a step": ("memory", "03_cyclegan", "kernel", f"open {PARTIAL}/history.csv", "memory was used up"),
@@ -290,7 +290,7 @@ def test_a_small_or_read_only_disk(calm, root, counted, what):
     assert (
         ("No space left" in said or "could not be written" in said)
         if full
-        else "Read-only file system" in said
+        else "mount it for writing" in said
     )
     shutil.rmtree(home / "results")
     os.rename(home / "kept", home / "results")

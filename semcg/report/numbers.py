@@ -1,4 +1,4 @@
-"""What the report says, as tables and sentences, from an evidence folder: nothing in it is typed by hand."""
+"""What the report says of the claims, as tables and sentences, from an evidence folder."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,10 +9,9 @@ from torch import Tensor
 
 from semcg import claims, evaluate, files, statistics
 from semcg import config as configs
-from semcg.protocol import DEFAULT, Protocol
+from semcg.protocol import REFERENCE, Protocol
 
 __all__ = [
-    "REFERENCE",
     "axis",
     "bands",
     "closing",
@@ -26,9 +25,6 @@ __all__ = [
     "tables",
     "trainings",
 ]
-
-REFERENCE = DEFAULT.parent / "reference"
-"""What is shipped with the repository."""
 
 
 def folder_of(evidence: str, profile: str = "") -> Path:

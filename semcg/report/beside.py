@@ -10,7 +10,7 @@ from semcg import claims, evaluate, files, losses
 from semcg.config import Config
 from semcg.labels import names
 from semcg.protocol import DEFAULT, Protocol
-from semcg.runs.means import common, seeds_said
+from semcg.report.means import common, seeds_said
 
 __all__ = [
     "blind",

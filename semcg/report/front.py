@@ -9,8 +9,8 @@ import pandas as pd
 from semcg import claims
 from semcg import config as configs
 from semcg.protocol import Protocol
-from semcg.runs.beside import why
-from semcg.runs.means import common, seeds_said
+from semcg.report.beside import why
+from semcg.report.means import common, seeds_said
 
 __all__ = ["front", "hidden"]
 
@@ -23,9 +23,9 @@ def front(
     Parameters
     ----------
     ledger, measures, decided
-        As `semcg.runs.report.tables` returns them, and the protocol.
+        As `semcg.report.tables` returns them, and the protocol.
     folder : path, optional
-        Of the evidence, for what `semcg.runs.beside.why` counts.
+        Of the evidence, for what `semcg.report.beside.why` counts.
     """
     said = [
         f"{'row':<4}{'measure':<30}{'identity':>9}{'CycleGAN':>9}{'semantic':>9}{'oracle':>8}{'difference':>12}  "
