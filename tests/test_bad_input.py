@@ -393,7 +393,7 @@ def impossible() -> Iterator[tuple[str, object]]:
 IMPOSSIBLE = list(impossible())
 
 
-@pytest.mark.parametrize(("name", "value"), IMPOSSIBLE, ids=lambda v: repr(v)[:24])
+@pytest.mark.parametrize(("name", "value"), IMPOSSIBLE, ids=lambda v: repr(v)[:15])
 def test_an_impossible_number_of_a_config_is_named(name, value):
     if name == "profile":
         refused(lambda: config.make(value), kinds=(ValueError, TypeError)) if value else None
