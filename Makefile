@@ -68,7 +68,7 @@ test-slow: .venv/.ready  ## the tests that take minutes
 	$(PY) -m pytest -m slow
 
 SOAK := tests/test_sweep.py::test_a_hundred_runs_on_two_dask_workers_with_random_kills
-chaos: .venv/.ready  ## every notebook and fault compared to the bit, the corpus, the soak (two hours), and their figures
+chaos: .venv/.ready  ## every notebook and fault compared to the bit, the corpus, the soak (an hour), and their figures
 	SEMCG_CHAOS=count $(PY) -m pytest tests/chaos/full.py tests/test_bad_input.py tests/test_properties.py tests/test_safety.py $(SOAK)
 	$(PY) tests/chaos/promises.py
 

@@ -42,7 +42,7 @@ ONLY_IN = {
     "pydantic": {"config", "protocol"},
     "distributed": {"sweep"},
     "dask": {"sweep"},
-    "lightning_fabric": {"training", "translate", "evaluate", "runs", "notebook"},
+    "lightning_fabric": {"training", "translate", "evaluate", "runs", "report", "notebook"},
 }
 TYPES_ONLY = {
     ("matplotlib", "notebook"),
