@@ -83,10 +83,9 @@ def run(
 
 
 def refresh(profile: Profile = "mini", seed: Seed = 0) -> None:
-    """Run the course and put its executed notebooks, cleaned, in the place of the committed ones."""
-    from semcg import pages, protocol
+    """Run the course and put its executed notebooks, cleaned and with their minutes, in the place of the committed ones."""
+    from semcg.commands.teaching import times
     from semcg.runs import course as courses
-    from semcg.runs import evidence
     from semcg.runs import refresh as refreshing
 
     given = given_of(profile, "world", seed, "auto")
@@ -95,13 +94,7 @@ def refresh(profile: Profile = "mini", seed: Seed = 0) -> None:
     courses.run(report, given, say=say)
     for path in refreshing.refresh(given):
         print(f"refreshed {path}")
-    shipped = protocol.REFERENCE
-    print(f"refreshed {pages.markdown(report, shipped / 'report')}")
-    renewed = [
-        *refreshing.COPIED,
-        *(p.relative_to(shipped).as_posix() for p in shipped.glob("report/**/*.*")),
-    ]
-    evidence.seal(shipped, renewed)
+    times(profile)
 
 
 def _budget(given: dict[str, object], *, notebook: str = "", ranks: int = 1) -> str:

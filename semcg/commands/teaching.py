@@ -22,12 +22,21 @@ def student() -> None:
 
 
 def times(profile: Profile = "mini") -> None:
-    """Write into each notebook how long it takes: to read, from its words; to run, from its saved executions."""
+    """Write into each notebook how long it takes: to read, from its words; to run, from its saved executions.
+
+    Then the shipped report again, which is the last of them as Markdown.
+    """
+    from semcg import pages, protocol
     from semcg.exercises import SHEETS, minutes
+    from semcg.runs import course, evidence, refresh
 
     names = [sheet.notebook for sheet in SHEETS.values()]
     for line in minutes.write(_notebooks(), names, files.results_folder("world", profile)):
         print(line)
+    shipped = protocol.REFERENCE
+    print(f"written: {pages.markdown(course.notebook_path(course.REPORT), shipped / 'report')}")
+    report = [path.relative_to(shipped).as_posix() for path in shipped.glob("report/**/*.*")]
+    evidence.seal(shipped, [*refresh.COPIED, *report])
 
 
 def _notebooks() -> Path:
