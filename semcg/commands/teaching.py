@@ -24,7 +24,7 @@ def student() -> None:
 def times(profile: Profile = "mini") -> None:
     """Write into each notebook how long it takes: to read, from its words; to run, from its saved executions.
 
-    Then the shipped report again, which is the last of them as Markdown.
+    The shipped report is one of them as Markdown, and is written again.
     """
     from semcg import pages, protocol
     from semcg.exercises import SHEETS, minutes
