@@ -5,7 +5,7 @@ STREET ?= 12
 SEED ?= 0
 GPUS ?= 1
 PY := .venv/bin/python
-SEMCG := $(PY) -m semcg
+SEMCG := $(PY) -m semcg_kit
 
 .DEFAULT_GOAL := help
 .PHONY: help setup first-look course paper sweep ledger report verify test test-slow chaos audit promises bench browser-test site status doctor lab draw figures student times notebooks clean
@@ -35,7 +35,7 @@ else
 	@for name in 00_start_here 01_data 02_segmenters; do $(SEMCG) run $$name $(COURSE) || exit 1; done
 	@for name in 03_cyclegan 04_semantic_cyclegan; do \
 	  $(PY) -m torch.distributed.run --standalone --nproc-per-node $(GPUS) \
-	    -m semcg run $$name $(COURSE) -p batch=$(GPUS) || exit 1; \
+	    -m semcg_kit run $$name $(COURSE) -p batch=$(GPUS) || exit 1; \
 	done
 	@$(SEMCG) run 05_evaluation $(COURSE) -p batch=$(GPUS)
 endif

@@ -21,7 +21,8 @@ from unittest.mock import patch
 import numpy as np
 from PIL import Image
 
-from semcg import labels, prepare, world
+from semcg import labels, world
+from semcg_kit import prepare
 
 PARTS = ("draw", "prepare", "prepare, level 6", "png levels", "load", "counting")
 # Each process that draws reads this file anew. It shall not wait for torch, which it does not need.

@@ -1,6 +1,6 @@
 """Atomic writes, hashes, and the one folder layout that everything shares.
 
-    data/<name>/<source|target>/<train|val|test>/{images,labels}/   what `semcg.world` draws or `semcg.prepare` copies
+    data/<name>/<source|target>/<train|val|test>/{images,labels}/   what `semcg.world` draws or `semcg_kit.prepare` copies
     data/<name>/judge/<train|val>/{images,labels}/                  what only the judge ever reads
     data/<name>/source/test/oracle/                                 the same scenes in the target's style, if drawn
     data/<name>/about.json                                          what these data are and how they were made

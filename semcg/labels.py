@@ -2,7 +2,7 @@
 
 Two codings of a pixel's class are in use. *Label ids* (0..33, and -1) are what Cityscapes and GTA5 store;
 *train ids* (0..18, and 255 for pixels that nobody scores) are what a network is trained on. Everything in this
-package below `semcg.prepare` speaks train ids. The table is that of Cordts et al., "The Cityscapes Dataset for
+package below `semcg_kit.prepare` speaks train ids. The table is that of Cordts et al., "The Cityscapes Dataset for
 Semantic Urban Scene Understanding", CVPR 2016, as coded in cityscapesScripts.
 """
 

@@ -31,7 +31,7 @@ def made(tmp_path_factory) -> Path:
             "64x64",
         ]
         done = subprocess.run(
-            [sys.executable, "-m", "semcg", *command], env=environment, capture_output=True, text=True
+            [sys.executable, "-m", "semcg_kit", *command], env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
     # The target's own commands, by the make of this repository, whose .venv runs these tests or stands for what does.

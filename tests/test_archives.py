@@ -18,10 +18,11 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from semcg import config, files, labels, prepare, runs
-from semcg.__main__ import main
+from semcg import config, files, labels, runs
+from semcg_kit import prepare
+from semcg_kit.__main__ import main
 from semcg.data import Batches, Scenes
-from semcg.prepare import cityscapes, gta5, parallel, records
+from semcg_kit.prepare import cityscapes, gta5, parallel, records
 
 H, W = 52, 96
 CITIES = ["aachen", "bochum", "bremen", "cologne", "darmstadt", "dusseldorf"]
@@ -548,8 +549,8 @@ def test_places_that_are_taken(archives, tmp_path):
 
 SCRIPT = """
 import sys, time
-from semcg import prepare
-from semcg.prepare import frames, gta5
+from semcg_kit import prepare
+from semcg_kit.prepare import frames, gta5
 write = frames.write
 def slow(*given):
     time.sleep(0.1)

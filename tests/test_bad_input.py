@@ -20,9 +20,10 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from semcg import config, evaluate, files, gan, labels, losses, metrics, prepare, segmenters, translate
+from semcg import config, evaluate, files, gan, labels, losses, metrics, segmenters, translate
+from semcg_kit import prepare
 from semcg.data import Batches, Scenes, Unpaired
-from semcg.prepare import frames
+from semcg_kit.prepare import frames
 from semcg.runs import trained
 from semcg.runs.course import notebook_path
 from semcg.runs.execute import typed
@@ -711,7 +712,7 @@ def test_a_long_frame_is_not_scaled_beyond_what_can_be_read(scaled):
 
 def test_memory_that_is_used_up_is_told_in_a_sentence(monkeypatch, capsys):
     """Python's own error, which says nothing, and torch's, which has words only."""
-    import semcg.__main__ as door
+    import semcg_kit.__main__ as door
 
     for error in (
         MemoryError(),

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from semcg import config as configs
 from semcg import notebook
-from semcg.__main__ import app
+from semcg_kit.__main__ import app
 from semcg.runs import budget, stages
 from semcg.training import fabric_for
 

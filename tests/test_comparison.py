@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from semcg import config as configs
 from semcg import files, runs
-from semcg.__main__ import app
+from semcg_kit.__main__ import app
 from semcg.runs import comparison, figures, recipes, trained
 from semcg.training import Segmentation, Translation, fabric_for, fit
 

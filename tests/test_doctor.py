@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from semcg import doctor
-from semcg.doctor import findings, packages
+from semcg_kit import doctor
+from semcg_kit.doctor import findings, packages
 
 ROOT = Path(__file__).parent.parent
 
@@ -154,7 +154,7 @@ def test_the_seconds_of_the_installation(tmp_path):
 def examined(setting: str) -> subprocess.CompletedProcess:
     """Run `semcg doctor` in a process of its own, after these lines."""
     lines = (
-        f"import sys\n{setting}\nsys.argv = ['semcg', 'doctor']\nfrom semcg.__main__ import main\nmain()\n"
+        f"import sys\n{setting}\nsys.argv = ['semcg', 'doctor']\nfrom semcg_kit.__main__ import main\nmain()\n"
     )
     return subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True)
 

@@ -6,11 +6,11 @@ import sys
 import pytest
 
 from semcg import files
-from semcg.__main__ import app
+from semcg_kit.__main__ import app
 
 
 def semcg(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "semcg", *arguments], capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-m", "semcg_kit", *arguments], capture_output=True, text=True)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_wrong_value_also_stops_in_the_cell_after_the_parameters(home):
 
 
 def test_help_needs_no_torch():
-    code = "import sys, semcg.__main__; print('torch' in sys.modules, 'papermill' in sys.modules)"
+    code = "import sys, semcg_kit.__main__; print('torch' in sys.modules, 'papermill' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
     names = {command.name or command.callback.__name__ for command in app.registered_commands}

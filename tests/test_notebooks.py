@@ -188,7 +188,7 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def run_course(home: Path) -> str:
-    command = [sys.executable, "-m", "semcg", "course", "--profile", "smoke", "--device", "cpu"]
+    command = [sys.executable, "-m", "semcg_kit", "course", "--profile", "smoke", "--device", "cpu"]
     done = subprocess.run(command, env=environment(home), capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return done.stdout
@@ -319,7 +319,7 @@ def test_plain_papermill_runs_a_notebook_as_the_readme_says(smoke, tmp_path):
 
 def test_figures_translate_and_evaluate_work_on_what_the_course_left(smoke, tmp_path):
     def semcg(*arguments: str) -> str:
-        command = [sys.executable, "-m", "semcg", *arguments]
+        command = [sys.executable, "-m", "semcg_kit", *arguments]
         done = subprocess.run(command, env=environment(smoke), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -8,7 +8,7 @@ import pytest
 import typer
 from chaos import corpus
 
-from semcg.__main__ import app, main
+from semcg_kit.__main__ import app, main
 
 WRONG = ("x", "", "nan", "inf", "-1", "1.5", str(10**12))
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from semcg import files
 from semcg.data import Scenes
-from semcg.prepare import Domain, Mapping, decode_labels, folder, mapping, splits
+from semcg_kit.prepare import Domain, Mapping, decode_labels, folder, mapping, splits
 
 H, W = 8, 16
 VALUES = "value,train_id,name\n3,0,road\n200,10,sky\n7,255,nothing\n"

@@ -9,9 +9,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from semcg import labels
-from semcg.__main__ import app
+from semcg_kit.__main__ import app
 from semcg.data import Scenes
-from semcg.prepare import mapping
+from semcg_kit.prepare import mapping
 
 MAPPINGS = Path(__file__).parent.parent / "data" / "mappings"
 CLASSES = {c.name: c.train_id for c in labels.CLASSES} | {"ignored": labels.IGNORE}

@@ -5,9 +5,10 @@ import pytest
 from test_archives import write_cityscapes, write_gta5
 
 from semcg import config as configs
-from semcg import prepare, runs
+from semcg import runs
+from semcg_kit import prepare
 from semcg.plots import scores
-from semcg.prepare import cityscapes, gta5
+from semcg_kit.prepare import cityscapes, gta5
 from semcg.runs import reference
 
 

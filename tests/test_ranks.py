@@ -258,7 +258,7 @@ def book(tmp_path) -> Path:
 
 
 def command(book: Path, slow: float = 0) -> list[str]:
-    return ["-m", "semcg", "run", str(book), "--profile", "smoke", "-p", "batch=2", "-p", f"slow={slow}"]
+    return ["-m", "semcg_kit", "run", str(book), "--profile", "smoke", "-p", "batch=2", "-p", f"slow={slow}"]
 
 
 def process_of(home: Path, rank: int, what: str) -> int:

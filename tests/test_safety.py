@@ -20,8 +20,9 @@ from chaos import corpus
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from semcg import files, prepare, segmenters, translate
-from semcg.prepare.archive import entries
+from semcg import files, segmenters, translate
+from semcg_kit import prepare
+from semcg_kit.prepare.archive import entries
 from semcg.runs.execute import execute, typed
 from semcg.segmenters import published
 

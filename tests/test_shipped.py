@@ -108,7 +108,7 @@ def test_each_weight_of_the_curve_has_its_picture():
 def test_a_street_of_ones_own(home, capsys, monkeypatch):
     import sys
 
-    from semcg.__main__ import main
+    from semcg_kit.__main__ import main
 
     monkeypatch.setattr(sys, "argv", ["semcg", "first-look", "--street", "7", "--device", "cpu"])
     with pytest.raises(SystemExit) as ended:

@@ -17,7 +17,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from pygments.styles import get_style_by_name
 
 from semcg import pages
-from semcg.commands import pages as commands
+from semcg_kit.commands import pages as commands
 from semcg.exercises import minutes
 from semcg.pages import cells, check, font, frame, markup, status
 

@@ -124,7 +124,7 @@ def _no_process_outlives_its_test():
 
 
 def begin(protocol: Path, *arguments: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "semcg", "sweep", "--protocol", str(protocol), "--device", "cpu"]
+    command = [sys.executable, "-m", "semcg_kit", "sweep", "--protocol", str(protocol), "--device", "cpu"]
     going = subprocess.Popen(
         [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

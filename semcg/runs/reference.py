@@ -11,10 +11,10 @@ import pandas as pd
 
 from semcg import files
 from semcg.labels import names
-from semcg.prepare.records import MADE_BY
 
 __all__ = ["PUBLISHED", "beside", "published"]
 
+MADE_BY = "prepare archives"  # as semcg_kit.prepare.records writes it
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "reference" / "published.csv"
 
 ABOUT = ("method", "network", "data")

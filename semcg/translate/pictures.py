@@ -11,7 +11,7 @@ from torch import Tensor
 
 from semcg import files
 from semcg.data import FORMATS
-from semcg.prepare.codings import opaque, readable
+from semcg.codings import opaque, readable
 
 __all__ = ["image", "made_of", "pixels", "save", "sizes", "stems", "values"]
 

@@ -28,7 +28,7 @@ FILES = (
 def site(tmp_path_factory) -> Path:
     """What `make site` builds, with a run on its status page."""
     from semcg import pages
-    from semcg.commands import pages as commands
+    from semcg_kit.commands import pages as commands
 
     out = tmp_path_factory.mktemp("pages") / "site"
     row = pages.Row("03_cyclegan", "mini", "ok", "2026-01-01 10:00", 30.0, 150.0, 2**30, "CPU (AVX2)", 120.0)

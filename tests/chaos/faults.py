@@ -62,7 +62,7 @@ def semcg(home: Path, *arguments: str, threads: int = 1, **fault: object) -> End
         "TMPDIR": str(temporaries(home)),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "semcg", *arguments],
+        [sys.executable, "-m", "semcg_kit", *arguments],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -264,7 +264,7 @@ def test_a_small_or_read_only_disk(calm, root, counted, what):
     full = "full" in what
     pages = [-(-p.stat().st_size // 4096) for p in (home / "results").rglob("*")]  # which a tmpfs gives out
     size = 100_000 + 4096 * sum(pages)
-    run = f"{sys.executable} -m semcg run 03_cyclegan --profile smoke --device cpu"
+    run = f"{sys.executable} -m semcg_kit run 03_cyclegan --profile smoke --device cpu"
     script = f"""
         set -e
         cp -a "$SEMCG_HOME/results" "$SEMCG_HOME/kept"
@@ -310,7 +310,7 @@ def test_two_at_once_in_one_folder_the_second_is_refused(calm, root, counted):
             [str(Path(__file__).parent / "inject"), os.environ.get("PYTHONPATH", "")]
         ),
     }
-    command = [sys.executable, "-m", "semcg", "run", "03_cyclegan", *SMOKE]
+    command = [sys.executable, "-m", "semcg_kit", "run", "03_cyclegan", *SMOKE]
     first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while not (root / "two.hangs").exists():

@@ -56,7 +56,7 @@ def status(results: Results = None) -> None:
 
 def doctor() -> None:
     """Say in plain words what is missing or slow on this machine, and what to do; fail if something is missing."""
-    from semcg import doctor as surgery
+    from semcg_kit import doctor as surgery
 
     findings = surgery.examine(_ROOT)
     print(surgery.report(findings))

@@ -44,7 +44,7 @@ def gta5(
     verify: Verify = False,
 ) -> None:
     """GTA5 as published, images, labels and split.mat: becomes the source. Goes on where it stopped."""
-    from semcg import prepare
+    from semcg_kit import prepare
 
     options = {"size": _size(size), "keep_aspect": keep_aspect}
     _archive(prepare.gta5.plan(root), out, options, processes=processes, dry_run=dry_run, verify=verify)
@@ -64,7 +64,7 @@ def cityscapes(
     verify: Verify = False,
 ) -> None:
     """Cityscapes as published: becomes the target and what the judge learns from. Goes on where it stopped."""
-    from semcg import prepare
+    from semcg_kit import prepare
 
     options = {"size": _size(size), "keep_aspect": keep_aspect}
     plan = prepare.cityscapes.plan(root, extra=extra)
@@ -74,7 +74,7 @@ def cityscapes(
 @app.command()
 def verify(data: Annotated[Path, typer.Argument(help="Folder of data of any kind.")]) -> None:
     """Read every file of prepared or drawn data and compare it with what was written."""
-    from semcg import prepare
+    from semcg_kit import prepare
 
     print(f"verified: {prepare.verify(data)} files in {data} have the contents that were written")
 
@@ -109,7 +109,7 @@ def folder(
     judge_share: Annotated[float, typer.Option(help="Of the target's frames, for the judge alone.")] = 0.25,
 ) -> None:
     """Your own two domains: folders of images, with or without labels."""
-    from semcg import prepare
+    from semcg_kit import prepare
 
     def domain(images, labels, mapping, coding, sequence) -> prepare.Domain:
         return prepare.Domain(
@@ -139,7 +139,7 @@ def folder(
 
 
 def _archive(plan, out: Path, options: dict, *, processes: int, dry_run: bool, verify: bool) -> None:
-    from semcg import prepare
+    from semcg_kit import prepare
 
     processes = processes or os.cpu_count() or 1
     print(f"{plan.root}: {len(plan.frames)} frames, {'with' if plan.labelled else 'without'} labels")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from semcg import files
-from semcg.commands.options import Device
+from semcg_kit.commands.options import Device
 
 __all__ = ["first_look"]
 
@@ -21,7 +21,8 @@ def first_look(
 ) -> None:
     """Draw a street and translate it with the generators that come with the repository: seconds, no training."""
     begun = time.monotonic()
-    from semcg import doctor, translate
+    from semcg import translate
+    from semcg_kit import doctor
     from semcg.plots import frames
     from semcg.plots.style import styled
     from semcg.runs import shipped

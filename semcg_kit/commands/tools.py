@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from semcg import files
-from semcg.commands.options import Data, Device, Profile, Seed, counter, given_of
+from semcg_kit.commands.options import Data, Device, Profile, Seed, counter, given_of
 
 __all__ = ["compare", "evaluate", "export", "figures", "translate"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from semcg import files
-from semcg.prepare.frames import Frame, made_of
+from semcg_kit.prepare.frames import Frame, made_of
 
 __all__ = ["Plan", "shown"]
 

@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 
 from semcg import files
+from semcg.runs.reference import MADE_BY
 
 __all__ = [
     "MADE_BY",
@@ -20,7 +21,6 @@ __all__ = [
     "verify",
 ]
 
-MADE_BY = "prepare archives"
 COMMANDS = {"source": "semcg prepare gta5", "target": "semcg prepare cityscapes"}
 """The command that writes a domain."""
 

@@ -6,9 +6,9 @@ Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene Understanding", 
 from collections import Counter
 from pathlib import Path
 
-from semcg.prepare.archive import Entry, entries, find
-from semcg.prepare.frames import Frame
-from semcg.prepare.plans import Plan
+from semcg_kit.prepare.archive import Entry, entries, find
+from semcg_kit.prepare.frames import Frame
+from semcg_kit.prepare.plans import Plan
 
 __all__ = ["divide_cities", "plan"]
 

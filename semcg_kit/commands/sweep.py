@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from semcg import protocol as protocols
-from semcg.commands.options import Device, say
+from semcg_kit.commands.options import Device, say
 
 __all__ = ["sweep"]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from semcg import files
-from semcg.prepare import frames as one
-from semcg.prepare import records
-from semcg.prepare.frames import Recipe, checked_size
-from semcg.prepare.parallel import each
-from semcg.prepare.plans import Plan, shown
+from semcg_kit.prepare import frames as one
+from semcg_kit.prepare import records
+from semcg_kit.prepare.frames import Recipe, checked_size
+from semcg_kit.prepare.parallel import each
+from semcg_kit.prepare.plans import Plan, shown
 
 __all__ = ["Estimate", "estimate", "write"]
 

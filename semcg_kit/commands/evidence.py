@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from semcg import files
-from semcg.commands.options import Device, Profile, say
+from semcg_kit.commands.options import Device, Profile, say
 
 __all__ = ["cost", "ledger", "report", "verify"]
 

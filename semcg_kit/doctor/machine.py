@@ -14,8 +14,8 @@ import sysconfig
 from pathlib import Path
 from types import ModuleType
 
-from semcg.doctor import packages
-from semcg.doctor.findings import (
+from semcg_kit.doctor import packages
+from semcg_kit.doctor.findings import (
     COURSE_DISK,
     COURSE_MEMORY,
     Finding,

@@ -1,15 +1,15 @@
-"""The command line: `semcg`, or `python -m semcg`."""
+"""The command line: `semcg`, or `python -m semcg_kit`."""
 
 import signal
 import sys
 from pathlib import Path
 
-from semcg import doctor
+from semcg_kit import doctor
 
 try:
     import typer
 
-    from semcg.commands import evidence, look, notebooks, pages, prepare, sweep, teaching, tools
+    from semcg_kit.commands import evidence, look, notebooks, pages, prepare, sweep, teaching, tools
 except ImportError as error:  # an installation that is not whole; the doctor asks for Python alone
     found = doctor.examine(Path(__file__).resolve().parents[1])
     print(f"semcg: {error}\n\n{doctor.report(found)}", file=sys.stderr)

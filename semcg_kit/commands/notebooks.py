@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from semcg import files
-from semcg.commands.options import Data, Device, Fresh, Kernel, Profile, Seed, counter, given_of, say
+from semcg_kit.commands.options import Data, Device, Fresh, Kernel, Profile, Seed, counter, given_of, say
 
 __all__ = ["course", "draw", "refresh", "run"]
 
@@ -84,7 +84,7 @@ def run(
 
 def refresh(profile: Profile = "mini", seed: Seed = 0) -> None:
     """Run the course and put its executed notebooks, cleaned and with their minutes, in the place of the committed ones."""
-    from semcg.commands.teaching import times
+    from semcg_kit.commands.teaching import times
     from semcg.runs import course as courses
     from semcg.runs import refresh as refreshing
 

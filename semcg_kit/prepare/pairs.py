@@ -10,7 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from semcg import files
-from semcg.prepare.codings import Mapping, decode_labels, opaque, readable
+from semcg.codings import Mapping, decode_labels, opaque, readable
 
 __all__ = ["Checked", "Domain", "Frame", "check", "image_of", "label_of", "paired"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from semcg.doctor.findings import AGAIN, ANEW, Finding
+from semcg_kit.doctor.findings import AGAIN, ANEW, Finding
 
 __all__ = ["EXPORT", "absent", "broken", "install_seconds", "installed", "needed", "package_name", "versions"]
 

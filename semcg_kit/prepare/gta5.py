@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from semcg import files
-from semcg.prepare.archive import Entry, entries, find
-from semcg.prepare.frames import Frame
-from semcg.prepare.plans import Plan
-from semcg.prepare.splits import divide
+from semcg_kit.prepare.archive import Entry, entries, find
+from semcg_kit.prepare.frames import Frame
+from semcg_kit.prepare.plans import Plan
+from semcg_kit.prepare.splits import divide
 
 __all__ = ["plan"]
 

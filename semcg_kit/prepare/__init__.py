@@ -15,13 +15,13 @@ do the same for archives that take an hour, one domain each. They write in place
 `manifest.csv`, without which nothing trains, comes last.
 """
 
-from semcg.prepare import cityscapes, gta5
-from semcg.prepare.codings import CODINGS, Mapping, decode_labels, mapping
-from semcg.prepare.folders import folder
-from semcg.prepare.pairs import Domain
-from semcg.prepare.plans import Plan
-from semcg.prepare.records import about_of, verify
-from semcg.prepare.writing import Estimate, estimate, write
+from semcg_kit.prepare import cityscapes, gta5
+from semcg.codings import CODINGS, Mapping, decode_labels, mapping
+from semcg_kit.prepare.folders import folder
+from semcg_kit.prepare.pairs import Domain
+from semcg_kit.prepare.plans import Plan
+from semcg_kit.prepare.records import about_of, verify
+from semcg_kit.prepare.writing import Estimate, estimate, write
 
 __all__ = [
     "CODINGS",

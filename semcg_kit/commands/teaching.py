@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from semcg import files
-from semcg.commands.options import Profile
+from semcg_kit.commands.options import Profile
 
 __all__ = ["student", "times"]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from PIL import Image
 
 from semcg import files
-from semcg.prepare.codings import Mapping, mapping
-from semcg.prepare.frames import checked_size
-from semcg.prepare.pairs import Domain, Frame, check, image_of, label_of, paired
-from semcg.prepare.splits import divide
+from semcg.codings import Mapping, mapping
+from semcg_kit.prepare.frames import checked_size
+from semcg_kit.prepare.pairs import Domain, Frame, check, image_of, label_of, paired
+from semcg_kit.prepare.splits import divide
 
 __all__ = ["folder"]
 
