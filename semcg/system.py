@@ -1,9 +1,13 @@
-"""What the machine allows this process."""
+"""What the machine allows this process, and what it asks of it."""
 
 import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["cores"]
+__all__ = ["cores", "stop_signals"]
 
 _GROUPS = Path("/sys/fs/cgroup")
 
@@ -12,6 +16,33 @@ def cores() -> int:
     """Return how many cores this process may use, at least 1: its affinity and the quota of its control groups."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, int(min([allowed, *_quotas()])))
+
+
+@contextmanager
+def stop_signals(*, interrupt: bool = False) -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM in a list while the block runs, so that it ends where it wants to.
+
+    Parameters
+    ----------
+    interrupt : bool
+        Also raise `KeyboardInterrupt` at once.
+    """
+    arrived: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield arrived
+        return
+
+    def collect(number: int, frame: object) -> None:
+        arrived.append(number)
+        if interrupt:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, collect) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield arrived
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _quotas() -> list[float]:

@@ -1,5 +1,6 @@
-"""Commands that use what was trained: translate, export, score, compare, redraw."""
+"""Commands on pictures and trained networks: look, translate, export, score, compare, redraw."""
 
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -7,12 +8,57 @@ from typing import Annotated
 import typer
 
 from semcg import files
-from semcg_kit.commands.options import Data, Device, Profile, Seed, counter, given_of
+from semcg_kit.commands.options import Data, Device, Profile, Seed, given_of, height_width
 
-__all__ = ["compare", "evaluate", "export", "figures", "translate"]
+__all__ = ["compare", "evaluate", "export", "figures", "first_look", "translate"]
 
 COMPARED = 3
 """Frames that --compare looks at."""
+
+
+def first_look(
+    street: Annotated[int, typer.Option(min=0, max=999_999, help="Which street is drawn: any number.")] = 12,
+    image: Annotated[Path | None, typer.Option(help="A picture of your own instead, PNG or JPEG.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Default: results/first_look/, beside the runs.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Draw a street and translate it with the generators that come with the repository: seconds, no training."""
+    begun = time.monotonic()
+    from semcg import translate
+    from semcg.plots import frames
+    from semcg.plots.style import styled
+    from semcg.runs import shipped
+    from semcg.training import fabric_for
+    from semcg_kit import doctor
+
+    fabric = fabric_for(device)
+    if image is None:
+        x, oracle = shipped.street(street)
+        name = f"street_{street}"
+    else:
+        x, oracle = translate.image(image), None
+        name = image.stem
+    seen = {"game": x} | shipped.compared(x, fabric)
+    if oracle is not None:
+        seen["oracle"] = oracle
+        print(f"{'street ' + str(street):<20} mean distance to the oracle, in grey levels of 255")
+        for title, picture in seen.items():
+            if picture is not oracle:
+                print(f"{title:<20} {127.5 * (picture - oracle).abs().mean():6.1f}")
+        print("Dull grey is near to dull grey, whatever it shows: look at the sky before you trust a number.")
+    else:
+        print(
+            "These generators know one drawn world: on a picture from elsewhere they give colours without meaning."
+        )
+    path = (out or files.home() / "results" / "first_look") / f"{name}.png"
+    with styled(), files.atomic(path) as partial:
+        frames.sheet([[picture] for picture in seen.values()], names=list(seen), width=7.0).savefig(
+            partial, dpi=150
+        )
+    print(f"the pictures: {path}")
+    install = doctor.install_seconds(Path(sys.prefix))
+    before = f"; the installation before it took {install} s" if install else ""
+    print(f"this look took {time.monotonic() - begun:.0f} s{before}")
 
 
 def translate(
@@ -55,6 +101,7 @@ def translate(
     """Translate a folder of images of any size; what is already translated is skipped."""
     from semcg import translate as translation
     from semcg.runs import trained
+    from semcg.terminal import progress
     from semcg.training import fabric_for
 
     if not tile and (overlap >= 0 or norm_from_whole or compare):
@@ -74,9 +121,10 @@ def translate(
         _compare(run, translation.Padded(plain), in_folder, sizes)
     new = []
     run.register_forward_hook(lambda _, inputs, __: new.append(len(inputs[0])))
-    count, begun = counter("translated"), time.monotonic()
-    for done, of, _ in translation.folder(run, in_folder, out_folder, batch=batch):
-        count(done, of)
+    begun = time.monotonic()
+    with progress() as show:
+        for done, of, _ in translation.folder(run, in_folder, out_folder, batch=batch):
+            show("translated", done, of)
     seconds = time.monotonic() - begun
     kept = f"; {of - sum(new)} were there already" if of > sum(new) else ""
     rate = f": {sum(new) / seconds:.2f} a second, read and written" if new else ""
@@ -106,7 +154,7 @@ def export(
 
     if dtype != "fp32":
         raise ValueError(f"dtype = {dtype!r}: allowed: fp32; ONNX Runtime has no bf16 convolution on a CPU")
-    frames = _height_width(size)
+    frames = height_width(size)
     G = trained.generator_from(weights, direction, fabric_for("cpu"))
     folder = weights if weights.is_dir() else weights.parent
     made = files.read_json(folder / "provenance.json")
@@ -144,7 +192,7 @@ def evaluate(
     from semcg.training import fabric_for
     from semcg.translate import sizes
 
-    fabric, stated, labelled = fabric_for(device), _height_width(size), sizes(labels)
+    fabric, stated, labelled = fabric_for(device), height_width(size), sizes(labels)
     counts = evaluation.counts_of_folders(
         trained.segmenter_from(judge, fabric), images, labels, score_size=stated, fabric=fabric
     )
@@ -170,15 +218,14 @@ def compare(first: Path, second: Path) -> None:
         print(line)
 
 
-def figures(profile: Profile = "", seed: Seed = 0, device: Device = "auto", data: Data = "world") -> None:
+def figures(profile: Profile = "", seed: Seed = None, device: Device = "auto", data: Data = "") -> None:
     """Redraw the paper's figures 1-3 from saved runs, as PNG and SVG, without training."""
     from semcg import config as configs
     from semcg.runs import figures as redrawn
 
-    given = given_of(profile, data, seed, device)
-    for path in redrawn.save_figures(
-        configs.make(given["profile"], data=given["data"], seed=seed), device=device
-    ):
+    given, _ = given_of(profile, data, seed, device)
+    given.pop("device")
+    for path in redrawn.save_figures(configs.make(**given), device=device):
         print(path)
 
 
@@ -203,12 +250,3 @@ def _compare(run, whole, in_folder: Path, sizes: list[tuple[int, int]]) -> None:
             f"{stem}: tiles and whole frame differ by {off['mean']:.2f} grey levels of 255 in the mean, "
             f"{off['p99']:.1f} or less in 99 of 100 values, {off['largest']:.1f} at most"
         )
-
-
-def _height_width(text: str) -> tuple[int, int] | None:
-    if text == "none":
-        return None
-    height, _, width = text.partition("x")
-    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
-        raise ValueError(f"size = {text!r}: write HEIGHTxWIDTH, 1024x2048 say, or none")
-    return int(height), int(width)
