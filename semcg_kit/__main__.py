@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from pathlib import Path
 
 from semcg_kit import doctor
 
@@ -12,9 +11,8 @@ try:
 
     from semcg.system import stop_signals
     from semcg_kit.commands import course, evidence, images, pages, prepare, teaching
-except ImportError as error:  # an installation that is not whole; the doctor asks for Python alone
-    found = doctor.examine(Path(__file__).resolve().parents[1])
-    print(f"semcg: {error}\n\n{doctor.report(found)}", file=sys.stderr)
+except ImportError as error:  # an incomplete installation; the doctor needs Python alone
+    print(f"semcg: {error}\n\n{doctor.report(doctor.examine())}", file=sys.stderr)
     sys.exit(1)
 
 app = typer.Typer(

@@ -56,7 +56,7 @@ def first_look(
             partial, dpi=150
         )
     print(f"the pictures: {path}")
-    install = doctor.install_seconds(Path(sys.prefix))
+    install = doctor.setup_seconds(Path(sys.prefix))
     before = f"; the installation before it took {install} s" if install else ""
     print(f"this look took {time.monotonic() - begun:.0f} s{before}")
 
