@@ -4,8 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import nbformat
+import pytest
+
+from semcg import files
+from semcg.runs import course
 from semcg_kit import doctor
 
 ROOT = Path(__file__).parent.parent
@@ -60,3 +66,149 @@ def test_d7_the_load_of_the_machine_is_named(monkeypatch):
     words, problem = doctor.threads()
     assert "load of the last minute 17.0" in words
     assert problem in ("load", "many threads")
+
+
+def test_b12_python_in_the_folder_that_holds_the_clone_finds_the_package(tmp_path):
+    """By a line in a .pth file, which setuptools writes for this layout only; its other way, a hook, comes too late."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["tool"]["setuptools"]["package-dir"] == {"": "."}
+    (tmp_path / "semcg").symlink_to(ROOT)
+    done = python("from semcg import system; print(system.__file__)", tmp_path, PYTHONPATH=str(ROOT))
+    assert done.stdout == f"{ROOT / 'semcg' / 'system.py'}\n"
+
+
+def test_b11_make_creates_the_environment_again_where_its_folder_was_moved(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("pyproject.toml", "requirements.lock"):
+        (tmp_path / name).touch()
+    (tmp_path / ".venv").mkdir()
+    stamp = tmp_path / ".venv" / ".ready"
+    for place, again in ((tmp_path, False), ("/elsewhere", True), ("", False)):
+        stamp.write_text(f"98 {place}".strip() + "\n")
+        planned = subprocess.run(
+            ["make", "-n", "doctor"], cwd=tmp_path, capture_output=True, text=True
+        ).stdout
+        assert ("rm -rf .venv" in planned) is again
+
+
+# ---------------------------------------------------------------- notebooks
+
+
+BOOK = """profile: str = ""  # of the config
+data: str = "world"  # not read
+seed: int = 0  # of nothing
+lambda_s: float = 1.0  # weight
+steps: int = 0  # 0 means the profile's"""
+
+
+@pytest.fixture
+def book(tmp_path) -> Path:
+    """A notebook of the user that settles its parameters and prints what they came to."""
+    made = nbformat.v4.new_notebook()
+    code = "from semcg import notebook\ncfg, _ = notebook.settle(profile=profile, seed=seed, lambda_s=lambda_s, steps=steps)"
+    code += "\nimport os, semcg\nprint('ENDED', cfg.lambda_s, cfg.steps, cfg.lambda_c, cfg.size, os.environ['OMP_WAIT_POLICY'], semcg.__file__)"
+    made.cells = [nbformat.v4.new_code_cell(BOOK), nbformat.v4.new_code_cell(code)]
+    made.cells[0].metadata["tags"] = ["parameters"]
+    made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    folder = tmp_path / "books"
+    folder.mkdir()
+    nbformat.write(made, folder / "mine.ipynb")
+    return folder / "mine.ipynb"
+
+
+def printed(output: Path) -> list[str]:
+    texts = [
+        o.get("text", "") for c in nbformat.read(output, as_version=4).cells for o in c.get("outputs", [])
+    ]
+    (line,) = (line for line in "".join(texts).splitlines() if line.startswith("ENDED"))
+    return line.split(" ", 1)[1]
+
+
+def semcg(*arguments: object, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "semcg_kit", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=600
+    )
+
+
+def test_a2b_other_parameters_have_another_executed_notebook_and_settings_are_in_the_record(home, book):
+    """Also D7 (threads wait passively), B11 (a kernel imports the code that started it) and any field of Config."""
+    done = semcg("run", book, "--profile", "smoke")
+    assert done.returncode == 0, done.stderr
+    notebooks = home / "results" / "smoke" / "notebooks"
+    assert printed(notebooks / "mine-s0.ipynb") == f"1.0 4 10.0 (64, 128) passive {ROOT}/semcg/__init__.py"
+    before = (notebooks / "mine-s0.ipynb").read_bytes()
+    numbers = home / "numbers.toml"
+    numbers.write_bytes(b"\xef\xbb\xbflambda_c = 5.0\nsteps = 7\nseed = 2\nprofile = 'mini'\n")
+    done = semcg(
+        "run", book, "--profile", "smoke", "--config", numbers, "--set", "steps=0", "-p", "lambda_s=3"
+    )
+    assert done.returncode == 0, done.stderr
+    (output,) = notebooks.glob("mine-*-s2.ipynb")
+    assert output.name == "mine-lambda_c=5.0-lambda_s=3.0-s2.ipynb"
+    assert printed(output).startswith("3.0 0 5.0 (64, 128)"), (
+        "an option comes before the file, the file before the profile"
+    )
+    record = files.read_json(output.with_suffix(".json"))
+    assert record["settings"] == {"lambda_c": 5.0, "steps": 0, "lambda_s": 3.0}
+    assert record["parameters"]["lambda_s"] == 3.0
+    assert record["key"]["settings"] == record["settings"]
+    assert (notebooks / "mine-s0.ipynb").read_bytes() == before
+
+
+def test_b9_a_name_means_the_course_s_notebook_and_a_path_any(home, book, monkeypatch):
+    monkeypatch.chdir(book.parent)
+    shutil.copy(book, "01_data")
+    shutil.copy(book, "01_data.ipynb")
+    ours = ROOT / "notebooks" / "01_data.ipynb"
+    assert course.notebook_path("01_data") == ours
+    assert course.notebook_path("./01_data") == (book.parent / "01_data").resolve()
+    assert course.notebook_path("mine.ipynb") == book.resolve()
+    with pytest.raises(FileNotFoundError, match="no notebook mine; the course has 00_start_here"):
+        course.notebook_path("mine")
+
+
+SENTENCES = [
+    (["run", "06_report", "--data", "{books}"], "06_report has no parameter data"),
+    (
+        ["run", "06_report", "--set", "lambda_c=3"],
+        "06_report has no parameter lambda_c; it has profile, evidence",
+    ),
+    (
+        ["run", "03_cyclegan", "--set", "lambda_c=-1"],
+        "lambda_c = -1: input should be greater than or equal to 0",
+    ),
+    (["course", "--set", "lamda_c=1"], "lamda_c = 1: no such field; there is lambda_c"),
+    (["course", "--set", "crop"], "'crop': write name=value, for example lambda_c=5"),
+    (["course", "--config", "{books}/mine.ipynb"], "mine.ipynb is not TOML"),
+    (["sweep", "--dry-run", "--set", "lambda_s=2"], "lambda_s: condition 'CycleGAN' sets this itself"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), SENTENCES, ids=lambda v: v if isinstance(v, str) else "")
+def test_b10_what_a_command_cannot_use_is_refused_in_a_sentence(home, book, arguments, words):
+    folder = book.parent
+    done = semcg(*(text.format(books=folder) for text in arguments))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"semcg: {words}") or words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (home / "results").exists()
+
+
+def test_a4_the_lab_opens_copies(tmp_path):
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    for name in ("00.ipynb", "01.ipynb"):
+        (tmp_path / "notebooks" / name).write_text("original")
+    (tmp_path / "my-notebooks").mkdir()
+    (tmp_path / "my-notebooks" / "01.ipynb").write_text("changed")
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
+    (tmp_path / ".venv" / ".ready").write_text("1\n")
+    done = subprocess.run(["make", "lab"], cwd=tmp_path, capture_output=True, text=True)
+    assert "delete its copy" in done.stdout
+    assert "-m jupyterlab --ip=127.0.0.1 my-notebooks" in done.stdout
+    copies = {path.name: path.read_text() for path in (tmp_path / "my-notebooks").iterdir()}
+    assert copies == {"00.ipynb": "original", "01.ipynb": "changed"}

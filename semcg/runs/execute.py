@@ -40,6 +40,9 @@ from semcg.training.devices import Place, place
 __all__ = ["execute", "parameters_of", "typed"]
 
 
+_REPOSITORY = Path(__file__).resolve().parents[2]
+
+
 @dataclass(frozen=True)
 class _Parameter:
     type: str
@@ -171,6 +174,10 @@ def _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, he
             told |= {"SEMCG_SETTINGS": json.dumps(dict(settings))} if settings else {}
             # Threads that spin while they wait take the cores from other programs; read when torch is imported.
             told |= {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive")}
+            if (
+                not kernel and (_REPOSITORY / "notebooks").is_dir()
+            ):  # where the environment knows another copy of it
+                told |= {"PYTHONPATH": os.pathsep.join([str(_REPOSITORY), *_python_path()])}
             with (
                 _environment(told),
                 Watch(events, say),
@@ -252,6 +259,10 @@ def _loss_of_another(error: Exception) -> str:
 def _in_cells(executed: NotebookNode) -> float:
     """Return the seconds that the cells took; the rest of an execution is a kernel that starts and ends."""
     return round(sum(cell.metadata.get("papermill", {}).get("duration") or 0.0 for cell in executed.cells), 1)
+
+
+def _python_path() -> list[str]:
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 
 @contextmanager

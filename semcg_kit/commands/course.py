@@ -106,12 +106,10 @@ def run(
             raise ValueError(f"--config {config}: {path.stem} reads no Config")
         own |= {name: value for name, value in values.items() if name not in ("profile", "data", "seed")}
     fields = {name: value for name, value in values.items() if name not in own}
+    if "data" not in has and (unused := data or fields.get("data")):
+        raise ValueError(f"{path.stem} has no parameter data, so it cannot use {unused}: leave --data out")
     given, settings = given_of(profile, data, seed, device, fields)
     given |= typed(path, {name: str(value) for name, value in own.items()})
-    if given["data"] != "world" and "data" not in has:
-        raise ValueError(
-            f"{path.stem} has no parameter data, so it cannot use {given['data']}: leave --data out"
-        )
     here = place()
     if dry_run:
         if here.rank == 0:  # of several processes one prints, and times its share alone
