@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import os
 import shutil
 import zlib
 from collections import deque
@@ -15,12 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from semcg import files
+from semcg.system import cores
 from semcg.translate.pictures import made_of, pixels, save, stems, values
 from semcg.translate.translations import Padded, Translation, any_size, to_bytes
 
 __all__ = ["fingerprint", "folder", "split"]
 
-THREADS = min(4, os.cpu_count() or 1)
+THREADS = min(4, cores())
 """Threads that read and write beside the one that computes; decoding and packing leave the interpreter's lock."""
 WHAT = "translate folder"
 

@@ -1,12 +1,13 @@
 """Commands that bring images into the common layout."""
 
-import os
 import sys
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from semcg.system import cores
 
 __all__ = ["app"]
 
@@ -141,7 +142,7 @@ def folder(
 def _archive(plan, out: Path, options: dict, *, processes: int, dry_run: bool, verify: bool) -> None:
     from semcg_kit import prepare
 
-    processes = processes or os.cpu_count() or 1
+    processes = processes or cores()
     print(f"{plan.root}: {len(plan.frames)} frames, {'with' if plan.labelled else 'without'} labels")
     for split in plan.splits:
         print(f"  {split:<14}{plan.counts[split]:>7}")
