@@ -79,8 +79,13 @@ def main() -> None:
         elif not isinstance(error, ValueError | OSError | Failed):
             raise  # a fault of ours, which deserves its traceback
         said = said if isinstance(error, Failed) else with_remedy(said)
-        print(f"semcg: {said}", file=sys.stderr)
+        print(f"semcg: {_plain(said)}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 2))
+
+
+def _plain(text: str) -> str:
+    """Return a text without what a terminal would take for a command, as a file's name or a record may hold."""
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def _is_memory(error: Exception) -> bool:

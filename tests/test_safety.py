@@ -21,10 +21,10 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from semcg import files, segmenters, translate
-from semcg_kit import prepare
-from semcg_kit.prepare.archive import entries
 from semcg.runs.execute import execute, typed
 from semcg.segmenters import published
+from semcg_kit import prepare
+from semcg_kit.prepare.archive import entries
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "semcg").rglob("*.py"))
@@ -393,7 +393,7 @@ def test_a_file_name_is_never_a_command(tmp_path, monkeypatch):
     for name in ("$(touch exploded).png", "; touch exploded;.png", "-rf.png", "|touch exploded.png"):
         (tmp_path / "in" / name).write_bytes(corpus.encoded(corpus.colors()))
     list(translate.folder(translate.identity, tmp_path / "in", tmp_path / "out"))
-    assert len(files.images_in(tmp_path / "out")) == 4
+    assert len(files.images_in(tmp_path / "out").images) == 4
     assert not (tmp_path / "exploded").exists()
 
 

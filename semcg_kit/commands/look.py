@@ -12,6 +12,9 @@ from semcg_kit.commands.options import Device
 
 __all__ = ["first_look"]
 
+LONGEST = 1024
+"""Pixels of the longer side of a picture that is looked at."""
+
 
 def first_look(
     street: Annotated[int, typer.Option(min=0, max=999_999, help="Which street is drawn: any number.")] = 12,
@@ -22,18 +25,18 @@ def first_look(
     """Draw a street and translate it with the generators that come with the repository: seconds, no training."""
     begun = time.monotonic()
     from semcg import translate
-    from semcg_kit import doctor
     from semcg.plots import frames
     from semcg.plots.style import styled
     from semcg.runs import shipped
     from semcg.training import fabric_for
+    from semcg_kit import doctor
 
     fabric = fabric_for(device)
     if image is None:
         x, oracle = shipped.street(street)
         name = f"street_{street}"
     else:
-        x, oracle = translate.image(image), None
+        x, oracle = _shrunk(translate.image(image)), None
         name = image.stem
     seen = {"game": x} | shipped.compared(x, fabric)
     if oracle is not None:
@@ -56,3 +59,18 @@ def first_look(
     install = doctor.install_seconds(Path(sys.prefix))
     before = f"; the installation before it took {install} s" if install else ""
     print(f"this look took {time.monotonic() - begun:.0f} s{before}")
+
+
+def _shrunk(x):
+    """Return an image (3, H, W) with sides of at most `LONGEST` pixels; says so where it had longer ones."""
+    from torchvision.transforms.v2.functional import resize
+
+    height, width = x.shape[-2:]
+    scale = LONGEST / max(height, width)
+    if scale >= 1:
+        return x
+    small = [max(1, round(side * scale)) for side in (height, width)]
+    print(
+        f"the picture is shrunk from {height}x{width} to {small[0]}x{small[1]} (height x width) for this look"
+    )
+    return resize(x, small, antialias=True)

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Data", "Device", "Fresh", "Kernel", "Profile", "Seed", "counter", "given_of", "say"]
+__all__ = [
+    "Data",
+    "Device",
+    "Fresh",
+    "Kernel",
+    "Profile",
+    "Seed",
+    "counter",
+    "given_of",
+    "height_width",
+    "say",
+]
 
 # torch, papermill and the config with its pandas are imported inside the commands, so that --help answers at once.
 
@@ -54,3 +65,13 @@ def counter(what: str) -> Callable[[int, int], None]:
             print(f"{what} {done}/{of}", file=sys.stderr)
 
     return count
+
+
+def height_width(text: str) -> tuple[int, int] | None:
+    """Return (H, W) of an option HEIGHTxWIDTH, None for "none"."""
+    if text == "none":
+        return None
+    height, _, width = text.partition("x")
+    if not (text.isascii() and height.isdigit() and width.isdigit() and int(height) and int(width)):
+        raise ValueError(f"size = {text!r}: write HEIGHTxWIDTH, for example 128x256, or none")
+    return int(height), int(width)

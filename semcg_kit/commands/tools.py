@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from semcg import files
-from semcg_kit.commands.options import Data, Device, Profile, Seed, counter, given_of
+from semcg_kit.commands.options import Data, Device, Profile, Seed, counter, given_of, height_width
 
 __all__ = ["compare", "evaluate", "export", "figures", "translate"]
 
@@ -61,6 +61,8 @@ def translate(
         raise ValueError("--overlap, --norm-from-whole and --compare are about tiles: add --tile 512, say")
     plain = trained.generator_from(weights, direction, fabric_for(device))
     sizes = translation.sizes(in_folder)
+    if passed_over := files.images_in(in_folder).passed_over():
+        print(passed_over)
     G = translation.Compiled(plain) if fast else plain
     if tile:
         run = translation.Tiled(
@@ -106,7 +108,7 @@ def export(
 
     if dtype != "fp32":
         raise ValueError(f"dtype = {dtype!r}: allowed: fp32; ONNX Runtime has no bf16 convolution on a CPU")
-    frames = _height_width(size)
+    frames = height_width(size)
     G = trained.generator_from(weights, direction, fabric_for("cpu"))
     folder = weights if weights.is_dir() else weights.parent
     made = files.read_json(folder / "provenance.json")
@@ -144,16 +146,18 @@ def evaluate(
     from semcg.training import fabric_for
     from semcg.translate import sizes
 
-    fabric, stated, labelled = fabric_for(device), _height_width(size), sizes(labels)
+    fabric, stated, labelled = fabric_for(device), height_width(size), sizes(labels, labels=True)
     counts = evaluation.counts_of_folders(
         trained.segmenter_from(judge, fabric), images, labels, score_size=stated, fabric=fabric
     )
+    for passed_over in filter(None, (files.images_in(folder).passed_over() for folder in (images, labels))):
+        print(passed_over)
     table = evaluation.class_table({"score": counts})
     present = int(table.loc["classes present", "score"])
     print(table.drop("classes present").to_string(float_format="{:.3f}".format))
     at = [f"{height}x{width}" for height, width in ([stated] if stated else labelled)]
     print(
-        f"{len(files.images_in(images))} frames, {present} of 19 classes present; IoU 0..1, "
+        f"{len(files.images_in(images).images)} frames, {present} of 19 classes present; IoU 0..1, "
         f"scored at {', '.join(at)}{'' if stated else ', the size of the labels'}"
     )
     if stated and labelled != [stated]:
@@ -203,12 +207,3 @@ def _compare(run, whole, in_folder: Path, sizes: list[tuple[int, int]]) -> None:
             f"{stem}: tiles and whole frame differ by {off['mean']:.2f} grey levels of 255 in the mean, "
             f"{off['p99']:.1f} or less in 99 of 100 values, {off['largest']:.1f} at most"
         )
-
-
-def _height_width(text: str) -> tuple[int, int] | None:
-    if text == "none":
-        return None
-    height, _, width = text.partition("x")
-    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
-        raise ValueError(f"size = {text!r}: write HEIGHTxWIDTH, 1024x2048 say, or none")
-    return int(height), int(width)
