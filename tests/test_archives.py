@@ -19,9 +19,9 @@ from PIL import Image
 from scipy.io import savemat
 
 from semcg import config, files, labels, runs
+from semcg.data import Batches, Scenes
 from semcg_kit import prepare
 from semcg_kit.__main__ import main
-from semcg.data import Batches, Scenes
 from semcg_kit.prepare import cityscapes, gta5, parallel, records
 
 H, W = 52, 96

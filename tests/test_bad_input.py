@@ -21,14 +21,14 @@ from safetensors.torch import save_file
 from torch import nn
 
 from semcg import config, evaluate, files, gan, labels, losses, metrics, segmenters, translate
-from semcg_kit import prepare
 from semcg.data import Batches, Scenes, Unpaired
-from semcg_kit.prepare import frames
 from semcg.runs import trained
 from semcg.runs.course import notebook_path
 from semcg.runs.execute import typed
 from semcg.segmenters import load_published
 from semcg.training import fabric_for
+from semcg_kit import prepare
+from semcg_kit.prepare import frames
 
 PATIENCE = 20  # seconds
 # A damaged EXIF block is told as a warning, and the picture is taken.

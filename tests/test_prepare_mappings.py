@@ -9,8 +9,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from semcg import labels
-from semcg_kit.__main__ import app
 from semcg.data import Scenes
+from semcg_kit.__main__ import app
 from semcg_kit.prepare import mapping
 
 MAPPINGS = Path(__file__).parent.parent / "data" / "mappings"

@@ -21,10 +21,10 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from semcg import files, segmenters, translate
-from semcg_kit import prepare
-from semcg_kit.prepare.archive import entries
 from semcg.runs.execute import execute, typed
 from semcg.segmenters import published
+from semcg_kit import prepare
+from semcg_kit.prepare.archive import entries
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "semcg").rglob("*.py"))

@@ -10,8 +10,8 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from semcg import files
-from semcg.data import FORMATS
 from semcg.codings import opaque, readable
+from semcg.data import FORMATS
 
 __all__ = ["image", "made_of", "pixels", "save", "sizes", "stems", "values"]
 

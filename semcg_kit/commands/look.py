@@ -22,11 +22,11 @@ def first_look(
     """Draw a street and translate it with the generators that come with the repository: seconds, no training."""
     begun = time.monotonic()
     from semcg import translate
-    from semcg_kit import doctor
     from semcg.plots import frames
     from semcg.plots.style import styled
     from semcg.runs import shipped
     from semcg.training import fabric_for
+    from semcg_kit import doctor
 
     fabric = fabric_for(device)
     if image is None:

@@ -15,8 +15,8 @@ do the same for archives that take an hour, one domain each. They write in place
 `manifest.csv`, without which nothing trains, comes last.
 """
 
-from semcg_kit.prepare import cityscapes, gta5
 from semcg.codings import CODINGS, Mapping, decode_labels, mapping
+from semcg_kit.prepare import cityscapes, gta5
 from semcg_kit.prepare.folders import folder
 from semcg_kit.prepare.pairs import Domain
 from semcg_kit.prepare.plans import Plan

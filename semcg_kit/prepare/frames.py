@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from semcg import files, labels
-from semcg_kit.prepare.archive import Entry
 from semcg.codings import opaque, readable, stored
+from semcg_kit.prepare.archive import Entry
 
 __all__ = [
     "LARGEST",
