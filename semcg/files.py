@@ -14,6 +14,7 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import os
 import re
 import shutil
@@ -39,6 +40,7 @@ __all__ = [
     "manifest_digest",
     "natural",
     "read_json",
+    "read_record",
     "remove_torn",
     "results_folder",
     "swap",
@@ -76,8 +78,25 @@ def data_folder(data: str, profile: str) -> Path:
 
 
 def results_folder(data: str, profile: str) -> Path:
-    """Return where the runs of a profile lie; those on other data than the drawn world have its name in front."""
-    return home() / "results" / (profile if data == "world" else f"{Path(data).name}-{profile}")
+    """Return the folder for the runs of a profile: `results/<profile>/`, or `results/<data>-<digits>-<profile>/`.
+
+    The digits are the first of the digest of the data's contents, so that two folders of one name never share results.
+    Results of the first edition had no digits; they are used where they were made from these very data.
+    """
+    if data == "world":
+        return home() / "results" / profile
+    from semcg.contents import data_digest  # here: it reads pictures, which this module does not
+
+    root = data_folder(data, profile)
+    name = root.resolve().name
+    folder = home() / "results" / f"{name}-{data_digest(root)[:6]}-{profile}"
+    first_edition = home() / "results" / f"{name}-{profile}"
+    if not folder.exists() and (root / "manifest.csv").is_file() and first_edition.is_dir():
+        digest = manifest_digest(root)
+        for path in first_edition.glob("*/provenance.json"):
+            if read_record(path).get("recipe", {}).get("data") == digest:
+                return first_edition
+    return folder
 
 
 @contextmanager
@@ -147,6 +166,23 @@ def read_json(path: Path):
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
+
+
+def read_record(path: Path) -> dict:
+    """Return the JSON object in `path`; {} if there is none, and with a line on standard error if it is damaged.
+
+    For records beside what they describe: what has no readable record counts as not stored.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        value = error
+    if not isinstance(value, dict) or not value:
+        logging.getLogger("semcg").warning("%s is damaged and counts as not stored", path)
+        return {}
+    return value
 
 
 def unfinished(folder: Path) -> Path:

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from semcg import config, files, metrics, training
-from semcg_kit.commands import options
 from semcg.data import Scenes
 from semcg.evaluate.cost import operations
 from semcg.plots.growth import growth as against_the_model
 from semcg.plots.growth import shares
 from semcg.runs import trained
+from semcg_kit.commands import options
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "benchmarks"

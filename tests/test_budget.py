@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from semcg import config as configs
 from semcg import notebook
-from semcg_kit.__main__ import app
 from semcg.runs import budget, stages
 from semcg.training import fabric_for
+from semcg_kit.__main__ import app
 
 CPU = fabric_for("cpu", "fp32")
 ROOT = Path(__file__).parent.parent

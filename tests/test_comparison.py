@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from semcg import config as configs
 from semcg import files, runs
-from semcg_kit.__main__ import app
 from semcg.runs import comparison, figures, recipes, trained
 from semcg.training import Segmentation, Translation, fabric_for, fit
+from semcg_kit.__main__ import app
 
 FABRIC = fabric_for("cpu")
 

@@ -153,9 +153,7 @@ def test_the_seconds_of_the_installation(tmp_path):
 
 def examined(setting: str) -> subprocess.CompletedProcess:
     """Run `semcg doctor` in a process of its own, after these lines."""
-    lines = (
-        f"import sys\n{setting}\nsys.argv = ['semcg', 'doctor']\nfrom semcg_kit.__main__ import main\nmain()\n"
-    )
+    lines = f"import sys\n{setting}\nsys.argv = ['semcg', 'doctor']\nfrom semcg_kit.__main__ import main\nmain()\n"
     return subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True)
 
 

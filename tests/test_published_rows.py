@@ -6,10 +6,10 @@ from test_archives import write_cityscapes, write_gta5
 
 from semcg import config as configs
 from semcg import runs
-from semcg_kit import prepare
 from semcg.plots import scores
-from semcg_kit.prepare import cityscapes, gta5
 from semcg.runs import reference
+from semcg_kit import prepare
+from semcg_kit.prepare import cityscapes, gta5
 
 
 def test_rows_are_drawn_beside_the_archives_alone(home):

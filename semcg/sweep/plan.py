@@ -29,8 +29,6 @@ __all__ = [
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks" / "sweep"
 """The notebooks of a task: `train.ipynb`, then `measure.ipynb` if there is one."""
 
-_ROOMS = ("runs/trainings", "runs/measuring", "runs/evidence")
-
 
 def tasks(
     protocol: Protocol,
@@ -149,8 +147,7 @@ def missing(task: Task) -> list[str]:
     absent = []
     if "source" in task.layouts:
         control = recipes.control_folder(config)
-        drawn = (control / "manifest.csv").is_file() and files.read_json(control / "about.json").get("recipe")
-        if drawn != recipes.world(config) | {"layout": "source"}:
+        if datasets.differs(control, recipes.world(config) | {"layout": "source"}):
             absent.append("the control's data")
     wanted = [recipes.segmenter(config, domain) for domain in files.DOMAINS]
     for recipe in (*wanted, *(recipes.judge(config, second=second) for second in (False, True))):
@@ -179,7 +176,7 @@ def key_of(notebook: Path, parameters: dict[str, object], before: dict | None = 
     before : dict, optional
         Record of the notebook that was executed before it in the same task, whose runs it reads.
     """
-    key = {"code": _digest(notebook), "parameters": parameters}
+    key = {"code": code_digest(notebook), "parameters": parameters}
     return key | ({"after": before["runs"]} if before else {})
 
 
@@ -187,12 +184,6 @@ def write_failure(output: Path, parameters: dict[str, object], *, reason: str, s
     """Write the record of a task that failed outside of its notebooks, in the form of `semcg.runs.execute`."""
     record = {"status": "failed", "reason": reason, "seconds": round(seconds, 1), "parameters": parameters}
     files.write_json(output.with_suffix(".json"), record)
-
-
-@cache
-def _digest(notebook: Path) -> str:
-    """The code of a notebook and of all that it reaches, with what a sweep alone has of `runs`."""
-    return files.digest([code_digest(notebook), *map(recipes.room_digest, _ROOMS)])
 
 
 @cache

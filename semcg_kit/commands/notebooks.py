@@ -84,9 +84,9 @@ def run(
 
 def refresh(profile: Profile = "mini", seed: Seed = 0) -> None:
     """Run the course and put its executed notebooks, cleaned and with their minutes, in the place of the committed ones."""
-    from semcg_kit.commands.teaching import times
     from semcg.runs import course as courses
     from semcg.runs import refresh as refreshing
+    from semcg_kit.commands.teaching import times
 
     given = given_of(profile, "world", seed, "auto")
     courses.course(given=given, kernel="", fresh=False, say=say)
