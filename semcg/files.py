@@ -14,6 +14,7 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import os
 import re
 import shutil
@@ -23,11 +24,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 __all__ = [
     "DOMAINS",
     "SPLITS",
     "STRAY",
+    "Listing",
     "atomic",
     "check_manifest",
     "data_folder",
@@ -35,10 +38,13 @@ __all__ = [
     "home",
     "images_in",
     "manifest_digest",
+    "natural",
     "read_json",
+    "read_record",
     "remove_torn",
     "results_folder",
     "swap",
+    "unfinished",
     "write_json",
     "write_manifest",
     "write_text",
@@ -48,6 +54,7 @@ DOMAINS = ("source", "target")
 SPLITS = ("train", "val", "test")
 STRAY = frozenset({"Thumbs.db", "desktop.ini"})
 """File names that operating systems leave behind; never data, as is every name that begins with a dot."""
+_OWN = frozenset({"about.json"})
 
 
 def home() -> Path:
@@ -71,8 +78,25 @@ def data_folder(data: str, profile: str) -> Path:
 
 
 def results_folder(data: str, profile: str) -> Path:
-    """Return where the runs of a profile lie; those on other data than the drawn world have its name in front."""
-    return home() / "results" / (profile if data == "world" else f"{Path(data).name}-{profile}")
+    """Return the folder for the runs of a profile: `results/<profile>/`, or `results/<data>-<digits>-<profile>/`.
+
+    The digits are the first of the digest of the data's contents, so that two folders of one name never share results.
+    Results of the first edition had no digits; they are used where they were made from these very data.
+    """
+    if data == "world":
+        return home() / "results" / profile
+    from semcg.contents import data_digest  # here: it reads pictures, which this module does not
+
+    root = data_folder(data, profile)
+    name = root.resolve().name
+    folder = home() / "results" / f"{name}-{data_digest(root)[:6]}-{profile}"
+    first_edition = home() / "results" / f"{name}-{profile}"
+    if not folder.exists() and (root / "manifest.csv").is_file() and first_edition.is_dir():
+        digest = manifest_digest(root)
+        for path in first_edition.glob("*/provenance.json"):
+            if read_record(path).get("recipe", {}).get("data") == digest:
+                return first_edition
+    return folder
 
 
 @contextmanager
@@ -86,8 +110,11 @@ def atomic(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last, since writers choose the format by it.
-    partial = path.with_name(f".{path.stem}.{os.getpid()}-{_machine()}.partial{path.suffix}")
+    # The suffix stays last, since writers choose the format by it. A name has 255 bytes at most.
+    stem = path.stem
+    if len(stem.encode()) > 180:
+        stem = stem.encode()[:160].decode(errors="ignore") + digest(path.name)
+    partial = path.with_name(f".{stem}.{os.getpid()}-{_machine()}.partial{path.suffix}")
     try:
         yield partial
         with open(partial, "rb+") as handle:
@@ -141,18 +168,52 @@ def read_json(path: Path):
         raise ValueError(f"{path} is not JSON: {error}") from None
 
 
+def read_record(path: Path) -> dict:
+    """Return the JSON object in `path`; {} if there is none, and with a line on standard error if it is damaged.
+
+    For records beside what they describe: what has no readable record counts as not stored.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        value = error
+    if not isinstance(value, dict) or not value:
+        logging.getLogger("semcg").warning("%s is damaged and counts as not stored", path)
+        return {}
+    return value
+
+
+def unfinished(folder: Path) -> Path:
+    """Return the folder where what shall become `folder` is written, on the same disk: beside what a link leads to."""
+    real = Path(folder).resolve()
+    return real.with_name(real.name + ".partial")
+
+
 def swap(new: Path, old: Path) -> None:
     """Put folder `new` in the place of folder `old`, which is removed; a crash in between loses neither.
 
-    Nor does a power cut: the new names are on the disk before anything is removed, where the system can tell.
+    If `old` is a link to a folder, that folder is replaced and the link stays. Nor does a power cut lose anything: the
+    new names are on the disk before anything is removed, where the system can tell.
     """
+    old = Path(old).resolve()
     replaced = old.with_name(f".{old.name}.replaced")
-    shutil.rmtree(replaced, ignore_errors=True)
+    _remove(replaced)
+    if new.stat().st_dev != old.parent.stat().st_dev:  # a folder is renamed on its own disk only
+        new = Path(shutil.move(new, old.with_name(f".{old.name}.moved")))
     if old.exists():
         os.rename(old, replaced)
     os.rename(new, old)
     _sync(old.parent)
-    shutil.rmtree(replaced, ignore_errors=True)
+    _remove(replaced)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, or a link that earlier versions left in its place."""
+    if folder.is_symlink():
+        folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:
@@ -170,8 +231,23 @@ def digest(value) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def images_in(folder: Path) -> list[Path]:
-    """Return the PNG and JPEG files of a folder by sorted name, leaving out what operating systems leave behind.
+class Listing(NamedTuple):
+    """The files of a folder, in natural order."""
+
+    images: list[Path]
+    """PNG and JPEG files, by their endings."""
+    others: list[Path]
+    """What was passed over."""
+
+    def passed_over(self) -> str:
+        """Return one line about what was passed over, "" for nothing."""
+        if not self.others:
+            return ""
+        return f"passed over in {self.others[0].parent}: {len(self.others)} that are no PNG or JPEG, {self.others[0].name} for one"
+
+
+def images_in(folder: Path) -> Listing:
+    """Return the PNG and JPEG files of a folder, and what else is there but for what operating systems leave behind.
 
     Raises
     ------
@@ -183,16 +259,16 @@ def images_in(folder: Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
-    found = sorted(
-        p
-        for p in folder.iterdir()
-        if p.suffix.lower() in {".png", ".jpg", ".jpeg"}
-        and p.name not in STRAY
-        and not p.name.startswith(".")
-    )
-    if not found:
-        raise FileNotFoundError(f"no PNG or JPEG file in {folder}")
-    for path in found:
+    paths = sorted(folder.iterdir(), key=lambda path: natural(path.name))
+    paths = [p for p in paths if p.name not in _OWN | STRAY and not p.name.startswith(".")]
+    found = Listing([], [])
+    for path in paths:
+        (found.images if path.suffix.lower() in {".png", ".jpg", ".jpeg"} else found.others).append(path)
+    if not found.images:
+        raise FileNotFoundError(
+            f"no PNG or JPEG file in {folder}" + (f", but {found.others[0].name}" if found.others else "")
+        )
+    for path in found.images:
         if not path.is_file():  # reading a pipe would wait for ever
             raise ValueError(
                 f"{path} has the name of a picture, but is a folder, a pipe or a link that leads nowhere; "
@@ -201,6 +277,12 @@ def images_in(folder: Path) -> list[Path]:
         if not path.name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in path.name):
             raise ValueError(f"{path!r} has a name that is not UTF-8, which no list can hold; rename it")
     return found
+
+
+def natural(name: str) -> list:
+    """Return a key that sorts 2 before 10, whatever surrounds the digits."""
+    parts = re.split(r"([0-9]+)", name)
+    return [[int(part) if i % 2 else part for i, part in enumerate(parts)], name]
 
 
 def write_manifest(root: Path) -> Path:

@@ -78,7 +78,9 @@ def main() -> None:
 
 
 def _end(message: str, code: int) -> None:
-    print(f"semcg: {message}", file=sys.stderr)
+    # Without what a terminal would take for a command, which a file's name or a record may contain.
+    plain = "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in message)
+    print(f"semcg: {plain}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
-from semcg import files, losses
+from semcg import canary, files, losses
 from semcg.config import Config
+from semcg.contents import data_digest
 from semcg.data import Scenes
 from semcg.runs import recipes, trained
 from semcg.runs.datasets import data
@@ -39,12 +40,12 @@ def write(config: Config, fabric: Fabric, folder: Path) -> bool:
         return False
     key = files.digest(
         {
-            "data": files.manifest_digest(data(config)),
+            "data": data_digest(data(config)),
             "segmenters": [recipes.segmenter(config, domain).fingerprint for domain in files.DOMAINS],
-            "losses": recipes.room_digest("losses"),
+            "stage": canary.version("translation"),
         }
     )
-    if path.is_file() and files.read_json(path).get("key") == key:
+    if path.is_file() and files.read_record(path).get("key") == key:
         return True
     charged = {of: dict.fromkeys(losses.SEMANTIC_KINDS, 0.0) for of in ("identity", "oracle")}
     Sem_s, Sem_t = nets

@@ -1,15 +1,14 @@
 """The notebooks in their order, and which of them are stale."""
 
-import ast
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import nbformat
 
-from semcg import files
+from semcg import canary, files
+from semcg.contents import data_digest
 from semcg.runs.clock import clock
 from semcg.runs.execute import execute, parameters_of
-from semcg.runs.recipes import room_digest
 from semcg.training.devices import place
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
     "notebook_path",
     "output_of",
     "reusable",
-    "rooms_reached",
     "run",
     "settles",
 ]
@@ -41,7 +39,6 @@ REPORT = "06_report"
 """It reads measurements that lie there and trains nothing, so that it stands outside of the sequence."""
 
 _COMMON = ("profile", "data", "seed", "device")
-_PACKAGE = Path(__file__).resolve().parent.parent
 
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -175,36 +172,12 @@ def course(
 
 
 def code_digest(notebook: Path) -> str:
-    """Return a digest of a notebook's code cells and of the code of every room that they can reach."""
+    """Return a digest of a notebook's code cells and of the versions of all stages (`semcg.canary`).
+
+    What only shows numbers, plots for example, is not part of it: `--fresh` executes a notebook again.
+    """
     cells = [cell.source for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
-    rooms = rooms_reached(cells)
-    if "runs" in rooms:  # most of it is about how a notebook is executed, which does not decide what it says
-        rooms = rooms - {"runs"} | {f"runs/{part}" for part in ("datasets", "figures", "recipes", "trained")}
-    return files.digest([cells, {room: room_digest(room) for room in sorted(rooms)}])
-
-
-def rooms_reached(sources: Iterable[str]) -> set[str]:
-    """Return the rooms of this package that some Python sources import, directly or through other rooms."""
-    reached: set[str] = set()
-    waiting = _imported(sources)
-    while waiting:
-        room = waiting.pop()
-        reached.add(room)
-        path = _PACKAGE / room
-        modules = path.glob("*.py") if path.is_dir() else [path.with_suffix(".py")]
-        waiting |= _imported(module.read_text(encoding="utf-8") for module in modules) - reached
-    return reached
-
-
-def _imported(sources: Iterable[str]) -> set[str]:
-    rooms = set()
-    for node in (
-        n for source in sources for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom)
-    ):
-        package, _, room = (node.module or "").partition(".")
-        if package == "semcg":
-            rooms |= {room.split(".")[0]} if room else {alias.name for alias in node.names}
-    return rooms
+    return files.digest([cells, [canary.version(stage) for stage in canary.STAGES]])
 
 
 def key_of(notebook: Path, parameters: dict[str, object], kernel: str = "") -> dict:
@@ -214,18 +187,22 @@ def key_of(notebook: Path, parameters: dict[str, object], kernel: str = "") -> d
 
 def reusable(output: Path, key: dict) -> dict | None:
     """Return the record of an execution with this key whose runs and data are still what they were, else None."""
-    record_path = output.with_suffix(".json")
-    if not (output.is_file() and record_path.is_file()):
-        return None
-    record = files.read_json(record_path)
-    if record.get("status") != "ok" or record.get("key") != key:
+    record = files.read_record(output.with_suffix(".json"))
+    if record.get("status") != "ok" or record.get("key") != key or not _is_notebook(output):
         return None
     for run_name, fingerprint in record["runs"].items():
-        provenance = output.parent.parent / run_name / "provenance.json"
-        if not provenance.is_file() or files.read_json(provenance)["fingerprint"] != fingerprint:
+        made = files.read_record(output.parent.parent / run_name / "provenance.json")
+        if made.get("fingerprint") != fingerprint:
             return None
     for data, digest in record["data"].items():
         folder = files.data_folder(data, str(key["parameters"]["profile"]))
-        if not (folder / "manifest.csv").is_file() or files.manifest_digest(folder) != digest:
+        if not (folder / "manifest.csv").is_file() or data_digest(folder) != digest:
             return None
     return record
+
+
+def _is_notebook(path: Path) -> bool:
+    try:
+        return bool(nbformat.read(path, as_version=4).cells)
+    except (OSError, ValueError, AttributeError):
+        return False

@@ -9,13 +9,14 @@ from pathlib import Path
 from semcg import files, locks
 from semcg import world as drawn
 from semcg.config import Config
+from semcg.contents import data_digest
 from semcg.data import Scenes
 from semcg.labels import IGNORE
 from semcg.runs import recipes
 from semcg.runs.events import note
 from semcg.system import cores
 
-__all__ = ["about", "data", "draw", "target_train", "with_labels"]
+__all__ = ["about", "data", "differs", "draw", "target_train", "with_labels"]
 
 
 def draw(config: Config, *, processes: int = 0, progress: Callable[[int, int], None] | None = None) -> Path:
@@ -30,7 +31,7 @@ def draw(config: Config, *, processes: int = 0, progress: Callable[[int, int], N
     """
     folder = files.data_folder("world", config.profile)
     wanted = recipes.world(config)
-    if _recipe_of(folder) != wanted:
+    if differs(folder, wanted):
         begun = time.perf_counter()
         lock = folder.with_name(f".{folder.name}.lock")
         locks.hold(lock, f"the drawing of {folder}")
@@ -74,7 +75,7 @@ def target_train(config: Config, *, processes: int = 0) -> Path:
             f"target_layout = {config.target_layout!r}: only the drawn world has it, not {config.data}"
         )
     folder, wanted = recipes.control_folder(config), recipes.world(config) | {"layout": config.target_layout}
-    if _recipe_of(folder) != wanted:
+    if differs(folder, wanted):
         counts = {"train": config.train_scenes, "val": 0, "test": 0, "judge_train": 0, "judge_val": 0}
         drawn.write(
             folder,
@@ -115,11 +116,11 @@ def data(config: Config) -> Path:
                 f"the data in {folder} are not whole: {', '.join(missing)} is not there yet. It is made by: semcg prepare"
             ) from None
         raise FileNotFoundError(f"no data in {folder}. They are made by: {command}") from None
-    if config.data == "world" and (changed := recipes.difference(_recipe_of(folder), recipes.world(config))):
+    if config.data == "world" and (changed := differs(folder, recipes.world(config))):
         raise ValueError(
             f"the world in {folder} differs in {', '.join(changed)} from what is asked for. Draw it anew: {command}"
         )
-    note("data", data=config.data, digest=files.manifest_digest(folder))
+    note("data", data=config.data, digest=data_digest(folder))
     return folder
 
 
@@ -162,7 +163,9 @@ def with_labels(crops: Scenes) -> Scenes:
     return fewer
 
 
-def _recipe_of(folder: Path) -> dict:
-    if not (folder / "manifest.csv").is_file() or not (folder / "about.json").is_file():
-        return {}
-    return files.read_json(folder / "about.json").get("recipe", {})
+def differs(folder: Path, wanted: dict) -> list[str]:
+    """Return in which parts a drawn world is another than `wanted` (`recipes.world`); ["data"] where none was drawn."""
+    about = files.read_record(folder / "about.json")
+    if not (folder / "manifest.csv").is_file() or not isinstance(about.get("recipe"), dict):
+        return ["data"]
+    return recipes.difference(recipes.recognized(about, wanted, folder, folder), wanted)

@@ -10,8 +10,9 @@ from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from semcg import evaluate, files, translate
+from semcg import canary, evaluate, files, translate
 from semcg.config import Config
+from semcg.contents import data_digest
 from semcg.data import Scenes
 from semcg.evaluate.parts import table_part
 from semcg.evaluate.reading import notes
@@ -26,8 +27,6 @@ __all__ = ["CEILING", "folder_of", "measure", "references"]
 CEILING = "target frames"
 """What the reader's ceiling is called in the tables: real target frames, read as they are."""
 
-_ROOMS = ("metrics", "edges", "distances", "reader")
-_ROOMS += ("evaluate/measures", "evaluate/markings", "evaluate/reading")  # the rest only names the numbers
 _COPIED = ("fingerprint", "commit", "uncommitted_changes", "device", "threads", "seconds", "steps")
 
 
@@ -91,8 +90,7 @@ def references(config: Config, fabric: Fabric) -> None:
 def _ceiling(config: Config, fabric: Fabric) -> None:
     """Keep what the reader reads in the target's test frames, where the data say what is written there."""
     root, run = data(config), recipes.slug(CEILING)
-    rooms = {room: recipes.room_digest(room) for room in ("reader", "evaluate/reading")}
-    key = files.digest({"read": CEILING, "data": files.manifest_digest(root), "rooms": rooms})
+    key = files.digest({"read": CEILING, "data": data_digest(root), "stage": canary.version("measures")})
     if not notes(root, "target", "test") or _open(config, run, key) is not None:
         return
     reader, _ = _reader_and_target(config, fabric, trained.judge(config, fabric))
@@ -107,8 +105,8 @@ def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: in
             "translation": recipe.fingerprint if recipe else condition,
             "judges": [recipes.judge(config, second=second).fingerprint for second in (False, True)],
             "Sem_t": recipes.segmenter(config, "target").fingerprint,
-            "data": files.manifest_digest(root),
-            "rooms": {room: recipes.room_digest(room) for room in _ROOMS},
+            "data": data_digest(root),
+            "stage": canary.version("measures"),
         }
     )
     parts = _open(config, run, key)
@@ -142,9 +140,7 @@ def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: in
 def _reader_and_target(config: Config, fabric: Fabric, judge: nn.Module) -> tuple[nn.Module | None, object]:
     """Return the plate reader and the judge's features of target frames, from the last run that needed them."""
     root = data(config)
-    key = files.digest(
-        [files.manifest_digest(root), recipes.judge(config).fingerprint, *map(recipes.room_digest, _ROOMS)]
-    )
+    key = files.digest([data_digest(root), recipes.judge(config).fingerprint, canary.version("measures")])
     kept, reader = folder_of(config) / f"judging-{key}.safetensors", None
     if kept.is_file():
         tensors = load_file(kept)
@@ -170,7 +166,7 @@ def _open(config: Config, run: str, key: str) -> dict | None:
     )
     if not (record.is_file() and counts.is_file()):
         return None
-    written = files.read_json(record)
+    written = files.read_record(record)
     if written.get("key") != key or written.get("counts") != sha256(counts):
         return None
     return evaluate.read_parts(counts)
@@ -180,7 +176,7 @@ def _keep(config: Config, run: str, parts: dict, key: str, condition: str, seed:
     counts = folder_of(config) / "counts" / f"{run}.csv"
     evaluate.write_parts(counts, parts)
     provenance = files.results_folder(config.data, config.profile) / run / "provenance.json"
-    made = files.read_json(provenance) if provenance.is_file() else {}
+    made = files.read_record(provenance)
     record = {"run": run, "condition": condition, "seed": seed, "key": key, "counts": sha256(counts)}
     record |= {name: made[name] for name in _COPIED if name in made}
     if "versions" in made:

@@ -1,50 +1,53 @@
 """What decides a run's result, and the digest of it: a run is reused only when its recipe is unchanged.
 
-A recipe is the part of the config that the stage reads, the data, the rooms of the package that compute it (their
-code without docstrings and comments), the runs it starts from, and the source of a step that a notebook defined.
-What it leaves out on purpose: the device, the number of threads, and every number of other stages.
+A recipe is the version of the stage (`semcg.canary`: what the code computes), the part of the config that the stage
+reads, the digest of the data, the runs it starts from, and the source of a step that a notebook defined. It leaves out
+the device, the number of threads, and every number of other stages.
 """
 
-import ast
 import hashlib
 import inspect
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
+from semcg import canary, files
 from semcg import config as configs
-from semcg import files
 from semcg.config import Config
+from semcg.contents import data_digest
 
 __all__ = [
     "Recipe",
+    "beginning",
     "conditions",
     "control_folder",
     "difference",
     "downstream",
     "judge",
-    "room_digest",
+    "recognized",
     "segmenter",
     "slug",
     "translation",
     "world",
 ]
 
-_PACKAGE = Path(__file__).resolve().parent.parent
-_SEGMENTER_ROOMS = ("labels", "data", "segmenters", "training/loop", "training/segmentation")
-_TRANSLATION_ROOMS = (
-    "labels",
-    "data",
-    "segmenters",
-    "gan",
-    "losses",
-    "training/loop",
-    "training/translation",
-)
+EDITION_1 = {
+    "labels": "3f4a96b60013254f",
+    "data": "62d9fe94f35bd1a6",
+    "segmenters": "7c1ab1e96d752241",
+    "gan": "1fe0ec89349baa80",
+    "losses": "41fd7337d1be7886",
+    "training/loop": "0fe9a1f560ebd08d",
+    "training/segmentation": "2671f5849c8bfb8d",
+    "training/translation": "c290654f81b86645",
+    "translate/translations": "cc35a9bad4c49b90",
+    "world": "e416dd5a15a37062",
+}
+"""Digests of source files by which the first edition knew its code. Runs with these are runs of version 1 of their stage.
+The first edition has no canary numbers of its own, so this is assumed."""
 
 
 @dataclass(frozen=True)
@@ -62,68 +65,35 @@ class Recipe:
         return files.digest(self.parts)
 
 
-@cache
-def room_digest(room: str) -> str:
-    """Return a digest of the code of a room of this package, blind to comments, docstrings and layout.
-
-    Parameters
-    ----------
-    room : str
-        A module or a folder of modules, relative to the package: "losses", "training/loop", "world".
-    """
-    path = _PACKAGE / room
-    modules = sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
-    return files.digest([_bare(module.read_text(encoding="utf-8")) for module in modules])
-
-
-def _bare(source: str) -> str:
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
-
-
-def _parts(config: Config, stage: str, rooms: tuple[str, ...], **more) -> dict:
-    data = files.manifest_digest(files.data_folder(config.data, config.profile))
+def _parts(config: Config, stage: str, part: str, **more) -> dict:
     return {
-        "config": config.part(stage),
-        "data": data,
-        "rooms": {room: room_digest(room) for room in rooms},
-        "torch": torch.__version__.partition("+")[0],
+        "stage": canary.version(stage),
+        "config": config.part(part),
+        "data": data_digest(files.data_folder(config.data, config.profile)),
         **more,
     }
 
 
 def world(config: Config) -> dict:
     """Return what decides the drawn data of `config`."""
-    return {
-        "config": config.part("data"),
-        "rooms": {"world": room_digest("world"), "labels": room_digest("labels")},
-    }
+    return {"stage": canary.version("world"), "config": config.part("data")}
 
 
 def control_folder(config: Config) -> Path:
-    """Return where the control lies: the drawn world with target streets that are built like the source's."""
+    """Return the folder of the control: the drawn world with target streets that are built like the source's."""
     return files.data_folder(f"world-source_layout-{config.profile}", config.profile)
 
 
 def segmenter(config: Config, domain: str) -> Recipe:
     """Return the recipe of Sem_s ("source") or Sem_t ("target")."""
     name = f"sem_{domain[0]}-s{config.segmenter_seed}"
-    return Recipe(name, "02_segmenters", config, _parts(config, "segmenter", _SEGMENTER_ROOMS, domain=domain))
+    return Recipe(name, "02_segmenters", config, _parts(config, "segmenter", "segmenter", domain=domain))
 
 
 def judge(config: Config, *, second: bool = False) -> Recipe:
     """Return the recipe of the judge, which no loss ever sees, or of the second one, of yet another architecture."""
     name = f"{'second_judge' if second else 'judge'}-s{config.segmenter_seed}"
-    return Recipe(name, "02_segmenters", config, _parts(config, "judge", _SEGMENTER_ROOMS, second=second))
+    return Recipe(name, "02_segmenters", config, _parts(config, "segmenter", "judge", second=second))
 
 
 def translation(config: Config, *, baseline: bool = False, step: Callable | None = None) -> Recipe:
@@ -139,23 +109,17 @@ def translation(config: Config, *, baseline: bool = False, step: Callable | None
     if baseline and config.lambda_s:
         raise ValueError(f"lambda_s = {config.lambda_s}: the baseline has none; allowed: 0")
     name = "cyclegan" if baseline else f"semantic-{config.semantic_loss}-{config.lambda_s:g}"
-    parts = _parts(config, "translation", _TRANSLATION_ROOMS)
+    parts = _parts(config, "translation", "translation")
     usual = configs.make(config.profile).part("translation")
-    ours = {
-        "seed",
-        "lambda_s",
-        "semantic_loss",
-        "precision",
-    }  # in the name already, or settled by the machine
     for field, value in parts["config"].items():
-        if field not in ours and value != usual[field]:
+        if field not in ("seed", "lambda_s", "semantic_loss", "precision") and value != usual[field]:
             name += f"-{field}={value}"
     if config.lambda_s:
         parts["reads"] = {d: segmenter(config, d).fingerprint for d in files.DOMAINS}
     else:  # an unweighted loss decides nothing
         del parts["config"]["semantic_loss"]
     if config.target_layout != "own":
-        parts["control"] = files.manifest_digest(control_folder(config))
+        parts["control"] = data_digest(control_folder(config))
     if own := _notebook_source(step):
         parts["step"] = own
     made_by = "03_cyclegan" if baseline else "04_semantic_cyclegan"
@@ -186,8 +150,7 @@ def downstream(config: Config, condition: str, reads: str) -> Recipe:
     reads : str
         Fingerprint of what translated the frames.
     """
-    rooms = (*_SEGMENTER_ROOMS, "translate/translations")  # how frames are filed shows in the first batch
-    parts = _parts(config, "downstream", rooms, condition=condition, reads=reads)
+    parts = _parts(config, "segmenter", "downstream", condition=condition, reads=reads)
     return Recipe(f"downstream-{slug(condition)}-s{config.seed}", "05_evaluation", config, parts)
 
 
@@ -198,48 +161,97 @@ def _notebook_source(step: Callable | None) -> str:
     return inspect.getsource(step) if getattr(step, "__module__", "semcg") == "__main__" else ""
 
 
-def beginning(state: dict[str, object], batch: Callable[[int], Iterable[Tensor]]) -> dict[str, str]:
-    """Return what a training begins with, as digests: networks, optimisers and the like, and its first batch.
+def beginning(state: dict[str, object], batch: Callable[[int], Iterable[Tensor]]) -> dict[str, list]:
+    """Return what a training begins with: networks, optimizers and the like, and its first batch.
 
     A recipe knows what the config says; this knows what a notebook really did with it, so that an edited cell
-    (another learning rate, another augmentation) is not answered with the run of the cell before.
+    (another learning rate, another augmentation) is not answered with the run of the cell before. Processors round
+    differently, so floating-point tensors appear as shape, mean and norm, which `difference` compares with a
+    tolerance; integers, labels for example, appear as a digest.
     """
-    return {
-        **{name: _digest_of(part.state_dict()) for name, part in state.items()},
-        "first batch": _digest_of(list(batch(0))),
-    }
+    parts = {name: part.state_dict() for name, part in state.items()} | {"first batch": list(batch(0))}
+    return {name: list(_summary(value)) for name, value in parts.items()}
 
 
-def _digest_of(value: object) -> str:
-    """Return a digest of nested dicts, lists, tensors and plain values."""
-    seen = hashlib.sha256()
+def _summary(value: object) -> Iterable:
+    """Yield the plain values in nested dicts and lists; a network's tensors as one number, their norm."""
+    if isinstance(value, Tensor):
+        yield list(value.shape)
+        if value.is_floating_point():
+            yield from (float(value.double().mean()), float(value.double().norm()))
+        else:
+            yield hashlib.sha256(value.cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+    elif isinstance(value, dict) and value and all(isinstance(v, Tensor) for v in value.values()):
+        tensors = [v.double() for v in value.values()]
+        yield sum(v.numel() for v in tensors)
+        yield math.sqrt(sum(float(v.square().sum()) for v in tensors))
+    elif isinstance(value, dict):
+        for key in value:
+            yield from _summary(value[key])
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _summary(item)
+    elif not callable(value):  # a schedule's function has no state, and its name holds an address
+        yield value
 
-    def take(value: object) -> None:
-        if isinstance(value, Tensor):
-            seen.update(f"{value.dtype}{tuple(value.shape)}".encode())
-            seen.update(value.detach().cpu().contiguous().numpy().tobytes())
-        elif isinstance(value, dict):
-            for key in value:
-                seen.update(f"{key}:".encode())
-                take(value[key])
-        elif isinstance(value, list | tuple):
-            seen.update(f"[{len(value)}".encode())
-            for item in value:
-                take(item)
-        elif not callable(value):  # a schedule's function has no state, and its name holds an address
-            seen.update(f"{value!r};".encode())
 
-    take(value)
-    return seen.hexdigest()[:16]
+def difference(old: object, new: object, name: str = "") -> list[str]:
+    """Return the names of the parts in which two recipes differ, such as "config.lambda_s" or "data".
+
+    Floats are equal within 1e-4.
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(old.keys() | new.keys())
+        return [
+            part
+            for key in keys
+            for part in difference(old.get(key), new.get(key), f"{name}.{key}".lstrip("."))
+        ]
+    return [] if _same(old, new) else [name]
 
 
-def difference(old: dict, new: dict, prefix: str = "") -> list[str]:
-    """Return the names of the parts in which two recipes differ, such as "config.lambda_s" or "rooms.losses"."""
-    names = []
-    for key in sorted(old.keys() | new.keys()):
-        a, b = old.get(key), new.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            names += difference(a, b, f"{prefix}{key}.")
-        elif a != b:
-            names.append(f"{prefix}{key}")
-    return names
+def _same(old: object, new: object) -> bool:
+    if isinstance(old, float) and isinstance(new, float):
+        return math.isclose(old, new, rel_tol=1e-4, abs_tol=1e-7)
+    if isinstance(old, list | tuple) and isinstance(new, list | tuple):
+        return len(old) == len(new) and all(map(_same, old, new))
+    return old == new
+
+
+def recognized(made: dict, recipe: dict, folder: Path, root: Path) -> dict:
+    """Return the recipe in a stored record as this version would write it; records of the first edition are converted.
+
+    Parameters
+    ----------
+    made : dict
+        The record.
+    recipe : dict
+        The one that is asked for, for the names of its parts.
+    folder : Path
+        The folder that holds the record's folder, and those of the runs that it read.
+    root : Path
+        The data, whose manifest the first edition digested.
+    """
+    stored = dict(made["recipe"])
+    if not (code := stored.pop("rooms", None)):
+        return stored
+    stored.pop("torch", None)
+    if all(EDITION_1.get(part) == digest for part, digest in code.items()):
+        stored["stage"] = f"{str(recipe.get('stage')).partition('-')[0]}-1"
+    if (root / "manifest.csv").is_file() and stored.get("data") == files.manifest_digest(root):
+        stored["data"] = data_digest(root)
+    if "reads" in stored:
+        stored["reads"] = _converted(stored["reads"], folder, root)
+    return stored
+
+
+def _converted(reads: dict | str, folder: Path, root: Path) -> dict | str:
+    """Return the fingerprints of the runs that a run of the first edition read as this version would write them."""
+    if isinstance(reads, dict):
+        return {domain: _converted(fingerprint, folder, root) for domain, fingerprint in reads.items()}
+    for path in folder.glob("*/provenance.json"):
+        made = files.read_record(path)
+        if made.get("fingerprint") == reads:
+            stage = "translation" if "lambda_s" in made["recipe"]["config"] else "segmenter"
+            return files.digest(recognized(made, {"stage": f"{stage}-1"}, folder, root))
+    return reads

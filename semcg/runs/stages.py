@@ -7,14 +7,13 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from semcg import files, segmenters, training
+from semcg import files
 from semcg.config import Config
 from semcg.data import Scenes
-from semcg.runs import recipes, trained
+from semcg.runs import recipes
+from semcg.training.build import build_segmentation, build_translation, network_for
 
 __all__ = ["Stage", "batch_field", "begin", "frames", "stages"]
-
-_KNOBS = ("lambda_c", "lambda_s", "semantic_loss", "gan_loss", "identity", "leaf_split")
 
 
 @dataclass(frozen=True)
@@ -109,22 +108,11 @@ def begin(kind: str, config: Config, fabric: Fabric) -> tuple[Callable, tuple[Te
         return x, torch.randint(0, 19, (batch, config.crop, config.crop), generator=draw)
 
     if kind == "translation":
-        sems = [trained.new_segmenter(config) if config.lambda_s else None for _ in range(2)]
-        t = training.Translation.begin(config, steps=1000, fabric=fabric, Sem_s=sems[0], Sem_t=sems[1])
-        step = training.translation_step(t, fabric=fabric, **{knob: getattr(config, knob) for knob in _KNOBS})
+        sems = {name: network_for(config, "segmenter") for name in ("Sem_s", "Sem_t") if config.lambda_s}
+        _, step = build_translation(config, fabric, steps=1000, **sems)
         return step, fabric.to_device((*half(config.batch), *half(config.batch)))
-    if kind == "segmenter":
-        net, optimizer = trained.new_segmenter(config), config.segmenter_optimizer
-        lr, decay = config.segmenter_lr, config.segmenter_decay
-    else:
-        width = config.downstream_width
-        net = trained.new_judge(config) if kind == "judge" else segmenters.build("unet", width=width)
-        optimizer, lr, decay = "adamw", config.judge_lr, config.judge_decay
-    plan = {"optimizer": optimizer, "lr": lr, "decay": decay, "schedule": "constant"}
-    t = training.Segmentation.begin(net, steps=1000, seed=0, fabric=fabric, **plan)
-    return training.segmentation_step(t, fabric=fabric), fabric.to_device(
-        half(getattr(config, batch_field(kind)))
-    )
+    _, step = build_segmentation(config, kind, fabric)
+    return step, fabric.to_device(half(getattr(config, batch_field(kind))))
 
 
 def batch_field(kind: str) -> str:

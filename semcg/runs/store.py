@@ -15,21 +15,21 @@ shared by. With image pools the result then depends on the number: each process 
 first's is saved, and all go on from that one.
 """
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from semcg import files, locks
-from semcg.runs import states
+from semcg.runs import states, weights
 from semcg.runs.events import note
 from semcg.runs.history import as_csv
 from semcg.runs.origin import machine, origin
-from semcg.runs.recipes import Recipe, beginning, difference
+from semcg.runs.recipes import Recipe, beginning, difference, recognized
 from semcg.training.devices import everyone, rank
 
 __all__ = ["Run", "load", "start"]
@@ -39,15 +39,16 @@ class Run:
     """One training: its folder, its history, and how far it is."""
 
     def __init__(
-        self, recipe: Recipe, *, steps: int, state: dict[str, object], begins: dict[str, str], why: str
+        self, recipe: Recipe, *, steps: int, state: dict[str, object], begins: dict[str, list], why: str
     ):
         self.recipe = recipe
-        self.begins = begins | {"steps": str(steps)}
+        self.begins = begins | {"steps": steps}
         self.steps = steps
         self.why = why
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0
         self._state = state
+        self._fresh = False
 
     @property
     def name(self) -> str:
@@ -77,7 +78,12 @@ class Run:
     @property
     def complete(self) -> bool:
         """Whether `folder` holds this very run, to its end."""
-        return _stored(self.folder) == self.parts
+        return not self._differs(self.folder)
+
+    def _differs(self, folder: Path) -> list[str]:
+        """Return in which parts the run that is stored in a folder differs from this one; ["stored"] if none is."""
+        stored = _stored(folder, self.recipe, self.begins)
+        return difference(stored, self.parts) if stored else ["stored"]
 
     @property
     def parts(self) -> dict:
@@ -141,16 +147,24 @@ class Run:
         note("done", run=self.name, seconds=self.seconds)
 
     def _put_in_place(self, processes: int) -> None:
+        digests = {}
         for name, part in self._state.items():
             if isinstance(part, nn.Module):
                 path = self.partial / f"{name}.safetensors"
-                with files.atomic(path) as partial, states.named(path):
-                    save_file({k: v.contiguous() for k, v in part.state_dict().items()}, partial)
+                with states.named(path):
+                    digests[path.name] = weights.save(part, path)
         states.settle(self.partial)
-        made = {"run": self.name, **_identity(self)}
+        made = {"run": self.name, **_identity(self), "weights": digests}
         made |= {"config": self.recipe.config.model_dump(mode="json"), "why": self.why, "steps": self.steps}
         made |= {"seconds": round(self.seconds, 2), "processes": processes, **machine(), **origin()}
         files.write_json(self.partial / "provenance.json", made)
+        if self.folder.exists() and not self._fresh and (other := self._differs(self.folder)) != ["stored"]:
+            kept = self.folder.with_name(f"{self.name}.{_fingerprint(self.folder)[:6]}")
+            shutil.rmtree(kept, ignore_errors=True)
+            os.rename(self.folder, kept)
+            logging.getLogger("semcg").warning(
+                "%s: the run before, with another %s, is kept in %s", self.name, _in_words(other), kept
+            )
         files.swap(self.partial, self.folder)
 
 
@@ -182,8 +196,9 @@ def start(
     for other, parts in enumerate(everyone(run.parts)):
         if changed := difference(run.parts, parts):
             raise ValueError(f"process {other} begins with other {', '.join(changed)} than process {rank()}")
+    run._fresh = fresh or os.environ.get("SEMCG_FRESH") == "1"
     if rank() == 0:
-        _find(run, fresh or os.environ.get("SEMCG_FRESH") == "1")
+        _find(run)
     run.why, step = everyone((run.why, run.step))[0]
     if run.step != step and not (
         run._load(run.folder if run.why == "reused" else run.partial) and run.step == step
@@ -195,22 +210,26 @@ def start(
     return run
 
 
-def _find(run: Run, fresh: bool) -> None:
+def _find(run: Run) -> None:
     """Look at what is stored of a run, load it if it is this very one, and make its partial folder ready."""
     locks.hold(run.lock, f"the training of {run.name}")
     for left_by_a_kill in run.partial.glob(".*.partial*"):
         left_by_a_kill.unlink()
-    if fresh:
+    if run._fresh:
         run.why = "asked to start over"
     elif run.complete:
         if not run._load(run.folder):
             raise ValueError(f"the state in {run.folder} does not load; remove that folder and train again")
         run.why = "reused"
-    elif _stored(run.partial) == run.parts and run._load(run.partial):
+    elif not run._differs(run.partial) and run._load(run.partial):
         run.why = f"resumed after step {run.step}"
-    elif stored := _stored(run.folder) or _stored(run.partial):
-        changed = difference(stored, run.parts)
-        run.why = f"{', '.join(changed)} differed" if changed else "nothing saved yet"
+    else:
+        folder = run.folder if run._differs(run.folder) != ["stored"] else run.partial
+        changed = run._differs(folder)
+        if not changed:
+            run.why = "nothing saved yet"
+        elif changed != ["stored"]:
+            run.why = f"{', '.join(changed)} differed"
     if not run.history:
         shutil.rmtree(run.partial, ignore_errors=True)
         torch.manual_seed(
@@ -256,18 +275,19 @@ def load(recipe: Recipe, **networks: nn.Module) -> dict:
     command = f"semcg run {recipe.made_by} --profile {recipe.config.profile} --seed {recipe.config.seed}"
     if recipe.config.data != "world":
         command += f" -p data={recipe.config.data}"
-    stored = _stored(folder)
+    stored = _stored(folder, recipe, {})
     if not stored:
         raise FileNotFoundError(f"no run {recipe.name} in {folder.parent}. It is made by: {command}")
-    del stored["begins"]  # nothing begins here
-    if changed := difference(stored, recipe.parts):
+    if changed := difference(stored, recipe.parts | {"begins": {}}):
         raise ValueError(
-            f"the run in {folder} differs in {', '.join(changed)} from what is asked for. It is made anew by: {command}"
+            f"the run in {folder} has another {_in_words(changed)} than what is asked for. It is made anew by: {command}"
         )
+    made = files.read_record(folder / "provenance.json")
     for name, network in networks.items():
-        network.load_state_dict(load_file(folder / f"{name}.safetensors"))
+        path = folder / f"{name}.safetensors"
+        weights.load(network, path, made.get("weights", {}).get(path.name))
     note("read", run=recipe.name, fingerprint=recipe.fingerprint)
-    return files.read_json(folder / "provenance.json")
+    return made
 
 
 def _folder(recipe: Recipe) -> Path:
@@ -278,10 +298,26 @@ def _identity(run: Run) -> dict:
     return {"fingerprint": run.recipe.fingerprint, "recipe": run.recipe.parts, "begins": run.begins}
 
 
-def _stored(folder: Path) -> dict:
-    """Return `Run.parts` of what lies in a folder, {} if nothing does."""
-    path = folder / "provenance.json"
-    if not path.is_file():
+def _stored(folder: Path, recipe: Recipe, begins: dict) -> dict:
+    """Return `Run.parts` of the run in a folder, {} if there is none with a readable record.
+
+    Runs of the first edition did not say what they began with in a form that other machines can compare; they count as
+    begun as asked for. An empty `begins` asks for nothing.
+    """
+    made = files.read_record(folder / "provenance.json")
+    if not isinstance(made.get("recipe"), dict) or not isinstance(made.get("begins"), dict):
         return {}
-    made = files.read_json(path)
-    return made["recipe"] | {"begins": made["begins"]}
+    data = files.data_folder(recipe.config.data, recipe.config.profile)
+    stored = recognized(made, recipe.parts, folder.parent, data)
+    same = not begins or "rooms" in made["recipe"]
+    return stored | {"begins": begins if same else made["begins"]}
+
+
+def _fingerprint(folder: Path) -> str:
+    return str(files.read_record(folder / "provenance.json").get("fingerprint", "unknown"))
+
+
+def _in_words(changed: list[str]) -> str:
+    """Return the names of parts as a reader would say them: "config.lambda_s" is "lambda_s", "stage" is "code"."""
+    words = {"stage": "code", "data": "data", "reads": "segmenters or translation", "step": "training step"}
+    return ", ".join(dict.fromkeys(words.get(c.split(".")[0], c.rpartition(".")[2]) for c in changed))

@@ -1,17 +1,18 @@
 """The trained networks of a config, by the names of the paper, loaded from their runs and ready to look at images."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from lightning_fabric import Fabric
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
-from semcg import files, segmenters
+from semcg import files
 from semcg.config import Config
-from semcg.runs import recipes
+from semcg.runs import recipes, weights
 from semcg.runs.store import load
 from semcg.training import generator_for
+from semcg.training.build import network_for
 
 __all__ = [
     "generator_from",
@@ -27,24 +28,17 @@ __all__ = [
 
 def new_segmenter(config: Config) -> nn.Module:
     """Return the untrained network that `config` describes for Sem_s and Sem_t."""
-    options = (
-        {"width": config.segmenter_width, "stride": config.segmenter_stride}
-        if config.segmenter == "drn26"
-        else {}
-    )
-    return segmenters.build(config.segmenter, **options)
+    return network_for(config, "segmenter")
 
 
 def new_judge(config: Config, *, second: bool = False) -> nn.Module:
     """Return the untrained network of a judge, of another architecture than the segmenters in the loss."""
-    if second:
-        return segmenters.build("segnet", width=config.second_judge_width)
-    return segmenters.build("unet", width=config.judge_width)
+    return network_for(config, "second judge" if second else "judge")
 
 
 def new_downstream(config: Config) -> nn.Module:
     """Return the untrained network that learns from translated frames."""
-    return segmenters.build("unet", width=config.downstream_width)
+    return network_for(config, "downstream")
 
 
 def segmenter(config: Config, domain: str, fabric: Fabric) -> nn.Module:
@@ -68,12 +62,12 @@ def generators(config: Config, fabric: Fabric, *, baseline: bool = False) -> tup
     return G_st.to(fabric.device).eval(), G_ts.to(fabric.device).eval()
 
 
-def generator_from(weights: Path | str, direction: str, fabric: Fabric) -> nn.Module:
+def generator_from(run: Path | str, direction: str, fabric: Fabric) -> nn.Module:
     """Return a trained generator from a run that lies anywhere, in evaluation mode.
 
     Parameters
     ----------
-    weights : path
+    run : path
         A run's folder, or a .safetensors file in one. `provenance.json` beside it says what network it is.
     direction : str
         "st" (source to target) or "ts".
@@ -87,42 +81,42 @@ def generator_from(weights: Path | str, direction: str, fabric: Fabric) -> nn.Mo
     """
     if direction not in ("st", "ts"):
         raise ValueError(f"direction = {direction!r}: allowed: st (source to target), ts (target to source)")
-    weights = Path(weights)
-    path = weights if weights.suffix == ".safetensors" else weights / f"G_{direction}.safetensors"
+    run = Path(run)
+    path = run if run.suffix == ".safetensors" else run / f"G_{direction}.safetensors"
     other = f"G_{direction[::-1]}"
     if path.stem == other:
         raise ValueError(f"{path} is the generator of the direction {direction[::-1]}, not {direction}")
-    return _filled(generator_for(_config_of(_made_beside(path), path)), path, fabric)
-
-
-def segmenter_from(weights: Path | str, fabric: Fabric) -> nn.Module:
-    """Return a judge, Sem_s, Sem_t or a downstream segmenter from its run, in evaluation mode; as `generator_from`."""
-    weights = Path(weights)
-    path = weights if weights.suffix == ".safetensors" else weights / "net.safetensors"
     made = _made_beside(path)
-    config, run = _config_of(made, path), str(made.get("run", ""))
-    if run.startswith(("judge-", "second_judge-")):
-        net = new_judge(config, second=run.startswith("second"))
-    elif run.startswith("sem_"):
-        net = new_segmenter(config)
-    elif run.startswith("downstream-"):
-        net = new_downstream(config)
-    else:
+    config = _config_of(made, path)
+    return _filled(lambda: generator_for(config), path, made, fabric)
+
+
+def segmenter_from(run: Path | str, fabric: Fabric) -> nn.Module:
+    """Return a judge, Sem_s, Sem_t or a downstream segmenter from its run, in evaluation mode; as `generator_from`."""
+    run = Path(run)
+    path = run if run.suffix == ".safetensors" else run / "net.safetensors"
+    made = _made_beside(path)
+    name = str(made.get("run", ""))
+    kind = {"judge": "judge", "second_judge": "second judge", "downstream": "downstream"}.get(
+        name.partition("-")[0]
+    )
+    if kind is None and name.startswith("sem_"):
+        kind = "segmenter"
+    if kind is None:
         raise ValueError(
-            f"{path.parent} holds the run {run}, which is no segmenter; take one of a judge, sem_ or downstream"
+            f"{path.parent} holds the run {name}, which is no segmenter; take one of a judge, sem_ or downstream"
         )
-    return _filled(net, path, fabric)
+    config = _config_of(made, path)
+    return _filled(lambda: network_for(config, kind), path, made, fabric)
 
 
 def _made_beside(path: Path) -> dict:
+    weights.require(path)
     provenance = path.parent / "provenance.json"
-    if not path.is_file():
-        there = sorted(p.name for p in path.parent.glob("*.safetensors"))
-        raise FileNotFoundError(
-            f"no weights {path}; in that folder: {', '.join(there) or 'no weights at all'}"
-        )
     if not provenance.is_file():
-        raise FileNotFoundError(f"no {provenance}: it says what network the weights belong to")
+        raise FileNotFoundError(
+            f"no {provenance}: it says what network the weights belong to. Copy it from the run's folder as well"
+        )
     made = files.read_json(provenance)
     if not isinstance(made, dict) or "config" not in made:
         raise ValueError(f"{provenance} has no config: it is not the record of a complete run")
@@ -138,10 +132,9 @@ def _config_of(made: dict, path: Path) -> Config:
         ) from None
 
 
-def _filled(net: nn.Module, path: Path, fabric: Fabric) -> nn.Module:
-    try:
-        net.load_state_dict(load_file(path))
-    except (RuntimeError, SafetensorError) as error:
-        what = str(error).partition("\n")[0]
-        raise ValueError(f"{path} does not fit the {type(net).__name__} of its config: {what}") from None
+def _filled(build: Callable[[], nn.Module], path: Path, made: dict, fabric: Fabric) -> nn.Module:
+    """Return a network with the weights in a file, once the file is known to fit it: a record may promise gigabytes."""
+    with torch.device("meta"):
+        weights.check(build(), path)
+    net = weights.load(build(), path, made.get("weights", {}).get(path.name))
     return net.to(fabric.device).eval()

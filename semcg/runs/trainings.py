@@ -17,6 +17,7 @@ from semcg.runs import recipes, trained
 from semcg.runs.datasets import data, target_train
 from semcg.runs.keeping import keep
 from semcg.runs.store import load, start
+from semcg.training.build import build_segmentation, build_translation
 
 __all__ = ["downstream", "translation"]
 
@@ -49,15 +50,13 @@ def translation(
     Sem_s = Sem_t = None
     if config.lambda_s:
         Sem_s = trained.segmenter(config, "source", fabric)
-        Sem_t = Sem_s if config.one_segmenter else trained.segmenter(config, "target", fabric)
+        Sem_t = None if config.one_segmenter else trained.segmenter(config, "target", fabric)
     augment = {"crop": config.crop, "flip": config.flip, "seed": config.seed}
     source = Scenes(data(config) / "source" / "train", **augment)
     pairs = Unpaired(source, Scenes(target_train(config), **augment))
     batches = Batches(pairs, **training.share(config.batch, fabric))
     steps = config.translation_steps(pairs.epoch)
-    t = training.Translation.begin(config, steps=steps, fabric=fabric, Sem_s=Sem_s, Sem_t=Sem_t)
-    knobs = ("lambda_c", "lambda_s", "semantic_loss", "gan_loss", "identity", "leaf_split")
-    step = training.translation_step(t, fabric=fabric, **{name: getattr(config, name) for name in knobs})
+    t, step = build_translation(config, fabric, steps=steps, Sem_s=Sem_s, Sem_t=Sem_t)
 
     def batch(n: int) -> tuple:
         return fabric.to_device(batches(n))
@@ -106,17 +105,8 @@ def downstream(
     crops = Scenes(made, crop=config.crop, flip=config.flip, color=config.judge_color, seed=config.seed)
     batches = Batches(crops, batch=config.judge_batch, workers=training.loaders(fabric))
     steps = config.downstream_steps
-    t = training.Segmentation.begin(
-        net,
-        optimizer="adamw",
-        lr=config.judge_lr,
-        decay=config.judge_decay,
-        schedule="poly",
-        steps=steps,
-        seed=config.seed,
-        fabric=fabric,
-    )
-    step = training.segmentation_step(t, fabric=fabric, weights=training.class_weights(crops.frequencies()))
+    weights = training.class_weights(crops.frequencies())
+    t, step = build_segmentation(config, "downstream", fabric, weights=weights)
 
     def batch(n: int) -> tuple:
         return fabric.to_device(batches(n))

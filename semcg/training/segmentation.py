@@ -86,19 +86,19 @@ def segmentation_step(training: Segmentation, *, fabric: Fabric, weights: Tensor
         (x (B, 3, H, W) in [-1, 1], y (B, H, W)) -> {"cross_entropy": (), "gradient": ()}. The second is the norm of the gradient. Pixels labelled 255 count for nothing,
         and a batch of only such pixels for zero.
     """
-    weights = None if weights is None else weights.to(fabric.device, torch.float32)
+    weights = None if weights is None else weights.to(fabric.device, torch.get_default_dtype())
 
     def step(x: Tensor, y: Tensor) -> dict[str, Tensor]:
         training.net.train()
         with fabric.autocast():
             scores = training.net(x)  # (B, 19, h, w)
-        scores = segmenters.upsample(scores.float(), y.shape[-2:])  # (B, 19, H, W)
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        scores = segmenters.upsample(scores, y.shape[-2:])  # (B, 19, H, W)
         total = F.cross_entropy(scores, y, weights, ignore_index=IGNORE, reduction="sum")
         counted = y != IGNORE
         share = counted.sum() if weights is None else weights[y[counted]].sum()
-        share = fabric.all_reduce(
-            share.float(), reduce_op="mean"
-        )  # of all processes: their mean is then one mean
+        # Of all processes: their mean is then one mean.
+        share = fabric.all_reduce(share.to(scores.dtype), reduce_op="mean")
         loss = total / share.clamp(min=1e-6)
         training.optimizer.zero_grad(set_to_none=True)
         fabric.backward(loss)

@@ -14,6 +14,8 @@ __all__ = ["compare", "evaluate", "export", "figures", "first_look", "translate"
 
 COMPARED = 3
 """Frames that --compare looks at."""
+LONGEST = 1024
+"""Pixels of the longer side of a picture that `first-look` shows."""
 
 
 def first_look(
@@ -36,7 +38,7 @@ def first_look(
         x, oracle = shipped.street(street)
         name = f"street_{street}"
     else:
-        x, oracle = translate.image(image), None
+        x, oracle = _shrunk(translate.image(image)), None
         name = image.stem
     seen = {"game": x} | shipped.compared(x, fabric)
     if oracle is not None:
@@ -108,6 +110,8 @@ def translate(
         raise ValueError("--overlap, --norm-from-whole and --compare are about tiles: add --tile 512, say")
     plain = trained.generator_from(weights, direction, fabric_for(device))
     sizes = translation.sizes(in_folder)
+    if passed_over := files.images_in(in_folder).passed_over():
+        print(passed_over)
     G = translation.Compiled(plain) if fast else plain
     if tile:
         run = translation.Tiled(
@@ -192,16 +196,18 @@ def evaluate(
     from semcg.training import fabric_for
     from semcg.translate import sizes
 
-    fabric, stated, labelled = fabric_for(device), height_width(size), sizes(labels)
+    fabric, stated, labelled = fabric_for(device), height_width(size), sizes(labels, labels=True)
     counts = evaluation.counts_of_folders(
         trained.segmenter_from(judge, fabric), images, labels, score_size=stated, fabric=fabric
     )
+    for passed_over in filter(None, (files.images_in(folder).passed_over() for folder in (images, labels))):
+        print(passed_over)
     table = evaluation.class_table({"score": counts})
     present = int(table.loc["classes present", "score"])
     print(table.drop("classes present").to_string(float_format="{:.3f}".format))
     at = [f"{height}x{width}" for height, width in ([stated] if stated else labelled)]
     print(
-        f"{len(files.images_in(images))} frames, {present} of 19 classes present; IoU 0..1, "
+        f"{len(files.images_in(images).images)} frames, {present} of 19 classes present; IoU 0..1, "
         f"scored at {', '.join(at)}{'' if stated else ', the size of the labels'}"
     )
     if stated and labelled != [stated]:
@@ -227,6 +233,21 @@ def figures(profile: Profile = "", seed: Seed = None, device: Device = "auto", d
     given.pop("device")
     for path in redrawn.save_figures(configs.make(**given), device=device):
         print(path)
+
+
+def _shrunk(x):
+    """Return an image (3, H, W) with sides of at most `LONGEST` pixels; says so where it had longer ones."""
+    from torchvision.transforms.v2.functional import resize
+
+    height, width = x.shape[-2:]
+    scale = LONGEST / max(height, width)
+    if scale >= 1:
+        return x
+    small = [max(1, round(side * scale)) for side in (height, width)]
+    print(
+        f"the picture is shrunk from {height}x{width} to {small[0]}x{small[1]} (height x width) for this look"
+    )
+    return resize(x, small, antialias=True)
 
 
 def _compare(run, whole, in_folder: Path, sizes: list[tuple[int, int]]) -> None:

@@ -19,7 +19,6 @@ from semcg_kit.sweep.attempt import Task
 __all__ = ["config_of", "finished", "key_of", "missing", "shared", "tasks", "write_failure"]
 
 _NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks" / "sweep"
-_ROOMS = ("runs/trainings", "runs/measuring", "runs/evidence")
 
 
 def tasks(
@@ -152,8 +151,7 @@ def missing(task: Task) -> list[str]:
     absent = []
     if "source" in task.layouts:
         control = recipes.control_folder(config)
-        drawn = (control / "manifest.csv").is_file() and files.read_json(control / "about.json").get("recipe")
-        if drawn != recipes.world(config) | {"layout": "source"}:
+        if datasets.differs(control, recipes.world(config) | {"layout": "source"}):
             absent.append("the control's data")
     wanted = [recipes.segmenter(config, domain) for domain in files.DOMAINS]
     for recipe in (*wanted, *(recipes.judge(config, second=second) for second in (False, True))):
@@ -182,7 +180,7 @@ def key_of(notebook: Path, task: Task, before: dict | None = None) -> dict:
     before : dict, optional
         Record of the notebook that was executed before it in the same task, whose runs it reads.
     """
-    key = {"code": _digest(notebook), "parameters": task.parameters}
+    key = {"code": code_digest(notebook), "parameters": task.parameters}
     key |= {"settings": task.settings} if task.settings else {}
     return key | ({"after": before["runs"]} if before else {})
 
@@ -191,12 +189,6 @@ def write_failure(task: Task, output: Path, reason: str, seconds: float = 0.0) -
     """Write the record of a task that failed outside of its notebooks, in the form of `semcg.runs.execute`."""
     record = {"status": "failed", "reason": reason, "seconds": round(seconds, 1)}
     files.write_json(output.with_suffix(".json"), record | {"parameters": task.parameters})
-
-
-@cache
-def _digest(notebook: Path) -> str:
-    """The code of a notebook and of all that it reaches, with what a sweep alone has of `runs`."""
-    return files.digest([code_digest(notebook), *map(recipes.room_digest, _ROOMS)])
 
 
 @cache
