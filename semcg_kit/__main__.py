@@ -34,6 +34,7 @@ for command in (
     images.translate,
     images.export,
     images.evaluate,
+    images.score,
     images.compare,
     images.figures,
     pages.site,

@@ -5,12 +5,15 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import warnings
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
-from semcg import files
+from semcg import evaluate, files, labels
 from semcg.runs import course
 from semcg_kit import doctor
 
@@ -212,3 +215,77 @@ def test_a4_the_lab_opens_copies(tmp_path):
     assert "-m jupyterlab --ip=127.0.0.1 my-notebooks" in done.stdout
     copies = {path.name: path.read_text() for path in (tmp_path / "my-notebooks").iterdir()}
     assert copies == {"00.ipynb": "original", "01.ipynb": "changed"}
+
+
+# ---------------------------------------------------------------- scores
+
+
+FRAME = "frankfurt_000000_00{:04d}"
+
+
+@pytest.fixture
+def as_published(tmp_path) -> tuple[np.ndarray, np.ndarray, Path]:
+    """Predictions and labels (3, H, W) as train ids, and a folder with them in label ids, named as by Cityscapes."""
+    draw = np.random.default_rng(0)
+    label = draw.choice([*range(18), 255], (3, 24, 31)).astype(np.uint8)  # class 18 is predicted alone
+    pred = np.where(
+        draw.random(label.shape) < 0.5, label, draw.choice([*range(19), 255], label.shape)
+    ).astype(np.uint8)
+    truth, flat = tmp_path / "gtFine" / "val" / "frankfurt", tmp_path / "predictions"
+    truth.mkdir(parents=True)
+    flat.mkdir()
+    for k in range(3):
+        name = FRAME.format(k)
+        Image.fromarray(labels.to_label_ids(label[k])).save(truth / f"{name}_gtFine_labelIds.png")
+        Image.fromarray(labels.to_colors(label[k])).save(truth / f"{name}_gtFine_color.png")
+        Image.fromarray(label[k]).save(truth / f"{name}_gtFine_labelTrainIds.png")
+        Image.fromarray(labels.to_label_ids(pred[k])).save(flat / f"{name}_leftImg8bit_pred_labelIds.png")
+    return pred, label, tmp_path
+
+
+def test_score_is_the_published_evaluation(as_published):
+    """Issue 17.4: equal to 1e-12 to cityscapesScripts on the very files, in label ids and in train ids."""
+    pytest.importorskip("cityscapesscripts")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling as scripts
+    pred, label, folder = as_published
+    flat, truth = folder / "predictions", folder / "gtFine" / "val"
+    scripts.args.evalInstLevelScore, scripts.args.JSONOutput, scripts.args.quiet = False, False, True
+    pairs = [sorted(map(str, where.rglob("*_labelIds.png"))) for where in (flat, truth)]
+    theirs = scripts.evaluateImgLists(*pairs, scripts.args)
+
+    counts, frames, holds = evaluate.scored(flat, truth)
+    ours = evaluate.score_table(counts)
+    assert (frames, holds) == (3, "label")
+    for name in labels.names():
+        assert ours[name] == pytest.approx(theirs["classScores"][name], abs=1e-12)
+    assert ours["mean IoU, labelled or predicted"] == pytest.approx(theirs["averageScoreClasses"], abs=1e-12)
+    assert ours["mean IoU, labelled classes"] == pytest.approx(
+        19 / 18 * theirs["averageScoreClasses"], abs=1e-12
+    )
+    for k in range(3):
+        Image.fromarray(pred[k]).save(flat / f"{FRAME.format(k)}_leftImg8bit_pred_labelIds.png")
+    assert evaluate.score_table(evaluate.scored(flat, truth, "train")[0]) == ours
+    done = semcg("score", flat, truth, "--ids", "train")
+    assert done.returncode == 0, done.stderr
+    assert f"{ours['pixel accuracy']:.4f}" in done.stdout
+    assert "3 frames, predictions read as train ids; 18 of 19 classes are labelled" in done.stdout
+
+
+def test_e1_score_says_what_does_not_pair_and_what_is_there(as_published):
+    _, _, folder = as_published
+    flat, truth = folder / "predictions", folder / "gtFine" / "val"
+    Image.fromarray(np.full((24, 31), 19, np.uint8)).save(flat / f"{FRAME.format(0)}.png")
+    (flat / f"{FRAME.format(0)}_leftImg8bit_pred_labelIds.png").unlink()
+    with pytest.raises(ValueError, match=r"holds 19.*train ids are 0\.\.18 or 255; are they label ids\?"):
+        evaluate.scored(flat, truth, "train")
+    (flat / f"{FRAME.format(0)}.png").unlink()
+    with pytest.raises(
+        ValueError,
+        match=r"no picture in .* for 1 of 3 file\(s\), frankfurt_000000_000000_gtFine.* it has frank",
+    ):
+        evaluate.scored(flat, truth)
+    (folder / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="no PNG or JPEG file in"):
+        evaluate.scored(folder / "empty", truth)

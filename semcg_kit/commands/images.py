@@ -10,7 +10,7 @@ import typer
 from semcg import files
 from semcg_kit.commands.options import Data, Device, Profile, Seed, given_of, height_width
 
-__all__ = ["compare", "evaluate", "export", "figures", "first_look", "translate"]
+__all__ = ["compare", "evaluate", "export", "figures", "first_look", "score", "translate"]
 
 COMPARED = 3
 """Frames that --compare looks at."""
@@ -178,7 +178,8 @@ def export(
 def evaluate(
     images: Annotated[Path, typer.Argument(help="Folder of images, translated ones say.")],
     labels: Annotated[
-        Path, typer.Argument(help="Folder of their labels: grey PNG of train ids, same names.")
+        Path,
+        typer.Argument(help="Folder of their labels: PNG of train ids, or as Cityscapes publishes them."),
     ],
     judge: Annotated[
         Path,
@@ -192,28 +193,52 @@ def evaluate(
 ) -> None:
     """Score a folder of images against labels with the judge or another trained segmenter, class by class."""
     from semcg import evaluate as evaluation
+    from semcg import pictures
     from semcg.runs import trained
     from semcg.training import fabric_for
-    from semcg.translate import sizes
 
-    fabric, stated, labelled = fabric_for(device), height_width(size), sizes(labels, labels=True)
+    fabric, stated = fabric_for(device), height_width(size)
+    truth = [label for _, label, _ in evaluation.label_pairs(images, labels).values()]
+    labelled = sorted({pictures.size(label, label="values") for label in truth})
     counts = evaluation.counts_of_folders(
         trained.segmenter_from(judge, fabric), images, labels, score_size=stated, fabric=fabric
     )
-    for passed_over in filter(None, (files.images_in(folder).passed_over() for folder in (images, labels))):
-        print(passed_over)
     table = evaluation.class_table({"score": counts})
     present = int(table.loc["classes present", "score"])
     print(table.drop("classes present").to_string(float_format="{:.3f}".format))
     at = [f"{height}x{width}" for height, width in ([stated] if stated else labelled)]
     print(
-        f"{len(files.images_in(images).images)} frames, {present} of 19 classes present; IoU 0..1, "
+        f"{len(truth)} frames, {present} of 19 classes present; IoU 0..1, "
         f"scored at {', '.join(at)}{'' if stated else ', the size of the labels'}"
     )
     if stated and labelled != [stated]:
         print(
             "labels of another size were brought to it by the nearest pixel: not comparable with published numbers"
         )
+
+
+def score(
+    predictions: Annotated[Path, typer.Argument(help="Folder of predictions, one PNG per frame.")],
+    labels: Annotated[
+        Path,
+        typer.Argument(help="Folder of labels at full size, such as gtFine/val as Cityscapes publishes it."),
+    ],
+    ids: Annotated[
+        str,
+        typer.Option(help="What the predictions hold, label or train ids; default: what the labels hold."),
+    ] = "",
+) -> None:
+    """Score predictions of any program against labels, as Cityscapes' own evaluation does."""
+    from semcg import evaluate as evaluation
+    from semcg import metrics
+
+    counts, frames, holds = evaluation.scored(predictions, labels, ids)
+    for name, value in evaluation.score_table(counts).items():
+        print(f"{name:<32} {'-' if value != value else format(value, '.4f'):>6}")
+    print(
+        f"{frames} frames, predictions read as {holds} ids; {int(metrics.present(counts).sum())} of 19 classes are "
+        "labelled. IoU 0..1; the mean over labelled or predicted classes is the one that Cityscapes reports."
+    )
 
 
 def compare(first: Path, second: Path) -> None:
