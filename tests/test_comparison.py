@@ -156,7 +156,7 @@ def test_a_generator_from_a_folder(small, home, tmp_path):
         (moved, "back"): "direction = 'back'",
         (moved / "G_ts.safetensors", "st"): "is the generator of the direction ts",
         (moved / "D_s.safetensors", "st"): "does not fit the UNet",
-        (tmp_path / "none", "st"): "no weights at all",
+        (tmp_path / "none", "st"): "there is no folder",
     }
     for (weights, direction), message in wrong.items():
         with pytest.raises((ValueError, FileNotFoundError), match=re.escape(message)):
