@@ -24,6 +24,7 @@ def _field(default: Any, source: str, stages: str, words: str, **limits: Any) ->
     )
 
 
+Share = Annotated[float, Field(ge=0, lt=1)]
 Whole = Annotated[int, Field(ge=1)]
 Size = tuple[Whole, Whole]
 
@@ -36,10 +37,10 @@ class Config(BaseModel):
     profile: str = _field("paper", "ours", "", "name of the set of differences this config started from")
     data: str = _field("world", "ours", "", "the drawn world, or a name in data/ or a path", min_length=1)
     seed: int = _field(
-        0, "ours", "translation downstream", "initial weights, order, augmentation, pool", ge=0
+        0, "ours", "translation downstream", "initial weights, order, augmentation, pool", ge=0, lt=2**31
     )
-    world_seed: int = _field(0, "ours", "data", "the drawn scenes", ge=0)
-    segmenter_seed: int = _field(0, "ours", "segmenter judge", "Sem_s, Sem_t and the judge", ge=0)
+    world_seed: int = _field(0, "ours", "data", "the drawn scenes", ge=0, lt=2**31)
+    segmenter_seed: int = _field(0, "ours", "segmenter judge", "Sem_s, Sem_t and the judge", ge=0, lt=2**31)
 
     size: Size = _field((1024, 1024), "2.1", "data", "frames as (H, W), bilinear")
     crop: int = _field(
@@ -119,7 +120,7 @@ class Config(BaseModel):
         0.0, "ours", "translation", "weight of the identity loss; Eq. 5 has none", ge=0, le=1e4
     )
     lr: float = _field(2e-4, "2.3", "translation", "learning rate of G and D", gt=0, le=1)
-    betas: tuple[float, float] = _field((0.5, 0.999), "ours", "translation", "Adam")
+    betas: tuple[Share, Share] = _field((0.5, 0.999), "ours", "translation", "Adam")
     batch: int = _field(1, "2.3", "translation", "crops of each domain per step", ge=1)
     pool: int = _field(50, "ours", "translation", "translations that D is shown again", ge=0)
     target_layout: Literal["own", "source"] = _field(
@@ -129,7 +130,7 @@ class Config(BaseModel):
         "source: the drawn target streets are built like the source's (a control)",
     )
     leaf_split: bool = _field(
-        True, "ours", "translation", "one loss after the other: equal gradients in a third of the memory"
+        True, "ours", "translation", "one loss after the other: equal gradients in less memory"
     )
     init_std: float = _field(0.02, "ours", "translation", "weights start as N(0, std)", gt=0, le=1)
     epochs: int = _field(
@@ -138,7 +139,10 @@ class Config(BaseModel):
     steps: int = _field(0, "ours", "translation", "steps; 0 means `epochs` passes", ge=0)
 
     precision: Literal["fp32", "bf16", "auto"] = _field(
-        "fp32", "ours", "segmenter judge translation downstream", "auto: bf16 where a probe finds it faster"
+        "fp32",
+        "ours",
+        "segmenter judge translation downstream",
+        "auto: bf16 where the processor has instructions for it",
     )
     save_every: int = _field(1000, "ours", "", "steps between saved training states", ge=1)
 

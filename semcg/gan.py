@@ -178,7 +178,7 @@ def initialise(network: nn.Module, *, std: float = 0.02, generator: torch.Genera
     Parameters
     ----------
     network : Module
-        On the CPU: a CPU generator then gives the same weights on every machine.
+        On the CPU: a CPU generator then gives the same weights on every machine, up to rounding (about 1e-7).
     std : float
         Standard deviation; 0.02 is CycleGAN's, the paper gives none.
     generator : torch.Generator, optional

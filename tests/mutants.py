@@ -1,6 +1,6 @@
 """Small faults, planted by a fixed rule into the code that trains and measures, and whether the canary sees them.
 
-    python tests/mutants.py 60      plants 60 and prints the survivors
+python tests/mutants.py 60      plants 60 and prints the survivors
 """
 
 import ast
@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 PACKAGE = Path(__file__).resolve().parent.parent / "semcg"
-MODULES = ("losses", "gan", "metrics", "training/loop", "training/segmentation", "training/translation", "training/build")
+MODULES = (
+    "losses",
+    "gan",
+    "metrics",
+    "training/loop",
+    "training/segmentation",
+    "training/translation",
+    "training/build",
+)
 MODULES += ("segmenters/base", "segmenters/drn", "segmenters/segnet", "segmenters/unet", "segmenters/deeplab")
 SEED = 0
 
@@ -121,7 +129,9 @@ def survives(mutant: Mutant) -> bool:
         sys.meta_path.insert(0, _Instead(name, planted(mutant.module, mutant.n)[1]))
         from semcg import canary
 
-        same = all("unreleased" not in canary.version(stage) for stage in ("segmenter", "translation", "measures"))
+        same = all(
+            "unreleased" not in canary.version(stage) for stage in ("segmenter", "translation", "measures")
+        )
         code = 0 if same else 1
     except BaseException:
         code = 1

@@ -36,7 +36,9 @@ def test_a_new_version_computes_something_else(stage):
 
 def test_released_numbers_are_only_added_to():
     git = ["git", "-C", str(ROOT)]
-    log = subprocess.run([*git, "log", "--format=%H", "--", "semcg/canary.json"], capture_output=True, text=True)
+    log = subprocess.run(
+        [*git, "log", "--format=%H", "--", "semcg/canary.json"], capture_output=True, text=True
+    )
     now = json.loads(canary.RELEASED.read_text(encoding="utf-8"))
     for commit in log.stdout.split():
         shown = subprocess.run([*git, "show", f"{commit}:semcg/canary.json"], capture_output=True, text=True)
@@ -49,7 +51,9 @@ def test_released_numbers_are_only_added_to():
 def test_an_edit_of_a_loss_is_noticed_and_named(monkeypatch):
     monkeypatch.setitem(losses._COMPARE, "kl", lambda before, after: (after - before).abs().mean())
     numbers = canary.compute("translation")
-    assert canary.difference(numbers, canary.released("translation")["translation-1"]).startswith("kl, number 3: ")
+    assert canary.difference(numbers, canary.released("translation")["translation-1"]).startswith(
+        "kl, number 3: "
+    )
 
 
 def test_threads_and_random_numbers_are_left_alone():
@@ -68,7 +72,9 @@ def test_other_processors_compute_the_same_version(capability):
     code = "from semcg import canary; print([canary.version(stage) for stage in canary.STAGES])"
     isa = {"avx2": "AVX2", "default": "SSE41"}[capability]
     lesser = os.environ | {"ATEN_CPU_CAPABILITY": capability, "ONEDNN_MAX_CPU_ISA": isa}
-    done = subprocess.run([sys.executable, "-c", code], env=lesser, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=lesser, capture_output=True, text=True, check=True
+    )
     assert "unreleased" not in done.stdout
 
 
@@ -186,7 +192,12 @@ def versions_of(edits: list[tuple[str, str, str]], tmp_path: Path) -> str:
     code = "import semcg; from semcg import canary; print(semcg.__file__); print([canary.version(s) for s in canary.STAGES])"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(copied.parent), os.environ["PYTHONPATH"]])}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert str(copied) in done.stdout
     return done.stdout.splitlines()[1]

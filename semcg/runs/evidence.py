@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from semcg import claims, evaluate, files, protocol
+from semcg import canary, claims, evaluate, files, protocol
 from semcg.runs import costs
 from semcg.runs.history import read_csv
 
@@ -146,6 +146,19 @@ def verify(folder: Path, decided: protocol.Protocol, *, tolerance: float = 1e-9)
                     f"cost.json, operations, {name}: {said}, but counted again they are {counted}"
                 )
         yield "cost: the operations of a step, counted again, are those of cost.json"
+    yield _verified_code()
+
+
+def _verified_code() -> str:
+    """Compare what this code computes with what the code computed that trained and measured the runs."""
+    versions = {stage: canary.version(stage) for stage in ("segmenter", "translation", "measures")}
+    for stage, name in versions.items():
+        if "unreleased" in name:
+            moved = canary.difference(canary.compute(stage), list(canary.released(stage).values())[-1])
+            raise ValueError(f"this code computes {name}, which no released version of {stage} does: {moved}")
+    others = [name for stage, name in versions.items() if name != f"{stage}-1"]
+    more = f"; {', '.join(others)} came later" if others else ""
+    return f"code: it trains and measures as the code of the runs did (version 1, assumed for the first edition){more}"
 
 
 def _verified_runs(folder: Path) -> str:
