@@ -4,6 +4,8 @@ PROFILE ?= mini
 STREET ?= 12
 SEED ?= 0
 GPUS ?= 1
+SET ?=
+CONFIG ?=
 PY := .venv/bin/python
 SEMCG := $(PY) -m semcg_kit
 
@@ -15,20 +17,27 @@ help:  ## list these targets
 
 setup: .venv/.ready  ## create .venv with the locked versions
 
-# The stamp holds the seconds the install took, for the table at the end of the course.
+# The stamp has the seconds that the install took, for the table at the end of the course, and the path of this folder:
+# the scripts of a copied or moved .venv start the Python of the old folder, so it is created again.
+INSTALLED := $(shell cut -s -d' ' -f2- .venv/.ready 2>/dev/null)
+ifneq ($(INSTALLED),$(if $(INSTALLED),$(CURDIR)))
+.PHONY: .venv/.ready
+endif
 .venv/.ready: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}; try make PYTHON=python3.11")'
+	@test "$(INSTALLED)" = "$(if $(INSTALLED),$(CURDIR))" || { echo "this folder was copied or moved: .venv is created again"; rm -rf .venv; }
 	@begun=$$(date +%s); \
 	test -x $(PY) || $(PYTHON) -m venv .venv || exit 1; \
 	$(PY) -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]' || exit 1; \
-	expr $$(date +%s) - $$begun > $@
+	echo "$$(($$(date +%s) - begun)) $(CURDIR)" > $@
 
 first-look: .venv/.ready  ## translate a street with the generators that come along, in seconds (STREET=12)
 	@$(SEMCG) first-look --street $(STREET)
 
 # With GPUS=8 the two notebooks that train CycleGANs run as eight processes that share each batch; the others as one.
-COURSE = --profile $(PROFILE) --seed $(SEED) $(if $(DATA),--data $(DATA))
-course: .venv/.ready  ## draw, train, evaluate: every notebook in order (PROFILE=mini SEED=0 DATA= GPUS=1)
+SETTINGS = $(foreach value,$(SET),--set $(value)) $(if $(CONFIG),--config $(CONFIG))
+COURSE = --profile $(PROFILE) --seed $(SEED) $(if $(DATA),--data $(DATA)) $(SETTINGS)
+course: .venv/.ready  ## draw, train, evaluate: every notebook in order (PROFILE=mini SEED=0 DATA= GPUS=1 SET="lr=1e-4 crop=96")
 ifeq ($(GPUS),1)
 	@$(SEMCG) course $(COURSE)
 else
@@ -40,13 +49,14 @@ else
 	@$(SEMCG) run 05_evaluation $(COURSE) -p batch=$(GPUS)
 endif
 
-paper: .venv/.ready  ## the paper at full size on prepared data: what it will cost, then the course (DATA=... GPUS=1)
+paper: .venv/.ready  ## the paper at full size on prepared data: what it will cost, then the course (DATA=... GPUS=1 SET= CONFIG=)
 	@test -n "$(DATA)" || { echo "name the prepared data: make paper DATA=..."; exit 2; }
-	@$(SEMCG) course --profile paper --data $(DATA) --dry-run
+	@$(SEMCG) course --profile paper --data $(DATA) $(SETTINGS) --dry-run
+	@test "$(GPUS)" = 1 || echo "For several seeds, one seed on each GPU is faster than $(GPUS) GPUs for one: semcg sweep --profile paper --data $(DATA)"
 	@$(MAKE) --no-print-directory course PROFILE=paper
 
 sweep: .venv/.ready  ## the protocol's main conditions at every seed; the further ones: semcg sweep --few (hours; stop at will)
-	@$(SEMCG) sweep --profile $(PROFILE)
+	@$(SEMCG) sweep --profile $(PROFILE) $(SETTINGS)
 
 ledger: .venv/.ready  ## measures and verdicts from what the sweep has counted so far
 	@$(SEMCG) ledger --profile $(PROFILE)
@@ -99,8 +109,11 @@ status: .venv/.ready  ## each notebook's last run, and whether the stated times 
 doctor: .venv/.ready  ## what is missing or slow on this machine, and what to do
 	@$(SEMCG) doctor
 
-lab: .venv/.ready  ## open the notebooks in JupyterLab, on this machine only
-	$(PY) -m jupyter lab --ip=127.0.0.1 notebooks
+lab: .venv/.ready  ## open copies of the notebooks in JupyterLab, on this machine only
+	@for path in notebooks/*; do copy=my-notebooks/$${path##*/}; \
+	  test -e "$$copy" || { mkdir -p my-notebooks; cp -R "$$path" "$$copy"; }; done
+	@echo "Your copies are in my-notebooks/. To get an original back, delete its copy there and run 'make lab' again."
+	OMP_WAIT_POLICY=$${OMP_WAIT_POLICY:-passive} $(PY) -m jupyterlab --ip=127.0.0.1 my-notebooks
 
 draw: .venv/.ready  ## draw the miniature street world alone
 	$(SEMCG) draw --profile $(PROFILE)

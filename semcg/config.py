@@ -7,12 +7,13 @@ repeated exactly when one of its own numbers differs.
 
 import difflib
 import os
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-__all__ = ["PROFILES", "STAGES", "Config", "make", "table"]
+__all__ = ["PROFILES", "STAGES", "Config", "make", "settled", "table"]
 
 STAGES = ("data", "segmenter", "judge", "translation", "downstream", "evaluation")
 """What a field can change the result of. "translation" is the CycleGAN, with or without the semantic loss."""
@@ -268,6 +269,24 @@ def make(profile: str = "", **changes: Any) -> Config:
         return Config(**PROFILES[profile] | {"profile": profile} | changes)
     except ValidationError as error:
         raise ValueError("\n".join(_readable(e) for e in error.errors())) from None
+
+
+def settled(parameters: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Config:
+    """Return the config that a notebook makes of its parameters.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Fields of `Config`. An empty text, and 0 for numbers of steps and batches, mean the profile's.
+    settings : mapping, optional
+        Further fields that differ from the profile; a parameter that says something itself comes first.
+    """
+    given = {
+        name: value
+        for name, value in parameters.items()
+        if value != "" and not (name.endswith(("steps", "batch")) and value == 0)
+    }
+    return make(**dict(settings or {}) | given)
 
 
 def _readable(error: dict[str, Any]) -> str:

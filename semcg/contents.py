@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from semcg import files
+from semcg.system import cores
 
 __all__ = ["CACHE", "content_digest", "data_digest", "remember"]
 
@@ -51,7 +52,7 @@ def remember(root: Path, paths: Iterable[Path], known: dict[str, str] | None = N
     now = {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
     fresh = {name: cached[name] for name in now if cached.get(name, [])[:2] == now[name]}
     missing = [name for name in now if name not in fresh]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding leaves Python's lock
+    with ThreadPoolExecutor(cores()) as pool:  # decoding leaves Python's lock
         digests = pool.map(lambda name: known.get(name) or content_digest(root / name), missing)
         fresh |= {name: [*now[name], digest] for name, digest in zip(missing, digests, strict=True)}
     if missing:
@@ -71,7 +72,7 @@ def content_digest(content: Path | np.ndarray) -> str:
     if isinstance(content, Path):
         if content.suffix.lower() not in _PICTURES:
             return hashlib.sha256(content.read_bytes()).hexdigest()[:16]
-        with Image.open(content) as opened:
+        with Image.open(content, formats=("PNG", "JPEG")) as opened:
             content = np.asarray(opened)
     seen = hashlib.sha256(f"{content.dtype}{content.shape}".encode())
     seen.update(np.ascontiguousarray(content).tobytes())

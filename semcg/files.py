@@ -24,11 +24,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 __all__ = [
     "DOMAINS",
     "SPLITS",
     "STRAY",
+    "Listing",
     "atomic",
     "check_manifest",
     "data_folder",
@@ -36,11 +38,13 @@ __all__ = [
     "home",
     "images_in",
     "manifest_digest",
+    "natural",
     "read_json",
     "read_record",
     "remove_torn",
     "results_folder",
     "swap",
+    "unfinished",
     "write_json",
     "write_manifest",
     "write_text",
@@ -50,6 +54,7 @@ DOMAINS = ("source", "target")
 SPLITS = ("train", "val", "test")
 STRAY = frozenset({"Thumbs.db", "desktop.ini"})
 """File names that operating systems leave behind; never data, as is every name that begins with a dot."""
+_OWN = frozenset({"about.json"})
 
 
 def home() -> Path:
@@ -105,8 +110,11 @@ def atomic(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last, since writers choose the format by it.
-    partial = path.with_name(f".{path.stem}.{os.getpid()}-{_machine()}.partial{path.suffix}")
+    # The suffix stays last, since writers choose the format by it. A name has 255 bytes at most.
+    stem = path.stem
+    if len(stem.encode()) > 180:
+        stem = stem.encode()[:160].decode(errors="ignore") + digest(path.name)
+    partial = path.with_name(f".{stem}.{os.getpid()}-{_machine()}.partial{path.suffix}")
     try:
         yield partial
         with open(partial, "rb+") as handle:
@@ -177,18 +185,35 @@ def read_record(path: Path) -> dict:
     return value
 
 
+def unfinished(folder: Path) -> Path:
+    """Return the folder where what shall become `folder` is written, on the same disk: beside what a link leads to."""
+    real = Path(folder).resolve()
+    return real.with_name(real.name + ".partial")
+
+
 def swap(new: Path, old: Path) -> None:
     """Put folder `new` in the place of folder `old`, which is removed; a crash in between loses neither.
 
-    Nor does a power cut: the new names are on the disk before anything is removed, where the system can tell.
+    If `old` is a link to a folder, that folder is replaced and the link stays. Nor does a power cut lose anything: the
+    new names are on the disk before anything is removed, where the system can tell.
     """
+    old = Path(old).resolve()
     replaced = old.with_name(f".{old.name}.replaced")
-    shutil.rmtree(replaced, ignore_errors=True)
+    _remove(replaced)
+    if new.stat().st_dev != old.parent.stat().st_dev:  # a folder is renamed on its own disk only
+        new = Path(shutil.move(new, old.with_name(f".{old.name}.moved")))
     if old.exists():
         os.rename(old, replaced)
     os.rename(new, old)
     _sync(old.parent)
-    shutil.rmtree(replaced, ignore_errors=True)
+    _remove(replaced)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, or a link that earlier versions left in its place."""
+    if folder.is_symlink():
+        folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:
@@ -206,8 +231,23 @@ def digest(value) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def images_in(folder: Path) -> list[Path]:
-    """Return the PNG and JPEG files of a folder by sorted name, leaving out what operating systems leave behind.
+class Listing(NamedTuple):
+    """The files of a folder, in natural order."""
+
+    images: list[Path]
+    """PNG and JPEG files, by their endings."""
+    others: list[Path]
+    """What was passed over."""
+
+    def passed_over(self) -> str:
+        """Return one line about what was passed over, "" for nothing."""
+        if not self.others:
+            return ""
+        return f"passed over in {self.others[0].parent}: {len(self.others)} that are no PNG or JPEG, {self.others[0].name} for one"
+
+
+def images_in(folder: Path) -> Listing:
+    """Return the PNG and JPEG files of a folder, and what else is there but for what operating systems leave behind.
 
     Raises
     ------
@@ -219,16 +259,16 @@ def images_in(folder: Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
-    found = sorted(
-        p
-        for p in folder.iterdir()
-        if p.suffix.lower() in {".png", ".jpg", ".jpeg"}
-        and p.name not in STRAY
-        and not p.name.startswith(".")
-    )
-    if not found:
-        raise FileNotFoundError(f"no PNG or JPEG file in {folder}")
-    for path in found:
+    paths = sorted(folder.iterdir(), key=lambda path: natural(path.name))
+    paths = [p for p in paths if p.name not in _OWN | STRAY and not p.name.startswith(".")]
+    found = Listing([], [])
+    for path in paths:
+        (found.images if path.suffix.lower() in {".png", ".jpg", ".jpeg"} else found.others).append(path)
+    if not found.images:
+        raise FileNotFoundError(
+            f"no PNG or JPEG file in {folder}" + (f", but {found.others[0].name}" if found.others else "")
+        )
+    for path in found.images:
         if not path.is_file():  # reading a pipe would wait for ever
             raise ValueError(
                 f"{path} has the name of a picture, but is a folder, a pipe or a link that leads nowhere; "
@@ -237,6 +277,12 @@ def images_in(folder: Path) -> list[Path]:
         if not path.name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in path.name):
             raise ValueError(f"{path!r} has a name that is not UTF-8, which no list can hold; rename it")
     return found
+
+
+def natural(name: str) -> list:
+    """Return a key that sorts 2 before 10, whatever surrounds the digits."""
+    parts = re.split(r"([0-9]+)", name)
+    return [[int(part) if i % 2 else part for i, part in enumerate(parts)], name]
 
 
 def write_manifest(root: Path) -> Path:

@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -36,7 +37,8 @@ def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple
     device : str
         "auto", "cpu", "cuda", "cuda:0", ...
     **knobs
-        Fields of `semcg.config.Config`. An empty text, and `steps` or `batch` = 0, mean what the profile says.
+        Fields of `semcg.config.Config`. An empty text, and 0 steps or a batch of 0, mean the profile's. Further fields
+        come from $SEMCG_SETTINGS (JSON), in which `semcg run --set name=value` hands them over.
 
     Returns
     -------
@@ -51,12 +53,8 @@ def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple
     ValueError
         On an impossible value; names the field, the value and what is allowed.
     """
-    kept = {
-        name: value
-        for name, value in knobs.items()
-        if value != "" and not (name in ("steps", "batch") and value == 0)
-    }
-    config = configs.make(profile, **kept)
+    settings = json.loads(os.environ.get("SEMCG_SETTINGS") or "{}")
+    config = configs.settled({"profile": profile} | knobs, settings)
     config = config.model_copy(update={"precision": precision_for(config.precision, device)})
     fabric = fabric_for(device, config.precision, shared=True)
     share(config.batch, fabric)  # refuses now what would fail in the training cell
@@ -67,6 +65,8 @@ def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple
         f"({torch.get_num_threads()} threads), {config.precision} · {kernel}"
         + (f" · {fabric.world_size} processes" if fabric.world_size > 1 else "")
     )
+    if settings:
+        print("settings: " + ", ".join(f"{name} = {getattr(config, name)}" for name in settings))
     if shell := get_ipython():
         shell.events.register("post_run_cell", _tell_machine)  # once, however often this is called
     if config.profile == "smoke":

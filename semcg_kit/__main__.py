@@ -1,18 +1,18 @@
 """The command line: `semcg`, or `python -m semcg_kit`."""
 
+import os
 import signal
 import sys
-from pathlib import Path
 
 from semcg_kit import doctor
 
 try:
     import typer
 
-    from semcg_kit.commands import evidence, look, notebooks, pages, prepare, sweep, teaching, tools
-except ImportError as error:  # an installation that is not whole; the doctor asks for Python alone
-    found = doctor.examine(Path(__file__).resolve().parents[1])
-    print(f"semcg: {error}\n\n{doctor.report(found)}", file=sys.stderr)
+    from semcg.system import stop_signals
+    from semcg_kit.commands import course, evidence, images, pages, prepare, teaching
+except ImportError as error:  # an incomplete installation; the doctor needs Python alone
+    print(f"semcg: {error}\n\n{doctor.report(doctor.examine())}", file=sys.stderr)
     sys.exit(1)
 
 app = typer.Typer(
@@ -22,65 +22,67 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    look.first_look,
-    notebooks.course,
-    notebooks.draw,
-    notebooks.run,
-    sweep.sweep,
+    images.first_look,
+    course.course,
+    course.draw,
+    course.run,
+    course.sweep,
     evidence.ledger,
     evidence.verify,
     evidence.report,
     evidence.cost,
-    tools.translate,
-    tools.export,
-    tools.evaluate,
-    tools.compare,
-    tools.figures,
+    images.translate,
+    images.export,
+    images.evaluate,
+    images.score,
+    images.compare,
+    images.figures,
     pages.site,
     pages.status,
     pages.doctor,
     teaching.student,
     teaching.times,
-    notebooks.refresh,
+    course.refresh,
 ):
     app.command()(command)
 app.add_typer(prepare.app, name="prepare")
 
 
 def main() -> None:
-    """Run the command line; what a user can mend is one line and exit code 2, a stopped run 130 or 143."""
-    arrived: list[int] = []
-
-    def stop(number: int, frame: object) -> None:
-        arrived.append(number)
-        raise KeyboardInterrupt  # whatever is open is closed on the way out, at SIGTERM as at Ctrl-C
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    try:
-        app()
-    except (KeyboardInterrupt, SystemExit):  # Typer makes the second of the first
-        if not arrived:
-            raise
-        name = signal.Signals(arrived[0]).name
-        print(
-            f"semcg: stopped by {name}; what is written stays, and the same command goes on", file=sys.stderr
-        )
-        sys.exit(128 + arrived[0])
-    except Exception as error:
-        from semcg.runs.failures import Failed, with_remedy
-
-        said = str(error)
-        if not isinstance(error, Failed) and _is_memory(error):
-            said = (
-                "the memory was used up; close other programs, or give the command less to hold at a time: a lower "
-                f"--size, --processes, --batch or --tile, or a smaller profile ({said or 'MemoryError'})"
+    """Run the command line; what a user can mend is one sentence and exit code 2, a stopped run 130 or 143."""
+    # Threads that spin while they wait take the cores from other programs; read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    with stop_signals(interrupt=True) as arrived:  # what is open is closed on the way out
+        try:
+            app()
+        except (KeyboardInterrupt, SystemExit):  # Typer makes the second of the first
+            if not arrived:
+                raise
+            name = signal.Signals(arrived[0]).name
+            _end(
+                f"stopped by {name}; what is written is kept, and the same command resumes", 128 + arrived[0]
             )
-        elif not isinstance(error, ValueError | OSError | Failed):
-            raise  # a fault of ours, which deserves its traceback
-        said = said if isinstance(error, Failed) else with_remedy(said)
-        print(f"semcg: {said}", file=sys.stderr)
-        sys.exit(getattr(error, "exit_code", 2))
+        except Exception as error:
+            from semcg.runs.failures import Failed, with_remedy
+
+            if isinstance(error, Failed):
+                _end(str(error), error.exit_code)
+            if _is_memory(error):
+                _end(
+                    "the memory was used up; close other programs, or use less at a time: a lower --size, --processes, "
+                    f"--batch or --tile, or a smaller profile ({error or 'MemoryError'})",
+                    2,
+                )
+            if not isinstance(error, ValueError | OSError):
+                raise  # a fault of this program, which deserves its traceback
+            _end(with_remedy(str(error)), 2)
+
+
+def _end(message: str, code: int) -> None:
+    # Without what a terminal would take for a command, which a file's name or a record may contain.
+    plain = "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in message)
+    print(f"semcg: {plain}", file=sys.stderr)
+    sys.exit(code)
 
 
 def _is_memory(error: Exception) -> bool:

@@ -433,14 +433,16 @@ def test_labels_that_are_no_label_ids(archives, tmp_path):
     make = partial(gta5.plan, root)
     label = root / "labels/00020.png"
     png(palette(ids_of(20)).convert("RGB"), label)
-    refused(r"labels/00020\.png is a colour picture \(gtFine_color, or a palette", make, out)
+    refused(r"labels/00020\.png is a color picture \(gtFine_color, or a palette", make, out)
     png(Image.fromarray(ids_of(20).astype(np.uint16) * 1000), label)
-    refused(r"labels/00020\.png has 16 or more bits a channel; labels have 8 \(instanceIds", make, out)
+    refused(r"labels/00020\.png has 16 bits a channel.*instanceIds", make, out)
     grey = ids_of(20)
     grey[0, 0] = 35
     png(Image.fromarray(grey), label)
     refused(
-        r"labels/00020\.png holds no label ids, which are 0\.\.34 and 255, but 35: grey values", make, out
+        r"labels/00020\.png holds values that are not in label ids: 35 .* Take the files as published",
+        make,
+        out,
     )
     grey[0, 0] = 255
     png(

@@ -202,7 +202,7 @@ def test_a_lock_refuses_another_process_names_it_and_does_not_survive_a_crash(tm
     assert other.stdout.readline() == b"1\n"
     with pytest.raises(
         BlockingIOError,
-        match=f"the training of x is in the hands of process {other.pid} on .* wait for its end",
+        match=f"the training of x is locked by process {other.pid} on .* Wait until it ends",
     ):
         locks.hold(lock, "the training of x")
     other.send_signal(signal.SIGKILL)
@@ -228,7 +228,7 @@ def test_a_second_execution_of_a_notebook_is_refused(places):
         handle.flush()
         with calm.patch.context() as patch:
             patch.setenv("SEMCG_HOME", str(calm.home))
-            with pytest.raises(BlockingIOError, match="03_short is in the hands of process 1 on somewhere"):
+            with pytest.raises(BlockingIOError, match="03_short is locked by process 1 on somewhere"):
                 execute(book, calm.output, GIVEN)
     assert faults.differing(calm.home, calm.home) == []
     assert faults.equal(faults.contents(calm.home), kept)
@@ -244,7 +244,7 @@ def test_a_second_training_of_a_run_is_refused(home):
     with open(home / "results" / "smoke" / ".toy-s0.lock", "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         before = (home / "results" / "smoke" / ".toy-s0.partial" / "state.pt").read_bytes()
-        with pytest.raises(BlockingIOError, match="the training of toy-s0 is in the hands of"):
+        with pytest.raises(BlockingIOError, match="the training of toy-s0 is locked by"):
             t.train()
         assert (home / "results" / "smoke" / ".toy-s0.partial" / "state.pt").read_bytes() == before
     _, records, _ = t.train()

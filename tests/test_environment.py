@@ -36,13 +36,15 @@ def imported(folder: str) -> set[str]:
     nodes = [n for path in (ROOT / folder).rglob("*.py") for n in ast.walk(ast.parse(path.read_text()))]
     names = [alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names]
     names += [n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module and not n.level]
-    return {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"semcg"}
+    return {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"semcg", "semcg_kit"}
 
 
 def test_whatever_the_package_imports_is_among_its_dependencies():
-    declared = {canonicalize_name(Requirement(line).name) for line in project()["dependencies"]}
+    wanted = project()["dependencies"] + project()["optional-dependencies"]["cluster"]
+    declared = {canonicalize_name(Requirement(line).name) for line in wanted}
     of = packages_distributions()
-    missing = {n for n in imported("semcg") if not {canonicalize_name(d) for d in of.get(n, [])} & declared}
+    found = imported("semcg") | imported("semcg_kit")
+    missing = {n for n in found if not {canonicalize_name(d) for d in of.get(n, [])} & declared}
     # They come for good with papermill, JupyterLab and Distributed, which are nothing without them.
     assert missing <= {"IPython", "dask", "jupyter_client", "nbclient", "nbformat", "traitlets"}
 

@@ -139,7 +139,9 @@ def test_images_are_sorted_and_strays_left_out(tmp_path):
         files.images_in(tmp_path)
     for name in ("b.PNG", "a.jpeg", "c.jpg", ".d.png", "Thumbs.db"):
         (tmp_path / name).touch()
-    assert [p.name for p in files.images_in(tmp_path)] == ["a.jpeg", "b.PNG", "c.jpg"]
+    found = files.images_in(tmp_path)
+    assert [p.name for p in found.images] == ["a.jpeg", "b.PNG", "c.jpg"]
+    assert found.passed_over() == f"passed over in {tmp_path}: 1 that are no PNG or JPEG, notes.txt for one"
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from semcg import labels
+from semcg import labels, mappings
 from semcg.data import Scenes
 from semcg_kit.__main__ import app
 from semcg_kit.prepare import mapping
@@ -111,7 +111,7 @@ def test_values_of_another_coding_are_refused_by_name(camvid):
 
 def test_each_file_says_where_its_colours_come_from():
     found = sorted(path.stem for path in MAPPINGS.iterdir())
-    assert found == ["camvid", "camvid-segnet", "carla"]
+    assert found == ["camvid", "camvid-segnet", "carla", "cityscapes-labelids"]
     for name in found:
         path = MAPPINGS / f"{name}.toml"
         assert re.search(r"^# .*https?://\S+", path.read_text(encoding="utf-8"), re.MULTILINE), name
@@ -119,6 +119,9 @@ def test_each_file_says_where_its_colours_come_from():
     assert whole.keys.shape == (32, 3)
     apart = np.abs(whole.keys[:, None].astype(int) - whole.keys[None]).sum(2)
     assert apart[~np.eye(32, dtype=bool)].min() >= 60  # no rounding takes one colour for another
+    ids = mapping(MAPPINGS / "cityscapes-labelids.toml")
+    assert np.array_equal(ids.keys, mappings.LABEL_IDS.keys)
+    assert np.array_equal(ids.train_ids, mappings.LABEL_IDS.train_ids)
     cityscapes = {c.color: c.train_id for c in labels.CLASSES}
     carla = mapping(MAPPINGS / "carla.toml")
     by_color = {tuple(k): v for k, v in zip(carla.keys.tolist(), carla.train_ids.tolist(), strict=True)}

@@ -393,7 +393,7 @@ def test_a_file_name_is_never_a_command(tmp_path, monkeypatch):
     for name in ("$(touch exploded).png", "; touch exploded;.png", "-rf.png", "|touch exploded.png"):
         (tmp_path / "in" / name).write_bytes(corpus.encoded(corpus.colors()))
     list(translate.folder(translate.identity, tmp_path / "in", tmp_path / "out"))
-    assert len(files.images_in(tmp_path / "out")) == 4
+    assert len(files.images_in(tmp_path / "out").images) == 4
     assert not (tmp_path / "exploded").exists()
 
 

@@ -11,19 +11,18 @@ PACKAGE = Path(__file__).parent.parent / "semcg"
 KIT = PACKAGE.with_name("semcg_kit")
 
 FLOORS = [  # a room may import from lower floors, and from its own if listed in BESIDE
-    {"labels", "config", "files", "locks", "codings", "contents"},
+    {"labels", "config", "files", "locks", "pictures", "mappings", "system", "terminal", "contents"},
     {"world", "data", "segmenters", "gan", "losses", "metrics", "statistics", "plots", "protocol"}
     | {"edges", "distances", "reader"},
     {"training", "translate", "evaluate", "export", "claims"},
     {"canary"},
-    {"runs", "report", "notebook", "sweep", "widgets", "exercises", "pages"},
+    {"runs", "report", "notebook", "widgets", "exercises", "pages"},
 ]
 BESIDE = {
     ("notebook", "runs"),
     ("notebook", "plots"),
     ("widgets", "runs"),
     ("pages", "exercises"),
-    ("sweep", "runs"),
     ("report", "runs"),
     ("evaluate", "translate"),
     ("evaluate", "training"),
@@ -39,8 +38,6 @@ ONLY_IN = {
     "pygments": {"pages"},
     "nbconvert": {"pages"},
     "pydantic": {"config", "protocol"},
-    "distributed": {"sweep"},
-    "dask": {"sweep"},
     "lightning_fabric": {"canary", "training", "translate", "evaluate", "runs", "report", "notebook"},
 }
 TYPES_ONLY = {

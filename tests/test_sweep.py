@@ -15,13 +15,14 @@ import nbformat
 import psutil
 import pytest
 from chaos import promises
-from distributed import LocalCluster
 
-from semcg import config, files, protocol, runs, sweep
+from semcg import config, files, protocol, runs
+from semcg.report import sweep as progress
 from semcg.runs.failures import Failed, Stopped
 from semcg.runs.recipes import Recipe
-from semcg.sweep import locks, plan
-from semcg.sweep.attempts import Outcome
+from semcg_kit.sweep import attempt, plan
+from semcg_kit.sweep import pool as pools
+from semcg_kit.sweep.attempt import Outcome, Task
 
 PROTOCOL = """
 profile = "smoke"
@@ -155,7 +156,9 @@ def wait_for(condition, seconds: float = 600):
 def worker_in(home: Path, run: str, task: str) -> psutil.Process:
     """Wait until a run has saved a state and goes on; return the worker that trains it."""
     wait_for((home / "results" / "smoke" / f".{run}.partial" / "state.pt").exists)
-    (worker,) = (p for p in ours(home, "semcg.sweep.worker") if json.loads(p.cmdline()[-1])["name"] == task)
+    (worker,) = (
+        p for p in ours(home, "semcg_kit.sweep.worker") if json.loads(p.cmdline()[-1])["name"] == task
+    )
     assert not (home / "results" / "smoke" / run).exists(), "the run was over before it was disturbed"
     return worker
 
@@ -177,27 +180,27 @@ def calm(home: Path, monkeypatch, wanted: list[tuple[str, int]]) -> dict[str, by
 
 
 def nothing_is_left(home: Path) -> None:
-    assert ours(home, "ipykernel") == ours(home, "semcg.sweep.worker") == []
+    assert ours(home, "ipykernel") == ours(home, "semcg_kit.sweep.worker") == []
     assert not [
         p for p in (home / "results").rglob("*") if "partial" in p.name or p.suffix in (".lock", ".task")
     ]
     for task in plan.tasks(protocol.read(home / "protocol.toml"), few=True, notebooks=home / "books"):
-        assert not locks.scratch_of(task.lock).exists()
+        assert not task.scratch.exists()
 
 
 # ---------------------------------------------------------------- what is to be done
 
 
-def names(tasks: list[sweep.Task]) -> list[str]:
+def names(tasks: list[Task]) -> list[str]:
     return [task.name for task in tasks]
 
 
 def test_seeds_come_first_for_the_main_conditions_and_conditions_for_the_others(decided, books):
     p = protocol.read(decided)
-    assert names(sweep.tasks(p, notebooks=books)) == FOUR
+    assert names(plan.tasks(p, notebooks=books)) == FOUR
     few = ["lambda_s_3-s3", "lambda_s_3-s4", "lambda_s_10-s3", "lambda_s_10-s4"]
-    assert names(sweep.tasks(p, notebooks=books, few=True)) == FOUR + few
-    only = sweep.tasks(p, notebooks=books, only=["lambda_s 10", "CycleGAN"], seeds=[4])
+    assert names(plan.tasks(p, notebooks=books, few=True)) == FOUR + few
+    only = plan.tasks(p, notebooks=books, only=["lambda_s 10", "CycleGAN"], seeds=[4])
     assert names(only) == ["CycleGAN-s4", "lambda_s_10-s4"]
     assert only[1].parameters == {
         "profile": "smoke",
@@ -212,24 +215,24 @@ def test_seeds_come_first_for_the_main_conditions_and_conditions_for_the_others(
 def test_a_task_is_checked_before_anything_runs(decided, books, home):
     p = protocol.read(decided)
     with pytest.raises(ValueError, match=r"condition 'none': not in the protocol; there are CycleGAN"):
-        sweep.tasks(p, notebooks=books, only=["none"])
+        plan.tasks(p, notebooks=books, only=["none"])
     with pytest.raises(ValueError, match=r"seeds = 9: not in the protocol; it has 3,4"):
-        sweep.tasks(p, notebooks=books, seeds=[3, 9])
+        plan.tasks(p, notebooks=books, seeds=[3, 9])
     with pytest.raises(FileNotFoundError, match=r"no .*train.ipynb"):
-        sweep.tasks(p, notebooks=home)
+        plan.tasks(p, notebooks=home)
     decided.write_text(PROTOCOL.replace("lambda_s = 3.0", "lambda = 3.0"))
     with pytest.raises(
         ValueError, match=r"condition 'lambda_s 3': train.ipynb has no parameter lambda; it has"
     ):
-        sweep.tasks(protocol.read(decided), notebooks=books, few=True)
+        plan.tasks(protocol.read(decided), notebooks=books, few=True)
     decided.write_text(PROTOCOL.replace("lambda_s = 3.0", "lambda_s = -3.0"))
     with pytest.raises(ValueError, match=r"lambda_s = -3.0: input should be greater"):
-        sweep.tasks(protocol.read(decided), notebooks=books, few=True)
+        plan.tasks(protocol.read(decided), notebooks=books, few=True)
 
 
 def test_the_notebooks_of_this_repository_take_what_its_protocol_gives():
     p = protocol.read()
-    made = sweep.tasks(p, few=True)
+    made = plan.tasks(p, few=True)
     assert len(made) == sum(len(c.seeds) for c in p.conditions)
     assert made[0].parameters["profile"] == "mini"
     first = plan.shared(made)[0]
@@ -237,7 +240,7 @@ def test_the_notebooks_of_this_repository_take_what_its_protocol_gives():
     assert first.parameters["second_judge"] is True
 
 
-# ---------------------------------------------------------------- locks
+# ---------------------------------------------------------------- GPUs
 
 
 def forked(work) -> int:
@@ -250,79 +253,35 @@ def forked(work) -> int:
         os._exit(0)
 
 
-def test_a_lock_keeps_others_out_and_is_removed(tmp_path):
-    path = tmp_path / "a.lock"
-    with locks.held(path, "mark") as scratch:
-        assert locks.taken(path)
-        assert list(scratch.iterdir()) == []
-        with pytest.raises(locks.Busy), locks.held(path, "other", wait=False):
-            pass
-        assert path.read_text() == "mark"
-    assert not locks.taken(path)
-    assert list(tmp_path.iterdir()) == []
-    assert not scratch.exists()
+def test_each_process_takes_one_gpu_and_waits_if_all_are_taken(monkeypatch, tmp_path):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr(attempt.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7,9")
+    assert attempt.gpus("auto") == ["4", "7"], "as many as CUDA counts"
+    assert attempt.gpus("cuda:1") == ["7"]
+    assert attempt.gpus("cpu") == []
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert attempt.gpus("cuda") == ["0", "1"]
 
+    def take() -> None:
+        attempt.take_gpu("auto")
+        (tmp_path / f"{os.getpid()}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+        time.sleep(60)
 
-def test_a_lock_of_a_killed_process_is_free_and_what_it_left_is_removed(tmp_path):
-    path = tmp_path / "a.lock"
-
-    def hold() -> None:
-        with locks.held(path, "mark of the killed") as scratch:
-            (scratch / "left").write_text("x")
-            time.sleep(60)
-
-    holder = forked(hold)
-    wait_for(lambda: (locks.scratch_of(path) / "left").exists(), 10)
-    orphan = subprocess.Popen(["sleep", "60"], env={locks.MARK: "mark of the killed"})
-    bystander = subprocess.Popen(["sleep", "60"], env={locks.MARK: "another mark"})
-    try:
-        assert locks.taken(path)
-        os.kill(holder, signal.SIGKILL)
-        os.waitpid(holder, 0)
-        assert not locks.taken(path)
-        with locks.held(path, "next", wait=False) as scratch:
-            assert not psutil.pid_exists(orphan.pid)
-            assert bystander.poll() is None
-            assert list(scratch.iterdir()) == []
-    finally:
-        orphan.kill()
-        bystander.kill()
-        orphan.wait()
-        bystander.wait()
-
-
-def test_two_that_wait_for_a_lock_get_it_one_after_the_other(tmp_path):
-    path, log = tmp_path / "a.lock", tmp_path / "log"
-
-    def work() -> None:
-        for _ in range(5):
-            with locks.held(path, "", wait=True), log.open("a") as handle:
-                handle.write("in ")
-                handle.flush()
-                time.sleep(0.01)
-                handle.write("out\n")
-
-    for child in [forked(work), forked(work)]:
+    first, second, third = (forked(take) for _ in range(3))
+    wait_for(lambda: len(list(tmp_path.glob("[0-9]*"))) == 2, 20)
+    time.sleep(0.6)
+    took = {int(path.name): path.read_text() for path in tmp_path.glob("[0-9]*")}
+    assert sorted(took.values()) == ["0", "1"], "a third run began on a GPU that is taken"
+    ended = next(iter(took))
+    os.kill(ended, signal.SIGKILL)
+    wait_for(lambda: len(list(tmp_path.glob("[0-9]*"))) == 3, 20)
+    (late,) = {first, second, third} - took.keys()
+    assert (tmp_path / f"{late}").read_text() == took[ended]
+    for child in (first, second, third):
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    assert log.read_text() == "in out\n" * 10
-
-
-def test_one_run_per_gpu(monkeypatch, tmp_path):
-    monkeypatch.setattr(locks, "_gpus", lambda: ["0", "1"])
-    monkeypatch.setattr(locks.tempfile, "tempdir", str(tmp_path))
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with locks.gpu("auto"):
-        assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
-        with locks.gpu("cuda"):
-            assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
-            third = forked(lambda: locks.gpu("auto").__enter__())
-            time.sleep(0.5)
-            assert os.waitpid(third, os.WNOHANG) == (0, 0), "a third run began on a GPU that is taken"
-        assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
-        os.waitpid(third, 0)
-    assert "CUDA_VISIBLE_DEVICES" not in os.environ
-    with locks.gpu("cpu"), locks.gpu("cuda:1"):
-        assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
 # ---------------------------------------------------------------- the order of things, without processes
@@ -334,15 +293,15 @@ class Pretended:
     def __init__(self, ends: dict[str, list[str]], capacity: int = 1):
         self.ends, self.capacity = {name: list(e) for name, e in ends.items()}, capacity
         self.began: list[str] = []
-        self.running: list[sweep.Task] = []
+        self.running: list[Task] = []
         self.stopped = 0
 
-    def submit(self, task: sweep.Task) -> None:
+    def submit(self, task: Task) -> None:
         self.began.append(task.name)
         self.running.append(task)
         assert len(self.running) <= self.capacity
 
-    def ended(self) -> list[tuple[sweep.Task, Outcome]]:
+    def ended(self) -> list[tuple[Task, Outcome]]:
         task = self.running.pop(0)
         end = "stopped" if self.stopped else self.ends.get(task.name, ["ok"]).pop(0)
         if end == "signal":
@@ -357,12 +316,12 @@ class Pretended:
 
 def test_a_task_whose_worker_died_is_taken_up_at_once_and_given_up_after_three(decided, books):
     said: list[str] = []
-    tasks = sweep.tasks(protocol.read(decided), notebooks=books)
+    tasks = plan.tasks(protocol.read(decided), notebooks=books)
     pool = Pretended({FOUR[0]: ["died", "ok"], FOUR[2]: ["died"] * 3})
     with pytest.raises(Failed, match=r"1 of 4 tasks failed: CycleGAN-s4"):
-        sweep.run(tasks, pool, say=said.append)
+        pools.run(tasks, pool, say=said.append)
     assert pool.began == [FOUR[0], *FOUR[:2], *[FOUR[2]] * 3, FOUR[3]]
-    assert "CycleGAN-s3: died after 1:01 (why died); it is taken up again" in said
+    assert "CycleGAN-s3: died after 1:01 (why died); trying again" in said
     assert "2 done, 0 running, 0 failed, 2 waiting; about 2:02 left" in said
     record = files.read_json(tasks[2].folder / "CycleGAN-s4.json")
     assert record["status"] == "failed"
@@ -372,15 +331,15 @@ def test_a_task_whose_worker_died_is_taken_up_at_once_and_given_up_after_three(d
 def test_a_failure_does_not_stop_the_others(decided, books):
     pool = Pretended({FOUR[0]: ["failed"], FOUR[3]: ["failed"]}, capacity=2)
     with pytest.raises(Failed, match=r"2 of 4 tasks failed: CycleGAN-s3, semantic_paper-s4") as raised:
-        sweep.run(sweep.tasks(protocol.read(decided), notebooks=books), pool, say=lambda line: None)
+        pools.run(plan.tasks(protocol.read(decided), notebooks=books), pool, say=lambda line: None)
     assert raised.value.exit_code == 1
     assert pool.began == FOUR
 
 
 def test_a_signal_stops_what_runs_and_starts_nothing_more(decided, books):
     pool = Pretended({FOUR[1]: ["signal"]})
-    with pytest.raises(Stopped, match="stopped by SIGTERM; the same command goes on") as raised:
-        sweep.run(sweep.tasks(protocol.read(decided), notebooks=books), pool, say=lambda line: None)
+    with pytest.raises(Stopped, match="stopped by SIGTERM; the same command resumes") as raised:
+        pools.run(plan.tasks(protocol.read(decided), notebooks=books), pool, say=lambda line: None)
     assert raised.value.exit_code == 143
     assert pool.began == FOUR[:2]
     assert pool.stopped == 1
@@ -405,9 +364,9 @@ class Deserted:
 
 
 def test_a_cluster_without_workers_is_not_waited_for_for_ever(decided, books):
-    from semcg.sweep import cluster
+    from semcg_kit.sweep import cluster
 
-    task, future = sweep.tasks(protocol.read(decided), notebooks=books)[0], Future()
+    task, future = plan.tasks(protocol.read(decided), notebooks=books)[0], Future()
     pool = cluster.Dask.__new__(cluster.Dask)
     vars(pool).update(
         _client=Deserted(),
@@ -418,7 +377,7 @@ def test_a_cluster_without_workers_is_not_waited_for_for_ever(decided, books):
     )
     assert pool.ended() == []
     pool._seen -= 601
-    with pytest.raises(OSError, match="no worker for 10 minutes"):
+    with pytest.raises(OSError, match="no Dask worker for 10 minutes"):
         pool.ended()
     pool.stop()
     ((stopped, outcome),) = pool.ended()
@@ -445,14 +404,14 @@ def test_a_killed_worker_loses_nothing_a_failure_is_said_and_nothing_is_done_twi
     said = going.communicate(timeout=900)[0]
     assert going.returncode == 0, said
     assert "CycleGAN-s3: died after" in said
-    assert "(its process was ended by SIGKILL); it is taken up again" in said
+    assert "(its process was ended by SIGKILL); trying again" in said
     record = files.read_json(home / "results" / "smoke" / "sweep" / "CycleGAN-s3.json")
     assert record["why"]["toy-CycleGAN-s3"].startswith("resumed after step")
     assert trained(home) == calm(home, monkeypatch, [("CycleGAN", 3), ("CycleGAN", 4)])
     nothing_is_left(home)
 
-    table = sweep.table(protocol=decided, few=False, notebooks=books)
-    assert list(table["status"]) == ["ok", "waiting", "ok", "waiting"]
+    table = progress.table(protocol=protocol.read(decided), few=False, measured=False)
+    assert list(table["status"]) == ["ok", "ok", "waiting", "waiting"]
     (books / "bad").touch()  # what has to run from here on, fails
     again = begin(decided, "--notebooks", str(books), "--seeds", "3")
     said = again.communicate(timeout=900)[0]
@@ -461,8 +420,8 @@ def test_a_killed_worker_loses_nothing_a_failure_is_said_and_nothing_is_done_twi
     assert "AssertionError: the moon is not made of cheese" in said
     assert "Traceback" not in said
     assert "1 of 2 tasks failed: semantic_paper-s3" in said
-    table = sweep.table(protocol=decided, few=False, notebooks=books)
-    assert list(table["status"]) == ["ok", "failed", "ok", "waiting"]
+    table = progress.table(protocol=protocol.read(decided), few=False, measured=False)
+    assert list(table["status"]) == ["ok", "ok", "failed", "waiting"]
     assert "the moon" in table.loc[("semantic (paper)", 3), "reason"]
 
 
@@ -483,7 +442,7 @@ def test_a_dry_run_writes_nothing(decided, books, home):
 @pytest.mark.slow
 def test_dask_listens_to_this_machine_alone():
     """Scheduler, nannies and workers, by the addresses that they tell and by the sockets that they have open."""
-    from semcg.sweep import cluster
+    from semcg_kit.sweep import cluster
 
     with closing(cluster.Dask(local=2)) as pool:
         told = pool._client.scheduler_info(n_workers=-1)
@@ -517,6 +476,8 @@ def test_dask_gives_the_task_of_a_killed_worker_to_another(decided, books, home,
 
 @pytest.mark.slow
 def test_a_cluster_that_is_there_already_takes_the_tasks_and_outlives_them(decided, books, home, monkeypatch):
+    from distributed import LocalCluster
+
     options = {"threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
     with LocalCluster(n_workers=1, processes=True, **options) as cluster:
         address = cluster.scheduler_address
@@ -538,8 +499,8 @@ def test_a_stopped_sweep_saves_and_goes_on(decided, books, home, monkeypatch, wh
     going.send_signal(number)
     said = going.communicate(timeout=600)[0]
     assert going.returncode == code, said
-    assert "the same command goes on" in said
-    assert ours(home, "ipykernel") == ours(home, "semcg.sweep.worker") == []
+    assert "the same command resumes" in said
+    assert ours(home, "ipykernel") == ours(home, "semcg_kit.sweep.worker") == []
     (books / "pause").write_text("0")
     again = begin(decided, "--notebooks", str(books), "--only", "CycleGAN")
     said = again.communicate(timeout=900)[0]
@@ -602,7 +563,7 @@ def test_a_hundred_runs_on_two_dask_workers_with_random_kills(home, books, monke
     while going.poll() is None:
         time.sleep(moments.uniform(1, 20))
         memory.append(max(held_by(home)))
-        workers = ours(home, "semcg.sweep.worker")
+        workers = ours(home, "semcg_kit.sweep.worker")
         if workers and killed < KILLS:
             victim = moments.choice(workers)
             with suppress(psutil.NoSuchProcess):

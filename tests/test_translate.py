@@ -236,9 +236,9 @@ def test_reading_and_writing_go_on_while_a_frame_is_computed(tmp_path, monkeypat
                 assert written.wait(10), "no frame is written while this one is computed"
             return super().forward(x)
 
-    folders_pixels, folders_save = folders.pixels, folders.save
-    monkeypatch.setattr(folders, "pixels", pixels)
-    monkeypatch.setattr(folders, "save", save_later)
+    folders_pixels, folders_save = folders.pictures.image, folders._save
+    monkeypatch.setattr(folders.pictures, "image", pixels)
+    monkeypatch.setattr(folders, "_save", save_later)
     source = frames(tmp_path, size=(16, 24)) / "images"
     assert len(list(folder(Waits(), source, tmp_path / "out"))) == 4
 
@@ -334,7 +334,7 @@ def test_bad_images_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"02\.png is transparent"):
         list(folder(identity, source, tmp_path / "out"))
     Image.fromarray(np.zeros((4, 4), np.uint16)).save(source / "02.png")
-    with pytest.raises(ValueError, match=r"02\.png is a picture of mode"):
+    with pytest.raises(ValueError, match=r"02\.png has 16 bits a channel"):
         list(folder(identity, source, tmp_path / "out"))
     shutil.copy(source / "00.png", source / "00.jpg")
     with pytest.raises(ValueError, match="same stem"):

@@ -350,11 +350,11 @@ def test_the_folder_is_the_common_layout(drawn):
     for domain in files.DOMAINS:
         for split, count in (("train", 6), ("val", 2), ("test", 3)):
             for kind in ("images", "labels"):
-                found = [path.name for path in files.images_in(drawn / domain / split / kind)]
+                found = [path.name for path in files.images_in(drawn / domain / split / kind).images]
                 assert found == [f"{n:05d}.png" for n in range(count)]
-    assert len(files.images_in(drawn / "judge/train/images")) == 3
-    assert len(files.images_in(drawn / "judge/val/labels")) == 2
-    assert len(files.images_in(drawn / "source/test/oracle")) == 3
+    assert len(files.images_in(drawn / "judge/train/images").images) == 3
+    assert len(files.images_in(drawn / "judge/val/labels").images) == 2
+    assert len(files.images_in(drawn / "source/test/oracle").images) == 3
     assert not (drawn / "target/test/oracle").exists()
     tops = {"source", "target", "judge", "scenes.jsonl", "about.json", "manifest.csv"}
     assert {path.name for path in drawn.iterdir()} == tops

@@ -7,7 +7,6 @@ number of loader processes, and several ranks see together what one would have s
 """
 
 from semcg.data.batches import Batches, Unpaired
-from semcg.data.reading import FORMATS
 from semcg.data.scenes import Scenes
 
-__all__ = ["FORMATS", "Batches", "Scenes", "Unpaired"]
+__all__ = ["Batches", "Scenes", "Unpaired"]

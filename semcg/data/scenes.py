@@ -9,7 +9,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from semcg.data import reading
+from semcg import mappings, pictures
 from semcg.data.augment import generator, recolored, worn
 from semcg.labels import CLASSES, IGNORE
 
@@ -22,7 +22,7 @@ class Scenes:
     Parameters
     ----------
     folder : path
-        RGB PNG or JPEG in `images/`, 8-bit grey PNG of train ids in `labels/`.
+        Images and labels as `semcg.pictures` takes them, labels with train ids; none that EXIF data turn.
     size : (H, W), optional
         Frames of another size are resized, images bilinear with antialiasing, labels nearest (by pixel
         centre).
@@ -78,19 +78,17 @@ class Scenes:
         self.size = None if size is None else tuple(size)
         self.crop = (crop, crop) if isinstance(crop, int) else None if crop is None else tuple(crop)
         self.flip, self.color, self.artefacts = flip, color, artefacts
-        # Paired by stem: sorted file names may differ in order where suffixes do.
-        images = reading.by_stem(self.folder / "images")
+        images = self.folder / "images"
         self.labelled = labels and (self.folder / "labels").is_dir()
-        found = reading.by_stem(self.folder / "labels") if self.labelled else {}
-        self.names = sorted(images)
-        self._images = [images[name] for name in self.names]
+        # Paired by stem: sorted file names may differ in order where suffixes do.
+        found = pictures.pairs(images, self.folder / "labels") if self.labelled else pictures.by_stem(images)
+        self.names = sorted(found)
         self._orders: dict[int, tuple[int, list[int]]] = {}
-        self._sizes = [reading.header(path, "RGB") for path in self._images]
-        if self.labelled:
-            self._check_pairs(images, found)
-        self._labels = [found[name] for name in self.names] if self.labelled else []
+        self._images = [found[name][0] if self.labelled else found[name] for name in self.names]
+        self._labels = [found[name][1] for name in self.names] if self.labelled else []
+        self._sizes = [pictures.size(path) for path in self._images]
         for image, label, seen in zip(self._images, self._labels, self._sizes, strict=False):
-            if (size := reading.header(label, "L")) != seen:
+            if (size := pictures.size(label, label="values")) != seen:
                 raise ValueError(
                     f"sizes differ (height x width): {image} is {_x(seen)}, {label} is {_x(size)}"
                 )
@@ -101,12 +99,6 @@ class Scenes:
                     raise ValueError(
                         f"{path} is {_x((h, w))}, smaller than the crop of {_x(self.crop)} (height x width)"
                     )
-
-    def _check_pairs(self, images: dict[str, Path], labels: dict[str, Path]) -> None:
-        for kind, missing in (("label", images.keys() - labels), ("image", labels.keys() - images)):
-            if missing:
-                shown = ", ".join(sorted(missing)[:5]) + (", ..." if len(missing) > 5 else "")
-                raise ValueError(f"no {kind} in {self.folder / kind}s for {len(missing)} file(s): {shown}")
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -199,7 +191,7 @@ class Scenes:
         """
         counts = torch.zeros(256, dtype=torch.int64)
         for path in self._labels:
-            counts += torch.bincount(reading.label(path).flatten(), minlength=256)
+            counts += torch.bincount(_label(path).flatten(), minlength=256)
         counts = counts[: len(CLASSES)].double()
         if counts.sum() == 0:
             raise ValueError(f"no labelled pixel in {self.folder}: classes have no frequencies")
@@ -207,12 +199,9 @@ class Scenes:
 
     def _pair(self, i: int) -> tuple[Tensor, Tensor]:
         """Return frame i as (3, H, W) and (H, W), both uint8."""
-        x = reading.image(self._images[i])
-        y = (
-            reading.label(self._labels[i])
-            if self.labelled
-            else torch.full(x.shape[-2:], IGNORE, dtype=torch.uint8)
-        )
+        x = torch.from_numpy(pictures.image(self._images[i], turn=False)).permute(2, 0, 1)
+        unlabeled = torch.full(x.shape[-2:], IGNORE, dtype=torch.uint8)
+        y = _label(self._labels[i]) if self.labelled else unlabeled
         if self.size and x.shape[-2:] != self.size:
             x = F.resize(x, list(self.size), InterpolationMode.BILINEAR, antialias=True)
             # NEAREST would take the upper left pixel of a cell and shift labels against images; this takes
@@ -226,6 +215,15 @@ class Scenes:
             order = torch.randperm(len(self), generator=generator(self.seed, stream, 0, epoch))
             self._orders[stream] = (epoch, order.tolist())
         return self._orders[stream][1]
+
+
+def _label(path: Path) -> Tensor:
+    """Return the train ids of a label file, (H, W) uint8."""
+    kept = pictures.stored(path)
+    try:
+        return torch.from_numpy(mappings.decode(kept, name=path).train_ids)
+    except ValueError as error:
+        raise ValueError(f"{error}; `semcg prepare folder` converts labels") from error
 
 
 def _scaled(x: Tensor) -> Tensor:

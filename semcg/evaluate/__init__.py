@@ -12,6 +12,7 @@ from semcg.evaluate.known import AXIS, known
 from semcg.evaluate.measures import Pictures, collect, target_features
 from semcg.evaluate.parts import Parts, counts_of, read_parts, values, write_parts
 from semcg.evaluate.reading import read_scenes, train_reader
+from semcg.evaluate.scoring import label_pairs, score_table, scored
 from semcg.evaluate.tables import (
     COLUMNS,
     class_table,
@@ -39,10 +40,13 @@ __all__ = [
     "flip_table",
     "judged",
     "known",
+    "label_pairs",
     "oracle_distance",
     "read_parts",
     "read_scenes",
     "segmentation_counts",
+    "score_table",
+    "scored",
     "sky_kept",
     "target_features",
     "train_reader",

@@ -1,19 +1,17 @@
 """Whole frames against their labels, against the oracle, and against themselves after a round trip."""
 
-import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semcg import metrics
-from semcg.codings import decode_labels, readable
 from semcg.data import Scenes
+from semcg.evaluate.scoring import label_pairs, train_ids
 from semcg.labels import CLASSES
 from semcg.segmenters import upsample
 from semcg.translate import Translation, any_size, identity, image, pad, stems
@@ -79,7 +77,7 @@ def counts_of_folders(
     Parameters
     ----------
     images, labels : path
-        Pictures as `semcg.translate.folder` takes them; 8-bit grey PNG of train ids, the same sizes.
+        Paired by name (`label_pairs`) and of the same sizes; labels hold train ids, or are as Cityscapes publishes them.
     score_size : (int, int), optional
         As in `segmentation_counts`. The labels may then have another size than the images.
 
@@ -94,19 +92,16 @@ def counts_of_folders(
     ValueError
         If files do not pair by name or size, do not decode, or a label holds what is no train id; names the file.
     """
-    found, truth = stems(images), stems(labels)
-    for lacking, missing in ((labels, found.keys() - truth), (images, truth.keys() - found)):
-        if missing:
-            shown = ", ".join(sorted(missing)[:5]) + (", ..." if len(missing) > 5 else "")
-            raise ValueError(f"{lacking} has nothing for {len(missing)} file(s) of the other folder: {shown}")
+    found = label_pairs(images, labels)
 
     def frames() -> Iterator[tuple[Tensor, Tensor]]:
-        for stem in sorted(found):
-            x, y = image(found[stem]), _label(truth[stem])
+        for path, truth, holds in (found[stem] for stem in sorted(found)):
+            x = image(path, turn=False)
+            y = torch.from_numpy(train_ids(truth, holds)).long()
             if score_size is None and x.shape[-2:] != y.shape:
                 raise ValueError(
-                    f"sizes differ (height x width): {found[stem]} is {x.shape[1]}x{x.shape[2]}, "
-                    f"{truth[stem]} is {y.shape[0]}x{y.shape[1]}; "
+                    f"sizes differ (height x width): {path} is {x.shape[1]}x{x.shape[2]}, "
+                    f"{truth} is {y.shape[0]}x{y.shape[1]}; "
                     "a stated size to score at allows that"
                 )
             yield x, y
@@ -233,9 +228,3 @@ def _batches(
         held.append(pair)
     if held:
         yield stacked()
-
-
-def _label(path: Path) -> Tensor:
-    with readable(path):
-        picture = Image.open(io.BytesIO(path.read_bytes()), formats=("PNG",))
-    return torch.from_numpy(decode_labels(picture, coding="grey", name=str(path))[0]).long()

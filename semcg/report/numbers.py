@@ -57,7 +57,7 @@ def seeds_counted(measures: pd.DataFrame, decided: Protocol) -> dict[str, list[i
 
 
 def trainings(folder: Path, decided: Protocol) -> pd.DataFrame:
-    """Return the trainings of an evidence folder in the form of `semcg.sweep.table`, for `semcg.sweep.overview`."""
+    """Return the trainings of an evidence folder in the form of `semcg.report.sweep.table`, for `semcg.report.sweep.overview`."""
     runs = pd.read_csv(folder / "runs.csv")
     runs = runs[runs["seed"].notna() & runs["seconds"].notna()]
     minutes = runs.assign(seed=runs["seed"].astype(int)).groupby(["condition", "seed"])["seconds"].sum() / 60

@@ -57,7 +57,7 @@ def clock(results: Path, records: dict[str, dict]) -> dict[str, float]:
             spent[line] += files.read_json(results / run / "provenance.json")["seconds"]
     spent = {line: round(seconds, 1) for line, seconds in spent.items()}
     install = Path(sys.prefix) / ".ready"  # the Makefile writes there how long it took
-    noted = install.read_text().strip() if install.is_file() else ""
+    noted = install.read_text().partition(" ")[0].strip() if install.is_file() else ""
     begun = {INSTALL: float(noted)} if noted.isdigit() else {}
     return begun | spent | {COURSE: round(sum(spent.values()), 1)}
 

@@ -1,6 +1,6 @@
 """The notebooks in their order, and which of them are stale."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import nbformat
@@ -12,8 +12,10 @@ from semcg.runs.execute import execute, parameters_of
 from semcg.training.devices import place
 
 __all__ = [
+    "NOTEBOOKS",
     "REPORT",
     "SEQUENCE",
+    "clock_file",
     "code_digest",
     "course",
     "key_of",
@@ -21,6 +23,7 @@ __all__ = [
     "output_of",
     "reusable",
     "run",
+    "settles",
 ]
 
 SEQUENCE = (
@@ -35,29 +38,64 @@ SEQUENCE = (
 REPORT = "06_report"
 """It reads measurements that lie there and trains nothing, so that it stands outside of the sequence."""
 
+_COMMON = ("profile", "data", "seed", "device")
+
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+"""The notebooks of the course, in the repository that this package was installed from."""
+
 
 def notebook_path(name: str) -> Path:
-    """Return the path of a notebook of the course, by its file name with or without the ending, or any path.
+    """Return the path of a notebook: one of the course by its name, any other one by a path.
+
+    Parameters
+    ----------
+    name : str
+        "03_cyclegan"; or a path, which has a slash or ends in .ipynb. A name never means a file of the working folder.
 
     Raises
     ------
     FileNotFoundError
-        If there is none; lists those that there are.
+        If there is none; lists those of the course.
     """
-    folder = Path(__file__).resolve().parents[2] / "notebooks"
-    for candidate in (Path(name), folder / name, folder / f"{name}.ipynb"):
-        if candidate.is_file():
-            return candidate.resolve()
-    raise FileNotFoundError(
-        f"no notebook {name}; there are {', '.join(p.stem for p in sorted(folder.glob('*.ipynb')))}"
-    )
+    path = Path(name)
+    if ("/" in name or path.suffix == ".ipynb") and path.is_file():
+        return path.resolve()
+    if len(path.parts) == 1 and (ours := NOTEBOOKS / f"{path.name.removesuffix('.ipynb')}.ipynb").is_file():
+        return ours
+    if not NOTEBOOKS.is_dir():
+        raise FileNotFoundError(
+            f"{NOTEBOOKS} does not exist: this semcg was installed without the course. Clone the repository and run "
+            "`make setup` there"
+        )
+    there = ", ".join(p.stem for p in sorted(NOTEBOOKS.glob("*.ipynb")))
+    raise FileNotFoundError(f"no notebook {name}; the course has {there}")
+
+
+def settles(notebook: Path) -> bool:
+    """Return whether a notebook makes a Config (`semcg.notebook.settle`), so that settings reach it."""
+    return any("settle(" in cell.source for cell in nbformat.read(notebook, as_version=4).cells)
 
 
 def output_of(notebook: Path, given: dict[str, object]) -> Path:
-    """Return where the executed copy of a notebook goes: by profile, data and, if it takes one, seed."""
+    """Return where the executed copy of a notebook goes: by profile, data, seed and what differs from its defaults."""
     folder = files.results_folder(str(given.get("data") or "world"), str(given["profile"]))
-    seed = f"-s{given.get('seed', 0)}" if "seed" in parameters_of(notebook) else ""
-    return folder / "notebooks" / f"{notebook.stem}{seed}.ipynb"
+    has = parameters_of(notebook)
+    changed = {n: v for n, v in given.items() if not (n in _COMMON or n in has and has[n].is_default(v))}
+    seed = f"-s{given.get('seed', 0)}" if "seed" in has else ""
+    return folder / "notebooks" / f"{notebook.stem}{_in_name(changed)}{seed}.ipynb"
+
+
+def clock_file(given: dict[str, object], settings: Mapping[str, object] | None = None) -> Path:
+    """Return the file that says where the minutes of a course went."""
+    folder = files.results_folder(str(given.get("data") or "world"), str(given["profile"]))
+    return folder / f"course{_in_name(settings or {})}-s{given.get('seed', 0)}.json"
+
+
+def _in_name(values: Mapping[str, object]) -> str:
+    """Return values as part of a file name, in the form -name=value, or a digest where that is too long."""
+    text = "".join(f"-{name}={value}" for name, value in sorted(values.items())).replace(" ", "")
+    return f"-{files.digest(text)[:8]}" if len(text) > 80 or "/" in text else text
 
 
 def run(
@@ -68,6 +106,7 @@ def run(
     fresh: bool = False,
     cell_timeout: int | None = None,
     say: Callable[[str], None],
+    settings: Mapping[str, object] | None = None,
 ) -> tuple[dict, bool]:
     """Execute a notebook unless an execution with the same outcome is stored, and return its record.
 
@@ -76,6 +115,9 @@ def run(
     notebook : Path
     given : dict
         Parameters. "profile", "data", "seed" and "device" are passed on only where the notebook has them.
+    settings : mapping, optional
+        Fields of `semcg.config.Config` that differ from the profile; those that the notebook declares are passed as
+        its parameters too.
 
     Returns
     -------
@@ -85,16 +127,24 @@ def run(
         Whether it was reused.
     """
     has = parameters_of(notebook)
-    common = ("profile", "data", "seed", "device")
-    parameters = {name: value for name, value in given.items() if name in has or name not in common}
-    output = output_of(notebook, given)
-    key = key_of(notebook, parameters, kernel)
+    settings = dict(settings or {})
+    parameters = {name: value for name, value in given.items() if name in has or name not in _COMMON}
+    parameters |= {name: value for name, value in settings.items() if name in has}
+    output = output_of(notebook, given | settings)
+    key = key_of(notebook, parameters, kernel) | ({"settings": settings} if settings else {})
     if not fresh and (stored := reusable(output, key)):
         say(f"{notebook.stem}: reused, nothing it depends on has changed")
         return stored, True
     say(f"{notebook.stem}: running")
     record = execute(
-        notebook, output, parameters, kernel=kernel, fresh=fresh, cell_timeout=cell_timeout, say=say
+        notebook,
+        output,
+        parameters,
+        kernel=kernel,
+        fresh=fresh,
+        cell_timeout=cell_timeout,
+        say=say,
+        settings=settings,
     )
     record["key"] = key
     if place().rank == 0:
@@ -102,14 +152,22 @@ def run(
     return record, False
 
 
-def course(*, given: dict[str, object], kernel: str, fresh: bool, say: Callable[[str], None]) -> Path:
+def course(
+    *,
+    given: dict[str, object],
+    kernel: str,
+    fresh: bool,
+    say: Callable[[str], None],
+    settings: Mapping[str, object] | None = None,
+) -> Path:
     """Run the whole sequence, note where its minutes went, and return the folder of its results. Parameters as in `run`."""
     records = {}
     for name in SEQUENCE:
-        records[name], _ = run(notebook_path(name), given, kernel=kernel, fresh=fresh, say=say)
+        path = notebook_path(name)
+        records[name], _ = run(path, given, kernel=kernel, fresh=fresh, say=say, settings=settings)
     folder = files.results_folder(str(given.get("data") or "world"), str(given["profile"]))
     if place().rank == 0:
-        files.write_json(folder / f"course-s{given.get('seed', 0)}.json", clock(folder, records))
+        files.write_json(clock_file(given, settings), clock(folder, records))
     return folder
 
 

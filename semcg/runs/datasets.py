@@ -2,7 +2,6 @@
 
 import copy
 import csv
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from semcg.data import Scenes
 from semcg.labels import IGNORE
 from semcg.runs import recipes
 from semcg.runs.events import note
+from semcg.system import cores
 
 __all__ = ["about", "data", "differs", "draw", "target_train", "with_labels"]
 
@@ -46,7 +46,7 @@ def draw(config: Config, *, processes: int = 0, progress: Callable[[int, int], N
                 judge_val=config.val_scenes,
                 seed=config.world_seed,
                 strength=config.style_strength,
-                processes=processes or os.cpu_count() or 1,
+                processes=processes or cores(),
                 progress=progress,
                 recipe=wanted,
             )
@@ -84,7 +84,7 @@ def target_train(config: Config, *, processes: int = 0) -> Path:
             seed=config.world_seed,
             strength=config.style_strength,
             layout=config.target_layout,
-            processes=processes or os.cpu_count() or 1,
+            processes=processes or cores(),
             recipe=wanted,
         )
     files.check_manifest(folder)

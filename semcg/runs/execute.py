@@ -10,12 +10,14 @@ them. The first keeps what is described above and reports; the others execute in
 kernel's temporary files too. Its name follows from the output's, so that the next execution removes what a kill left.
 """
 
+import ast
+import json
 import logging
 import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,17 +40,28 @@ from semcg.training.devices import Place, place
 __all__ = ["execute", "parameters_of", "typed"]
 
 
+_REPOSITORY = Path(__file__).resolve().parents[2]
+
+
 @dataclass(frozen=True)
 class _Parameter:
     type: str
     help: str
+    default: str = ""
+
+    def is_default(self, value: object) -> bool:
+        """Return whether a value is the one that the notebook has itself."""
+        try:
+            return ast.literal_eval(self.default) == value
+        except (ValueError, SyntaxError):
+            return self.default == str(value)
 
 
 def parameters_of(notebook: Path) -> dict[str, _Parameter]:
     """Return the parameters that a notebook declares: name -> its type and its comment."""
     with _quiet():
         found = papermill.inspect_notebook(str(notebook))
-    return {name: _Parameter(p["inferred_type_name"], p["help"]) for name, p in found.items()}
+    return {name: _Parameter(p["inferred_type_name"], p["help"], p["default"]) for name, p in found.items()}
 
 
 def typed(notebook: Path, given: dict[str, str]) -> dict[str, object]:
@@ -87,6 +100,7 @@ def execute(
     fresh: bool = False,
     cell_timeout: int | None = None,
     say: Callable[[str], None] | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> dict:
     """Execute a notebook and return what it did.
 
@@ -107,6 +121,8 @@ def execute(
         Seconds that one cell may take.
     say : callable, optional
         Is shown progress lines while the notebook runs.
+    settings : mapping, optional
+        Further fields of `semcg.config.Config` for `semcg.notebook.settle`; they become part of the record.
 
     Returns
     -------
@@ -134,13 +150,14 @@ def execute(
     lock = lock_of(output, here.rank)
     locks.hold(lock, f"the execution of {notebook.stem}")
     try:
-        return _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, here)
+        return _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, here, settings)
     finally:
         locks.release(lock)
 
 
-def _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, here: Place) -> dict:
+def _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, here: Place, settings) -> dict:
     begun = time.time()
+    given = {"parameters": parameters} | ({"settings": dict(settings)} if settings else {})
     with scratch(output, here) as folder:
         if here.rank:
             output, say = folder / output.name, None
@@ -154,6 +171,13 @@ def _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, he
         options = {"transport_encryption": "auto", "connection_file": str(folder / "kernel.json")}
         try:
             told = {VARIABLE: str(events), "TMPDIR": str(folder)} | ({"SEMCG_FRESH": "1"} if fresh else {})
+            told |= {"SEMCG_SETTINGS": json.dumps(dict(settings))} if settings else {}
+            # Threads that spin while they wait take the cores from other programs; read when torch is imported.
+            told |= {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive")}
+            if (
+                not kernel and (_REPOSITORY / "notebooks").is_dir()
+            ):  # where the environment knows another copy of it
+                told |= {"PYTHONPATH": os.pathsep.join([str(_REPOSITORY), *_python_path()])}
             with (
                 _environment(told),
                 Watch(events, say),
@@ -179,7 +203,7 @@ def _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, he
                 arrived.append(signal.SIGTERM)  # that another process got; they stopped together
             status, sentence = _sentence(error, notebook, arrived, here, kernels.last_words(folder))
             outcome = {"status": status, "reason": sentence, "seconds": round(time.time() - begun, 1)}
-            files.write_json(record, outcome | {"parameters": parameters})
+            files.write_json(record, outcome | given)
             if arrived:
                 raise Stopped(sentence, arrived[0]) from None
             raise Failed(sentence if here.rank else f"{sentence}\nIts outputs so far: {failed}") from None
@@ -192,7 +216,7 @@ def _executed(notebook, output, parameters, kernel, fresh, cell_timeout, say, he
                 raise
             why = f"{error.filename or partial} could not be written: {error.strerror}"
             raise OSError(f"{notebook.stem} was stopped, since {why}; mend that, and it goes on") from error
-        outcome = {"status": "ok", "seconds": round(time.time() - begun, 1), "parameters": parameters}
+        outcome = {"status": "ok", "seconds": round(time.time() - begun, 1)} | given
         outcome |= {"cells": _in_cells(executed)} | summary(events)
         os.replace(partial, output)
         failed.unlink(missing_ok=True)
@@ -235,6 +259,10 @@ def _loss_of_another(error: Exception) -> str:
 def _in_cells(executed: NotebookNode) -> float:
     """Return the seconds that the cells took; the rest of an execution is a kernel that starts and ends."""
     return round(sum(cell.metadata.get("papermill", {}).get("duration") or 0.0 for cell in executed.cells), 1)
+
+
+def _python_path() -> list[str]:
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 
 @contextmanager

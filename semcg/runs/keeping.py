@@ -1,15 +1,13 @@
 """How a training is kept: its records pass through, and nothing of them is lost."""
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 
 from semcg import locks
 from semcg.runs.history import as_csv
 from semcg.runs.store import Run
+from semcg.system import stop_signals
 from semcg.training.devices import anywhere, everyone, rank
 
 __all__ = ["keep"]
@@ -79,7 +77,7 @@ def _kept(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
                 handle.write(as_csv(new, header=handle.tell() == 0))
         return new
 
-    with _stop_signals() as stopped:
+    with stop_signals() as stopped:
         try:
             for record in records:
                 waiting.append(record)
@@ -131,21 +129,3 @@ def _is_memory(error: Exception) -> bool:
     """Whether an error says that memory was used up: torch has a class for a GPU's, and only words for the CPU's."""
     words = ("can't allocate memory", "not enough memory", "out of memory")
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
-
-
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in a list while the block runs, so that a step is never cut in half."""
-    arrived: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield arrived
-        return
-    before = {
-        s: signal.signal(s, lambda number, frame: arrived.append(number))
-        for s in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield arrived
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -28,6 +28,7 @@ from torch import distributed, nn
 
 from semcg import segmenters
 from semcg.gan import UNet
+from semcg.system import cores
 
 __all__ = [
     "Place",
@@ -213,8 +214,7 @@ def loaders(fabric: Fabric) -> int:
     """
     if fabric.device.type != "cuda":
         return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(_LOADERS, cores // max(1, torch.cuda.device_count()) - 1))
+    return max(1, min(_LOADERS, cores() // max(1, torch.cuda.device_count()) - 1))
 
 
 def rank() -> int:

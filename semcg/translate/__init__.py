@@ -6,9 +6,8 @@ a `HistogramMatching`, a generator, or a generator in `Padded` or `Tiled`, which
 """
 
 from semcg.translate.compiled import Compiled
-from semcg.translate.folders import fingerprint, folder, split
+from semcg.translate.folders import fingerprint, folder, image, sizes, split, stems
 from semcg.translate.memory import check
-from semcg.translate.pictures import image, sizes, stems
 from semcg.translate.tiles import Tiled, difference
 from semcg.translate.translations import (
     HistogramMatching,

@@ -2,27 +2,59 @@
 
 import hashlib
 import itertools
-import os
 import shutil
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor, nn
 
-from semcg import files
-from semcg.translate.pictures import made_of, pixels, save, stems, values
+from semcg import files, pictures
+from semcg.system import cores
 from semcg.translate.translations import Padded, Translation, any_size, to_bytes
 
-__all__ = ["fingerprint", "folder", "split"]
+__all__ = ["fingerprint", "folder", "image", "sizes", "split", "stems"]
 
-THREADS = min(4, os.cpu_count() or 1)
+THREADS = min(4, cores())
 """Threads that read and write beside the one that computes; decoding and packing leave the interpreter's lock."""
 WHAT = "translate folder"
+
+
+def image(path: Path, *, turn: bool = True) -> Tensor:
+    """Return an image file as (3, H, W) float32 in [-1, 1]; what is taken and refused is said in `semcg.pictures`."""
+    return _values(torch.from_numpy(pictures.image(path, turn=turn))[None])[0]
+
+
+def stems(in_folder: Path | str, *, frames: int = 0) -> dict[str, Path]:
+    """Return the images of a folder by stem, sorted: all, or the first `frames`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder, or no image in it.
+    ValueError
+        If two images have the same stem.
+    """
+    return dict(sorted(pictures.by_stem(in_folder).items())[: frames or None])
+
+
+def sizes(in_folder: Path | str, *, frames: int = 0, labels: bool = False) -> list[tuple[int, int]]:
+    """Return the heights and widths that occur in a folder, from the files' heads, by number of pixels.
+
+    A file that tells none is left out: it is named when its turn comes. Raises as `stems`.
+    """
+    found = set()
+    for path in stems(in_folder, frames=frames).values():
+        with suppress(OSError, ValueError):
+            found.add(pictures.size(path, label="any" if labels else "", turn=True))
+    return sorted(found, key=lambda size: (size[0] * size[1], size))
 
 
 def fingerprint(translate: Translation) -> dict[str, object]:
@@ -65,7 +97,7 @@ def folder(
     translate : callable
         A translation. A network runs on the device that it lies on; one that has a `multiple` is padded.
     in_folder : path
-        PNG or JPEG files of any sizes, 8-bit RGB, grey, or RGBA that is opaque throughout. EXIF rotation is applied.
+        PNG or JPEG files of any sizes, as `semcg.pictures` takes them. Those that EXIF data turn are written upright.
     out_folder : path
         Made if need be.
     frames : int
@@ -100,7 +132,8 @@ def folder(
     chosen = stems(in_folder, frames=frames)
     if in_folder.resolve() == out_folder.resolve():
         raise ValueError(f"{in_folder} would be translated into itself; name another folder for the results")
-    _claim(out_folder, {"made_by": WHAT, "translation": fingerprint(translate)}, replace)
+    about = {"made_by": WHAT, "translation": fingerprint(translate)}
+    _claim(out_folder, about, replace, passed_over=files.images_in(in_folder).passed_over())
     for torn in out_folder.glob(".*.partial.png"):
         torn.unlink()  # what a kill left
     run, device = any_size(translate), _device(translate)
@@ -113,7 +146,7 @@ def folder(
         for group in _groups(_ahead(pool, read, chosen.items(), depth=2 * batch), batch):
             made = _translated(run, group, device)
             writing.append(
-                [(f.stem, f.new and pool.submit(save, next(made), f.out, f.source)) for f in group]
+                [(f.stem, f.new and pool.submit(_save, next(made), f.out, f.source)) for f in group]
             )
             if len(writing) > 1:
                 yield from _written(writing.popleft(), done, len(chosen))
@@ -162,9 +195,11 @@ class _Frame:
 
 
 def _read(stem: str, path: Path, out_folder: Path) -> _Frame:
-    content, out = path.read_bytes(), out_folder / f"{stem}.png"
+    content, out = pictures.read(path), out_folder / f"{stem}.png"
     source = f"{zlib.crc32(content):08x}"
-    return _Frame(stem, path, out, source, None if made_of(out, source) else pixels(path, content))
+    if _made_of(out, source):
+        return _Frame(stem, path, out, source, None)
+    return _Frame(stem, path, out, source, torch.from_numpy(pictures.image(path, content)))
 
 
 def _ahead(pool: ThreadPoolExecutor, read: Callable, items: Iterable, *, depth: int) -> Iterator[_Frame]:
@@ -204,11 +239,35 @@ def _translated(run: Translation, group: list[_Frame], device: torch.device) -> 
         return iter(())
     try:
         with torch.inference_mode():
-            y = run(values(torch.stack([frame.pixels for frame in new]).to(device)))
+            y = run(_values(torch.stack([frame.pixels for frame in new]).to(device)))
             return iter(to_bytes(y).permute(0, 2, 3, 1).cpu())
     except Exception as error:
         error.add_note("while translating " + ", ".join(str(frame.path) for frame in new))
         raise
+
+
+def _values(pixels: Tensor) -> Tensor:
+    """Turn pixels (B, H, W, 3) uint8 into images (B, 3, H, W) float32 in [-1, 1]."""
+    return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def _made_of(path: Path, source: str) -> bool:
+    """Whether `path` is a whole PNG file that was made of the file with this CRC-32."""
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            of = picture.text.get("source")
+            picture.load()
+            return of == source
+    except (OSError, SyntaxError, ValueError):
+        return False
+
+
+def _save(pixels: Tensor, path: Path, source: str) -> None:
+    """Write pixels (H, W, 3) uint8 as PNG, atomically, with the CRC-32 of the file that they were made of."""
+    note = PngInfo()
+    note.add_text("source", source)
+    with files.atomic(path) as partial:
+        Image.fromarray(pixels.contiguous().numpy()).save(partial, compress_level=1, pnginfo=note)
 
 
 def _written(
@@ -226,11 +285,15 @@ def _device(translate: Translation) -> torch.device:
     return tensors[0].device if tensors else torch.device("cpu")
 
 
-def _claim(out_folder: Path, about: dict, replace: bool) -> None:
+def _claim(out_folder: Path, about: dict, replace: bool, *, passed_over: str) -> None:
     """Write `about.json`, unless the folder belongs to something else."""
     made = out_folder / "about.json"
     there = files.read_json(made) if made.is_file() else None
-    if there == about:
+    full = about | {"passed_over": passed_over}
+    if there == full:
+        return
+    if isinstance(there, dict) and about.items() <= there.items():
+        files.write_json(made, full)
         return
     pictures = [p for p in out_folder.glob("*") if p.suffix.lower() in (".png", ".jpg", ".jpeg")]
     old = [p for p in pictures if not p.name.startswith(".")]
@@ -242,4 +305,4 @@ def _claim(out_folder: Path, about: dict, replace: bool) -> None:
         )
     for path in old:
         path.unlink()
-    files.write_json(made, about)
+    files.write_json(made, full)

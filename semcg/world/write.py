@@ -122,7 +122,7 @@ def write(
         "recipe": recipe or {},
     }
     jobs = list(_jobs(counts, int(seed), layout))
-    unfinished = _open(root.with_name(root.name + ".partial"), about)
+    unfinished = _open(files.unfinished(root), about)
     _draw_all(unfinished, jobs, size, float(strength), processes, progress)
     _gather(unfinished, jobs)
     files.write_manifest(unfinished)

@@ -1,24 +1,51 @@
-"""What the commands share: the options that every notebook takes, and how a command reports."""
+"""What the commands share: the options that every notebook takes, and the settings that change a profile."""
 
-import sys
-from collections.abc import Callable
+import json
+import re
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["Data", "Device", "Fresh", "Kernel", "Profile", "Seed", "counter", "given_of", "say"]
+__all__ = [
+    "ConfigFile",
+    "Data",
+    "Device",
+    "Fresh",
+    "Kernel",
+    "Profile",
+    "Seed",
+    "Set",
+    "given_of",
+    "height_width",
+    "say",
+    "settings_of",
+]
 
 # torch, papermill and the config with its pandas are imported inside the commands, so that --help answers at once.
 
 Profile = Annotated[
     str, typer.Option(help="One of paper, gpu, mini, smoke; default: $SEMCG_PROFILE, then mini.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Initial weights, order, augmentation.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Initial weights, order, augmentation; default: 0.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, ...")]
-Data = Annotated[str, typer.Option(help='"world", or a folder that `semcg prepare` wrote.')]
+Data = Annotated[
+    str,
+    typer.Option(help="A folder that `semcg prepare` wrote; default: the drawn world.", show_default=False),
+]
 Kernel = Annotated[str, typer.Option(help="Another installed Jupyter kernel; default: this interpreter.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of reusing or resuming.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Change a number of the profile: any field of Config, repeatable."
+    ),
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="TOML file of such numbers; --set comes before it.")
+]
 
 
 def say(line: str) -> None:
@@ -26,31 +53,80 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def given_of(profile: str, data: str, seed: int, device: str) -> dict[str, object]:
-    """Check what every notebook takes, before any kernel starts."""
+def settings_of(texts: Sequence[str] | None, file: Path | None = None) -> dict[str, object]:
+    """Return name -> value from a TOML file and from name=value texts, which come before the file.
+
+    Raises
+    ------
+    ValueError
+        If the file is not TOML or has tables, or a text has no "=".
+    """
+    found: dict[str, object] = {}
+    if file is not None:
+        try:
+            found = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ValueError(f"{file} is not TOML: {error}") from None
+        if tables := [name for name, value in found.items() if isinstance(value, dict)]:
+            raise ValueError(
+                f"{file}: [{tables[0]}] is a table; write lines such as lambda_c = 5.0 without tables"
+            )
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not (equals and name):
+            raise ValueError(f"{text!r}: write name=value, for example lambda_c=5")
+        found[name.strip()] = _value(value.strip())
+    return {name: value for name, value in found.items() if value != ""}  # empty: the profile's
+
+
+def _value(text: str) -> object:
+    if sides := re.fullmatch(r"(\d+)x(\d+)", text):
+        return [int(side) for side in sides.groups()]
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def given_of(
+    profile: str, data: str, seed: int | None, device: str, settings: dict[str, object] | None = None
+) -> tuple[dict[str, object], dict[str, object]]:
+    """Check what every notebook takes, before any kernel starts.
+
+    Returns
+    -------
+    given : dict
+        "profile", "data", "seed" and "device"; an option comes before a setting of the same name.
+    settings : dict
+        The other settings, as `semcg.config.Config` reads them.
+    """
     from semcg import config as configs
 
-    if data != "world" and Path(data).is_dir():
-        data = str(Path(data).resolve())
-    config = configs.make(profile, data=data, seed=seed)
+    fields = dict(settings or {})
+    options = {"profile": profile, "data": data, "seed": seed}
+    fields |= {name: value for name, value in options.items() if value not in ("", None)}
+    folder = str(fields.get("data", "world"))
+    if folder != "world" and Path(folder).is_dir():
+        fields["data"] = str(Path(folder).resolve())
+    config = configs.make(**fields)
     if device != "auto":
         from semcg.training import fabric_for
 
         fabric_for(device)
-    if data != "world":
+    if config.data != "world":
         from semcg.runs import datasets
 
         datasets.data(config)
-    return {"profile": config.profile, "data": data, "seed": seed, "device": device}
+    values = config.model_dump(mode="json")
+    given = {name: values[name] for name in options} | {"device": device}
+    return given, {name: values[name] for name in fields if name not in options}
 
 
-def counter(what: str) -> Callable[[int, int], None]:
-    """Return a callback (done, of) that keeps one line of a terminal up to date, and says little elsewhere."""
-
-    def count(done: int, of: int) -> None:
-        if sys.stderr.isatty():
-            print(f"\r{what} {done}/{of}", end="\n" if done == of else "", file=sys.stderr, flush=True)
-        elif done == of:
-            print(f"{what} {done}/{of}", file=sys.stderr)
-
-    return count
+def height_width(text: str, option: str = "size") -> tuple[int, int] | None:
+    """Return (H, W) from HEIGHTxWIDTH, None from "none"."""
+    if text == "none":
+        return None
+    sides = re.fullmatch(r"([0-9]+)x([0-9]+)", text)
+    if not sides or not all(map(int, sides.groups())):
+        raise ValueError(f"{option} = {text!r}: write HEIGHTxWIDTH, for example 128x256, or none")
+    return int(sides[1]), int(sides[2])

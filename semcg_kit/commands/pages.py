@@ -55,12 +55,12 @@ def status(results: Results = None) -> None:
 
 
 def doctor() -> None:
-    """Say in plain words what is missing or slow on this machine, and what to do; fail if something is missing."""
-    from semcg_kit import doctor as surgery
+    """Check this machine: what is missing or slow, and what to do. Fails if something is missing."""
+    from semcg_kit.doctor import examine, report
 
-    findings = surgery.examine(_ROOT)
-    print(surgery.report(findings))
-    if any(finding.state == "missing" for finding in findings):
+    findings = examine()
+    print(report(findings))
+    if any(finding.state == "MISSING" for finding in findings):
         raise typer.Exit(1)
 
 

@@ -1,12 +1,12 @@
 """Commands that bring images into the common layout."""
 
-import os
-import sys
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from semcg.system import cores
+from semcg_kit.commands.options import height_width
 
 __all__ = ["app"]
 
@@ -46,7 +46,7 @@ def gta5(
     """GTA5 as published, images, labels and split.mat: becomes the source. Goes on where it stopped."""
     from semcg_kit import prepare
 
-    options = {"size": _size(size), "keep_aspect": keep_aspect}
+    options = {"size": height_width(size), "keep_aspect": keep_aspect}
     _archive(prepare.gta5.plan(root), out, options, processes=processes, dry_run=dry_run, verify=verify)
 
 
@@ -66,7 +66,7 @@ def cityscapes(
     """Cityscapes as published: becomes the target and what the judge learns from. Goes on where it stopped."""
     from semcg_kit import prepare
 
-    options = {"size": _size(size), "keep_aspect": keep_aspect}
+    options = {"size": height_width(size), "keep_aspect": keep_aspect}
     plan = prepare.cityscapes.plan(root, extra=extra)
     _archive(plan, out, options, processes=processes, dry_run=dry_run, verify=verify)
 
@@ -125,7 +125,7 @@ def folder(
         out,
         source=domain(source, source_labels, source_mapping, source_coding, source_sequence),
         target=domain(target, target_labels, target_mapping, target_coding, target_sequence),
-        size=_size(size),
+        size=height_width(size),
         val_share=val_share,
         test_share=test_share,
         judge_share=judge_share,
@@ -139,9 +139,10 @@ def folder(
 
 
 def _archive(plan, out: Path, options: dict, *, processes: int, dry_run: bool, verify: bool) -> None:
+    from semcg.terminal import progress
     from semcg_kit import prepare
 
-    processes = processes or os.cpu_count() or 1
+    processes = processes or cores()
     print(f"{plan.root}: {len(plan.frames)} frames, {'with' if plan.labelled else 'without'} labels")
     for split in plan.splits:
         print(f"  {split:<14}{plan.counts[split]:>7}")
@@ -152,7 +153,8 @@ def _archive(plan, out: Path, options: dict, *, processes: int, dry_run: bool, v
     if dry_run:
         _foretell(prepare.estimate(plan, out, **options), out, processes)
         return
-    missing = prepare.write(plan, out, **options, processes=processes, progress=_clock())
+    with progress() as show:
+        missing = prepare.write(plan, out, **options, processes=processes, progress=show)
     about = prepare.about_of(out / plan.domain)
     for note in about["notes"]:
         if note not in plan.notes:
@@ -170,11 +172,13 @@ def _archive(plan, out: Path, options: dict, *, processes: int, dry_run: bool, v
 
 
 def _foretell(seen, out: Path, processes: int) -> None:
+    from semcg.terminal import duration
+
     print(f"would write {seen.missing} frames into {out}; {seen.done} lie there already")
     if seen.missing:
         seconds = seen.seconds_each * seen.missing / processes
         print(
-            f"time: {_time(seconds)} with {processes} process(es) that do not slow each other, from {seen.measured} "
+            f"time: {duration(seconds)} with {processes} process(es) that do not slow each other, from {seen.measured} "
             f"frames measured at {seen.seconds_each:.3f} s each"
         )
         enough = "" if seen.bytes < seen.free else ": NOT ENOUGH"
@@ -182,44 +186,8 @@ def _foretell(seen, out: Path, processes: int) -> None:
     print("nothing was written (--dry-run)")
 
 
-def _clock():
-    """Return a callback (what, done, of) that reports with rate and time left, on one line in a terminal."""
-    begun: dict[str, tuple[float, int]] = {}
-    last: dict[str, float] = {}
-
-    def show(what: str, done: int, of: int) -> None:
-        now = time.monotonic()
-        since, first = begun.setdefault(what, (now, done))
-        terminal = sys.stderr.isatty()
-        if done < of and now - last.setdefault(what, now) < (0.2 if terminal else 30):
-            return
-        last[what] = now
-        line = f"{what} {done}/{of}"
-        if done > first and now > since:
-            rate = (done - first) / (now - since)
-            line += f", {rate:.1f} a second, {_time((of - done) / rate)} left"
-        end = "\n" if done == of or not terminal else ""
-        print(f"{chr(13) if terminal else ''}{line:<70}", end=end, file=sys.stderr, flush=True)
-
-    return show
-
-
-def _time(seconds: float) -> str:
-    minutes = round(seconds) // 60
-    return f"{minutes // 60}:{minutes % 60:02d}:{round(seconds) % 60:02d}"
-
-
 def _bytes(count: int) -> str:
     for unit, size in (("GB", 10**9), ("MB", 10**6)):
         if count >= size:
             return f"{count / size:.1f} {unit}"
     return f"{count / 1000:.1f} kB"
-
-
-def _size(text: str) -> tuple[int, int] | None:
-    if text == "none":
-        return None
-    height, _, width = text.partition("x")
-    if not (height.isdigit() and width.isdigit()):
-        raise ValueError(f"size = {text!r}: write HEIGHTxWIDTH, 128x256 say, or none")
-    return int(height), int(width)

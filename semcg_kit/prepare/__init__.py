@@ -15,7 +15,7 @@ do the same for archives that take an hour, one domain each. They write in place
 `manifest.csv`, without which nothing trains, comes last.
 """
 
-from semcg.codings import CODINGS, Mapping, decode_labels, mapping
+from semcg.mappings import CODINGS, Mapping, mapping
 from semcg_kit.prepare import cityscapes, gta5
 from semcg_kit.prepare.folders import folder
 from semcg_kit.prepare.pairs import Domain
@@ -31,7 +31,6 @@ __all__ = [
     "Plan",
     "about_of",
     "cityscapes",
-    "decode_labels",
     "estimate",
     "folder",
     "gta5",

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from semcg import files
-from semcg.codings import Mapping, mapping
+from semcg.mappings import Mapping, mapping
 from semcg_kit.prepare.frames import checked_size
 from semcg_kit.prepare.pairs import Domain, Frame, check, image_of, label_of, paired
 from semcg_kit.prepare.splits import divide
@@ -128,7 +128,7 @@ def folder(
     if _made_here(out) == about and _complete(out):
         return out
 
-    partial = out.with_name(out.name + ".partial")
+    partial = files.unfinished(out)
     if _made_here(partial) != about:
         shutil.rmtree(partial, ignore_errors=True)
         files.write_json(partial / "about.json", about)
@@ -154,7 +154,7 @@ def _write(
     """Write one frame of a split, unless an earlier call did."""
     image_to, label_to = folder / "images" / f"{stem}.png", folder / "labels" / f"{stem}.png"
     if not image_to.exists():
-        _save(image_of(frame.image)[0], image_to, size, Image.Resampling.BILINEAR)
+        _save(image_of(frame.image, turn=frame.label is None)[0], image_to, size, Image.Resampling.BILINEAR)
     if frame.label and not label_to.exists():
         label = Image.fromarray(label_of(frame.label, domain, to_train_ids)[0])
         _save(label, label_to, size, Image.Resampling.NEAREST)

@@ -9,8 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from semcg import files, labels
-from semcg.codings import opaque, readable, stored
+from semcg import files, labels, mappings, pictures
 from semcg_kit.prepare.archive import Entry
 
 __all__ = [
@@ -76,14 +75,7 @@ def label_values(frame: Frame) -> list[int]:
         raise
     except ValueError:
         return []  # `write` leaves it out
-    found = np.flatnonzero(np.bincount(ids.ravel(), minlength=256)).tolist()
-    if wrong := [v for v in found if 35 <= v <= 254]:
-        raise WrongLabels(
-            f"{frame.label} holds no label ids, which are 0..34 and 255, but {', '.join(map(str, wrong[:5]))}"
-            f"{', ...' if wrong[5:] else ''}: grey values of a palette or instance numbers, perhaps. Take the files as "
-            "published"
-        )
-    return found
+    return np.flatnonzero(np.bincount(ids.ravel(), minlength=256)).tolist()
 
 
 def size_of(height: int, width: int, recipe: Recipe) -> tuple[int, int]:
@@ -165,7 +157,7 @@ def made_of(frame: Frame) -> list[int]:
 
 
 def _pictures(frame: Frame, recipe: Recipe) -> tuple[dict[str, Image.Image], tuple[int, int]]:
-    image = _image(frame.image)
+    image = _image(frame.image, turn=frame.label is None)
     height, width = size_of(image.height, image.width, recipe)
     ids = None
     if frame.label:
@@ -200,34 +192,31 @@ def _pictures(frame: Frame, recipe: Recipe) -> tuple[dict[str, Image.Image], tup
     return pictures, (height, width)
 
 
-def _image(entry: Entry) -> Image.Image:
-    image = _opened(entry)
-    if image.mode not in ("RGB", "RGBA", "L"):
-        raise ValueError(f"{entry.name} is a picture of mode {image.mode}; images are 8-bit RGB")
-    return opaque(image, entry.name)
+def _image(entry: Entry, *, turn: bool) -> Image.Image:
+    return Image.fromarray(pictures.image(entry.name, entry.read(), turn=turn))
 
 
 def _label_ids(entry: Entry) -> np.ndarray:
-    """Return what a label stores, (H, W) uint8: the index of a palette picture, the value of a grey one."""
-    image = _opened(entry)
-    try:
-        kind = stored(image, str(entry))
-    except ValueError as error:
-        hint = " (instanceIds are such)" if "16" in str(error) else ""
-        raise WrongLabels(f"{error}{hint}") from error
-    if kind == "color":
-        raise WrongLabels(
-            f"{entry} is a colour picture (gtFine_color, or a palette picture that was converted); label ids are "
-            "8-bit palette or grey PNG. Take the files as published"
-        )
-    with readable(entry.name):
-        return np.asarray(image)
-
-
-def _opened(entry: Entry) -> Image.Image:
+    """Return what a label stores, (H, W) uint8: the index of a palette picture, the value of a gray one."""
     content = entry.read()
-    with readable(entry.name):
-        return Image.open(io.BytesIO(content), formats=("PNG",))
+    try:
+        kept = pictures.stored(entry.name, content)
+    except ValueError as error:
+        if "does not decode" in str(error):
+            raise
+        raise WrongLabels(
+            f"{error}; 16 bits are instanceIds, perhaps" if "16" in str(error) else str(error)
+        ) from error
+    if kept.kind == "color":
+        raise WrongLabels(
+            f"{entry} is a color picture (gtFine_color, or a palette picture that was converted); label ids are "
+            "8-bit palette or gray PNG. Take the files as published"
+        )
+    try:
+        mappings.decode(kept, mappings.LABEL_IDS, name=entry)
+    except ValueError as error:
+        raise WrongLabels(f"{error}. Take the files as published") from error
+    return kept.values
 
 
 def _pixels(kind: str, picture: Image.Image) -> dict[str, int] | None:

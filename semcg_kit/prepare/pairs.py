@@ -1,20 +1,17 @@
 """One domain of your own as it lies on disk: its images and labels, paired by stem, and what identifies them."""
 
-import io
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
-from semcg import files
-from semcg.codings import Mapping, decode_labels, opaque, readable
+from semcg import files, mappings, pictures
+from semcg.mappings import Mapping
 
 __all__ = ["Checked", "Domain", "Frame", "check", "image_of", "label_of", "paired"]
-
-FORMATS = ("PNG", "JPEG")
 
 
 @dataclass(frozen=True)
@@ -65,29 +62,13 @@ def paired(name: str, domain: Domain) -> dict[str, Frame]:
     """Pair the files of a domain by stem, sorted."""
     if domain.labels is None and domain.mapping is not None:
         raise ValueError(f"{name}: a mapping ({domain.mapping}) is given, but no folder of labels")
-    images = _by_stem(domain.images)
     if domain.labels is None:
-        return {stem: Frame(path, None) for stem, path in images.items()}
-    labels = _by_stem(domain.labels)
-    for lacking, missing in (
-        (domain.labels, images.keys() - labels),
-        (domain.images, labels.keys() - images),
-    ):
-        if missing:
-            shown = ", ".join(sorted(missing)[:5]) + (", ..." if len(missing) > 5 else "")
-            raise ValueError(
-                f"{name}: {lacking} has nothing for {len(missing)} file(s) of the other folder: {shown}"
-            )
-    return {stem: Frame(path, labels[stem]) for stem, path in images.items()}
-
-
-def _by_stem(folder: Path | str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in files.images_in(Path(folder)):
-        if path.stem in found:
-            raise ValueError(f"{found[path.stem]} and {path} have the same stem; rename or remove one")
-        found[path.stem] = path
-    return dict(sorted(found.items()))
+        return {stem: Frame(path, None) for stem, path in pictures.by_stem(domain.images).items()}
+    try:
+        found = pictures.pairs(domain.images, domain.labels)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    return {stem: Frame(*pair) for stem, pair in found.items()}
 
 
 def check(domain: Domain, frames: dict[str, Frame], to_train_ids: Mapping | None) -> Checked:
@@ -96,7 +77,7 @@ def check(domain: Domain, frames: dict[str, Frame], to_train_ids: Mapping | None
     if to_train_ids:
         contents.append([to_train_ids.keys.tolist(), to_train_ids.train_ids.tolist()])
     for stem, frame in frames.items():
-        image, image_crc = image_of(frame.image)
+        image, image_crc = image_of(frame.image, turn=frame.label is None)
         sizes.add((image.height, image.width))
         contents.append([stem, image_crc])
         if frame.label:
@@ -111,33 +92,20 @@ def check(domain: Domain, frames: dict[str, Frame], to_train_ids: Mapping | None
     return Checked(sizes, files.digest(contents), too_far / max(pixels, 1))
 
 
-def image_of(path: Path) -> tuple[Image.Image, int]:
-    """Return an image upright, in RGB, and the CRC-32 of its file."""
-    image, crc = _opened(path)
-    if image.mode not in ("RGB", "RGBA", "L"):
-        raise ValueError(
-            f"{path} is a picture of mode {image.mode}; images are 8-bit RGB, grey, or opaque RGBA"
-        )
-    return ImageOps.exif_transpose(opaque(image, path)), crc
+def image_of(path: Path, *, turn: bool) -> tuple[Image.Image, int]:
+    """Return an image in RGB, and the CRC-32 of its file."""
+    content = pictures.read(path)
+    return Image.fromarray(pictures.image(path, content, turn=turn)), zlib.crc32(content)
 
 
 def label_of(path: Path, domain: Domain, to_train_ids: Mapping | None) -> tuple[np.ndarray, float, int]:
-    """Return the train ids of a label file, the share of colours too far from all, and the file's CRC-32."""
-    image, crc = _opened(path)
-    train_ids, too_far = decode_labels(
-        image,
+    """Return the train ids of a label file, the share of ignored colors, and the file's CRC-32."""
+    content = pictures.read(path)
+    made = mappings.decode(
+        pictures.stored(path, content),
         to_train_ids,
         coding=domain.coding,
         max_color_distance=domain.max_color_distance,
-        name=str(path),
+        name=path,
     )
-    # Only now: asking for EXIF decodes a PNG, after which Pillow no longer tells how many bits it had.
-    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-        raise ValueError(f"{path} is a label picture that EXIF would rotate; store it upright")
-    return train_ids, too_far, crc
-
-
-def _opened(path: Path) -> tuple[Image.Image, int]:
-    content = path.read_bytes()
-    with readable(path):
-        return Image.open(io.BytesIO(content), formats=FORMATS), zlib.crc32(content)
+    return made.train_ids, made.ignored / made.train_ids.size, zlib.crc32(content)

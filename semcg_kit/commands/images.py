@@ -1,5 +1,6 @@
-"""Commands that use what was trained: translate, export, score, compare, redraw."""
+"""Commands on pictures and trained networks: look, translate, export, score, compare, redraw."""
 
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -7,12 +8,59 @@ from typing import Annotated
 import typer
 
 from semcg import files
-from semcg_kit.commands.options import Data, Device, Profile, Seed, counter, given_of
+from semcg_kit.commands.options import Data, Device, Profile, Seed, given_of, height_width
 
-__all__ = ["compare", "evaluate", "export", "figures", "translate"]
+__all__ = ["compare", "evaluate", "export", "figures", "first_look", "score", "translate"]
 
 COMPARED = 3
 """Frames that --compare looks at."""
+LONGEST = 1024
+"""Pixels of the longer side of a picture that `first-look` shows."""
+
+
+def first_look(
+    street: Annotated[int, typer.Option(min=0, max=999_999, help="Which street is drawn: any number.")] = 12,
+    image: Annotated[Path | None, typer.Option(help="A picture of your own instead, PNG or JPEG.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Default: results/first_look/, beside the runs.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Draw a street and translate it with the generators that come with the repository: seconds, no training."""
+    begun = time.monotonic()
+    from semcg import translate
+    from semcg.plots import frames
+    from semcg.plots.style import styled
+    from semcg.runs import shipped
+    from semcg.training import fabric_for
+    from semcg_kit import doctor
+
+    fabric = fabric_for(device)
+    if image is None:
+        x, oracle = shipped.street(street)
+        name = f"street_{street}"
+    else:
+        x, oracle = _shrunk(translate.image(image)), None
+        name = image.stem
+    seen = {"game": x} | shipped.compared(x, fabric)
+    if oracle is not None:
+        seen["oracle"] = oracle
+        print(f"{'street ' + str(street):<20} mean distance to the oracle, in grey levels of 255")
+        for title, picture in seen.items():
+            if picture is not oracle:
+                print(f"{title:<20} {127.5 * (picture - oracle).abs().mean():6.1f}")
+        print("Dull grey is near to dull grey, whatever it shows: look at the sky before you trust a number.")
+    else:
+        print(
+            "These generators know one drawn world: on a picture from elsewhere they give colours without meaning."
+        )
+    path = (out or files.home() / "results" / "first_look") / f"{name}.png"
+    with styled(), files.atomic(path) as partial:
+        frames.sheet([[picture] for picture in seen.values()], names=list(seen), width=7.0).savefig(
+            partial, dpi=150
+        )
+    print(f"the pictures: {path}")
+    install = doctor.setup_seconds(Path(sys.prefix))
+    before = f"; the installation before it took {install} s" if install else ""
+    print(f"this look took {time.monotonic() - begun:.0f} s{before}")
 
 
 def translate(
@@ -55,12 +103,15 @@ def translate(
     """Translate a folder of images of any size; what is already translated is skipped."""
     from semcg import translate as translation
     from semcg.runs import trained
+    from semcg.terminal import progress
     from semcg.training import fabric_for
 
     if not tile and (overlap >= 0 or norm_from_whole or compare):
         raise ValueError("--overlap, --norm-from-whole and --compare are about tiles: add --tile 512, say")
     plain = trained.generator_from(weights, direction, fabric_for(device))
     sizes = translation.sizes(in_folder)
+    if passed_over := files.images_in(in_folder).passed_over():
+        print(passed_over)
     G = translation.Compiled(plain) if fast else plain
     if tile:
         run = translation.Tiled(
@@ -74,9 +125,10 @@ def translate(
         _compare(run, translation.Padded(plain), in_folder, sizes)
     new = []
     run.register_forward_hook(lambda _, inputs, __: new.append(len(inputs[0])))
-    count, begun = counter("translated"), time.monotonic()
-    for done, of, _ in translation.folder(run, in_folder, out_folder, batch=batch):
-        count(done, of)
+    begun = time.monotonic()
+    with progress() as show:
+        for done, of, _ in translation.folder(run, in_folder, out_folder, batch=batch):
+            show("translated", done, of)
     seconds = time.monotonic() - begun
     kept = f"; {of - sum(new)} were there already" if of > sum(new) else ""
     rate = f": {sum(new) / seconds:.2f} a second, read and written" if new else ""
@@ -106,7 +158,7 @@ def export(
 
     if dtype != "fp32":
         raise ValueError(f"dtype = {dtype!r}: allowed: fp32; ONNX Runtime has no bf16 convolution on a CPU")
-    frames = _height_width(size)
+    frames = height_width(size)
     G = trained.generator_from(weights, direction, fabric_for("cpu"))
     folder = weights if weights.is_dir() else weights.parent
     made = files.read_json(folder / "provenance.json")
@@ -126,7 +178,8 @@ def export(
 def evaluate(
     images: Annotated[Path, typer.Argument(help="Folder of images, translated ones say.")],
     labels: Annotated[
-        Path, typer.Argument(help="Folder of their labels: grey PNG of train ids, same names.")
+        Path,
+        typer.Argument(help="Folder of their labels: PNG of train ids, or as Cityscapes publishes them."),
     ],
     judge: Annotated[
         Path,
@@ -140,11 +193,13 @@ def evaluate(
 ) -> None:
     """Score a folder of images against labels with the judge or another trained segmenter, class by class."""
     from semcg import evaluate as evaluation
+    from semcg import pictures
     from semcg.runs import trained
     from semcg.training import fabric_for
-    from semcg.translate import sizes
 
-    fabric, stated, labelled = fabric_for(device), _height_width(size), sizes(labels)
+    fabric, stated = fabric_for(device), height_width(size)
+    truth = [label for _, label, _ in evaluation.label_pairs(images, labels).values()]
+    labelled = sorted({pictures.size(label, label="values") for label in truth})
     counts = evaluation.counts_of_folders(
         trained.segmenter_from(judge, fabric), images, labels, score_size=stated, fabric=fabric
     )
@@ -153,13 +208,37 @@ def evaluate(
     print(table.drop("classes present").to_string(float_format="{:.3f}".format))
     at = [f"{height}x{width}" for height, width in ([stated] if stated else labelled)]
     print(
-        f"{len(files.images_in(images))} frames, {present} of 19 classes present; IoU 0..1, "
+        f"{len(truth)} frames, {present} of 19 classes present; IoU 0..1, "
         f"scored at {', '.join(at)}{'' if stated else ', the size of the labels'}"
     )
     if stated and labelled != [stated]:
         print(
             "labels of another size were brought to it by the nearest pixel: not comparable with published numbers"
         )
+
+
+def score(
+    predictions: Annotated[Path, typer.Argument(help="Folder of predictions, one PNG per frame.")],
+    labels: Annotated[
+        Path,
+        typer.Argument(help="Folder of labels at full size, such as gtFine/val as Cityscapes publishes it."),
+    ],
+    ids: Annotated[
+        str,
+        typer.Option(help="What the predictions hold, label or train ids; default: what the labels hold."),
+    ] = "",
+) -> None:
+    """Score predictions of any program against labels, as Cityscapes' own evaluation does."""
+    from semcg import evaluate as evaluation
+    from semcg import metrics
+
+    counts, frames, holds = evaluation.scored(predictions, labels, ids)
+    for name, value in evaluation.score_table(counts).items():
+        print(f"{name:<32} {'-' if value != value else format(value, '.4f'):>6}")
+    print(
+        f"{frames} frames, predictions read as {holds} ids; {int(metrics.present(counts).sum())} of 19 classes are "
+        "labelled. IoU 0..1; the mean over labelled or predicted classes is the one that Cityscapes reports."
+    )
 
 
 def compare(first: Path, second: Path) -> None:
@@ -170,16 +249,30 @@ def compare(first: Path, second: Path) -> None:
         print(line)
 
 
-def figures(profile: Profile = "", seed: Seed = 0, device: Device = "auto", data: Data = "world") -> None:
+def figures(profile: Profile = "", seed: Seed = None, device: Device = "auto", data: Data = "") -> None:
     """Redraw the paper's figures 1-3 from saved runs, as PNG and SVG, without training."""
     from semcg import config as configs
     from semcg.runs import figures as redrawn
 
-    given = given_of(profile, data, seed, device)
-    for path in redrawn.save_figures(
-        configs.make(given["profile"], data=given["data"], seed=seed), device=device
-    ):
+    given, _ = given_of(profile, data, seed, device)
+    given.pop("device")
+    for path in redrawn.save_figures(configs.make(**given), device=device):
         print(path)
+
+
+def _shrunk(x):
+    """Return an image (3, H, W) with sides of at most `LONGEST` pixels; says so where it had longer ones."""
+    from torchvision.transforms.v2.functional import resize
+
+    height, width = x.shape[-2:]
+    scale = LONGEST / max(height, width)
+    if scale >= 1:
+        return x
+    small = [max(1, round(side * scale)) for side in (height, width)]
+    print(
+        f"the picture is shrunk from {height}x{width} to {small[0]}x{small[1]} (height x width) for this look"
+    )
+    return resize(x, small, antialias=True)
 
 
 def _compare(run, whole, in_folder: Path, sizes: list[tuple[int, int]]) -> None:
@@ -203,12 +296,3 @@ def _compare(run, whole, in_folder: Path, sizes: list[tuple[int, int]]) -> None:
             f"{stem}: tiles and whole frame differ by {off['mean']:.2f} grey levels of 255 in the mean, "
             f"{off['p99']:.1f} or less in 99 of 100 values, {off['largest']:.1f} at most"
         )
-
-
-def _height_width(text: str) -> tuple[int, int] | None:
-    if text == "none":
-        return None
-    height, _, width = text.partition("x")
-    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
-        raise ValueError(f"size = {text!r}: write HEIGHTxWIDTH, 1024x2048 say, or none")
-    return int(height), int(width)

@@ -1,8 +1,8 @@
-"""The same on the workers of a Dask cluster: one that is started here, or one that is there already.
+"""The same on the workers of a Dask cluster: one that is started here, or one that exists already.
 
-Each task goes to one worker as a function call with plain values; results are files. So the workers must see the same
-files as this process under the same paths, and have this package. A worker that dies is nothing special: Dask gives
-its task to another one, which goes on from the last saved state. Where workers declare a resource "GPU"
+Each task is sent to one worker as a function call with plain values; results are files. So the workers must see the
+same files as this process under the same paths, and have this package installed. If a worker dies, Dask gives its task
+to another one, which resumes from the last saved state. Where workers declare a resource "GPU"
 (`dask worker --resources GPU=1`), a task asks for one.
 """
 
@@ -13,18 +13,17 @@ from contextlib import suppress
 import dask
 from distributed import Client, Future, LocalCluster, WorkerPlugin
 
-from semcg.sweep.attempts import Outcome, carry_out, stop_all
-from semcg.sweep.task import Task
+from semcg_kit.sweep.attempt import Outcome, Task, carry_out, stop_all
 
 __all__ = ["Dask"]
 
-_LOST = 600.0  # seconds without any worker after which nobody waits for one any more
+_LOST = 600.0  # seconds without any worker after which the sweep gives up
 
 
-class _Deaf(WorkerPlugin):
-    """Ctrl-C reaches every process of the terminal; what a worker of ours does about it, the sweep decides."""
+class _IgnoreInterrupt(WorkerPlugin):
+    """Ctrl-C reaches every process of the terminal; only the sweep acts on it."""
 
-    name = "semcg-deaf"
+    name = "semcg-ignore-interrupt"
 
     def setup(self, worker: object) -> None:
         with suppress(ValueError):  # not in the main thread
@@ -32,12 +31,12 @@ class _Deaf(WorkerPlugin):
 
 
 class Dask:
-    """Carries out tasks on Dask.
+    """Executes tasks on Dask.
 
     Parameters
     ----------
     local : int
-        Start so many workers on this machine, reachable from it alone; each is a process that a nanny starts again.
+        Start so many workers on this machine, reachable from it alone; each is a process that is restarted if it dies.
     scheduler : str
         Address of a scheduler, "tcp://host:8786", if `local` is 0.
 
@@ -50,8 +49,7 @@ class Dask:
     def __init__(self, *, local: int = 0, scheduler: str = ""):
         self._cluster = None
         if local:
-            # Read when a worker is lost: one that is not back by then is given up for ever, and 15 seconds, the
-            # default, are soon gone on a machine that has much to do.
+            # A lost worker that is not back by then is given up; a busy machine takes longer than the default of 15 s.
             dask.config.set({"distributed.deploy.lost-worker-timeout": f"{_LOST:.0f}s"})
             self._cluster = LocalCluster(
                 n_workers=local,
@@ -59,11 +57,11 @@ class Dask:
                 processes=True,
                 host="127.0.0.1",
                 dashboard_address=None,
-                memory_limit=None,  # a worker holds nothing: the work is done by a process of its own
+                memory_limit=None,  # the work is done by a process of its own
             )
         self._client = Client(self._cluster or scheduler, timeout=20, set_as_default=False)
         if local:
-            self._client.register_plugin(_Deaf())
+            self._client.register_plugin(_IgnoreInterrupt())
         self._client.wait_for_workers(1, timeout=60)
         self._running: dict[Future, Task] = {}
         self._submitted: dict[Future, float] = {}
@@ -72,7 +70,7 @@ class Dask:
 
     @property
     def capacity(self) -> int:
-        """How many tasks the workers of this moment take at a time."""
+        """How many tasks the present workers take at a time."""
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         with_gpu = [int(worker["resources"]["GPU"]) for worker in workers if "GPU" in worker["resources"]]
         return sum(with_gpu) or sum(worker["nthreads"] for worker in workers)
@@ -95,17 +93,19 @@ class Dask:
         """
         time.sleep(0.5)
         if self._client.status not in ("running", "connecting"):
-            raise OSError("the scheduler is gone; what ran is saved, and the same command goes on")
+            raise OSError(
+                "the Dask scheduler is gone; finished work is kept, and the same command resumes the sweep"
+            )
         if self.capacity:
             self._seen = time.monotonic()
-        elif self._stopping:  # nobody is left to tell of an end
+        elif self._stopping:  # no worker is left to report the end
             left = [(task, Outcome("stopped", "", self._seconds(f))) for f, task in self._running.items()]
             self._client.cancel(list(self._running))
             self._running.clear()
             return left
         elif time.monotonic() - self._seen > _LOST:
             raise OSError(
-                f"no worker for {_LOST / 60:.0f} minutes; what ran is saved, the same command goes on"
+                f"no Dask worker for {_LOST / 60:.0f} minutes; finished work is kept, and the same command resumes the sweep"
             )
         if self._stopping:  # again, for a task that was given to another worker meanwhile
             self.stop()
@@ -122,7 +122,7 @@ class Dask:
         return Outcome("died", f"{type(what).__name__}: {str(what).partition(chr(10))[0]}", seconds)
 
     def stop(self) -> None:
-        """Ask what runs to save and leave; `ended` will tell of it."""
+        """Ask what runs to save and to end; `ended` returns it then."""
         self._stopping = True
         self._client.run(stop_all, on_error="ignore")
 

@@ -1,6 +1,7 @@
-"""What a sweep has to do: a task per condition and seed, and before them what all of them need."""
+"""What a sweep does: a task per condition and seed, and before them what all of them need."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -12,34 +13,26 @@ from semcg.runs import datasets, recipes
 from semcg.runs.course import code_digest, notebook_path, reusable
 from semcg.runs.execute import parameters_of
 from semcg.runs.store import load
-from semcg.sweep.task import Task
 from semcg.training import precision_for
+from semcg_kit.sweep.attempt import Task
 
-__all__ = [
-    "NOTEBOOKS",
-    "config_of",
-    "finished",
-    "key_of",
-    "missing",
-    "shared",
-    "tasks",
-    "write_failure",
-]
+__all__ = ["config_of", "finished", "key_of", "missing", "shared", "tasks", "write_failure"]
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks" / "sweep"
-"""The notebooks of a task: `train.ipynb`, then `measure.ipynb` if there is one."""
+_NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks" / "sweep"
 
 
 def tasks(
     protocol: Protocol,
     *,
     profile: str = "",
+    data: str = "",
     device: str = "auto",
     only: Sequence[str] = (),
     seeds: Sequence[int] = (),
     few: bool = False,
     notebooks: Path | None = None,
     threads: int = 1,
+    settings: Mapping[str, object] | None = None,
 ) -> list[Task]:
     """Return the tasks of a protocol in the order in which they are to be done.
 
@@ -48,7 +41,7 @@ def tasks(
 
     Parameters
     ----------
-    profile : str
+    profile, data : str
         "" means the protocol's.
     only : sequence of str
         Names of conditions, main or further ones; empty means all the main ones.
@@ -57,14 +50,17 @@ def tasks(
     few : bool
         The further conditions as well.
     notebooks : Path, optional
-        Folder of `train.ipynb` and `measure.ipynb`.
+        Folder of `train.ipynb` and, if tasks measure, `measure.ipynb`.
+    settings : mapping, optional
+        Fields of Config that differ from the profile in every task.
 
     Raises
     ------
     ValueError
-        On a condition or seed that the protocol does not name, or a parameter that the notebook does not take.
+        On a condition or seed that the protocol does not name, a parameter that the notebook does not take, or a
+        setting that a condition sets itself.
     """
-    folder = Path(notebooks or NOTEBOOKS).resolve()
+    folder = Path(notebooks or _NOTEBOOKS).resolve()
     books = [folder / name for name in ("train.ipynb", "measure.ipynb")]
     if not books[0].is_file():
         raise FileNotFoundError(f"no {books[0]}: it is what a sweep executes")
@@ -77,7 +73,11 @@ def tasks(
         raise ValueError(
             f"seeds = {','.join(map(str, strange))}: not in the protocol; it has {','.join(map(str, sorted(known)))} here"
         )
-    common = {"profile": profile or protocol.profile, "data": protocol.data, "device": device}
+    settings = dict(settings or {})
+    for condition in wanted:
+        if both := sorted(settings.keys() & condition.parameters.keys()):
+            raise ValueError(f"{', '.join(both)}: condition {condition.name!r} sets this itself")
+    common = {"profile": profile or protocol.profile, "data": data or protocol.data, "device": device}
     pairs = [(c, s) for s in protocol.seeds for c in wanted if not c.few and s in c.seeds]
     pairs += [(c, s) for c in wanted if not c.few for s in c.seeds if s not in protocol.seeds]
     pairs += [(c, s) for c in wanted if c.few for s in c.seeds]
@@ -86,15 +86,17 @@ def tasks(
         if seeds and seed not in seeds:
             continue
         name = f"{recipes.slug(condition.name)}-s{seed}"
-        parameters = common | {"seed": seed, "condition": condition.name} | condition.parameters
+        declared = {field: value for field, value in settings.items() if field in _declared(books[0])}
+        parameters = common | {"seed": seed, "condition": condition.name} | declared | condition.parameters
         for book in books:
             if unknown := sorted(parameters.keys() - _declared(book)):
                 raise ValueError(
                     f"condition {condition.name!r}: {book.name} has no parameter {', '.join(unknown)}; "
                     f"it has {', '.join(sorted(_declared(book)))}"
                 )
-        config_of(parameters)
-        made.append(Task(name, parameters, tuple(map(str, books)), str(files.home()), threads))
+        task = Task(name, parameters, tuple(map(str, books)), str(files.home()), threads, settings=settings)
+        config_of(task)
+        made.append(task)
     if len({task.name for task in made}) < len(made):
         raise ValueError("two conditions of the protocol have the same name as part of a file name")
     return made
@@ -104,38 +106,40 @@ def shared(all_tasks: Sequence[Task]) -> list[Task]:
     """Return the tasks that make what all others need, to be done one by one before them.
 
     The first draws data and trains segmenters and judges; the second, if tasks measure, measures what needs no
-    training: frames as they are, and the oracle.
+    training: the untranslated frames, and the oracle.
     """
     some = all_tasks[0]
     common = {name: some.parameters[name] for name in ("profile", "data", "device")}
     layouts = sorted({str(task.parameters.get("target_layout", "own")) for task in all_tasks})
     book = notebook_path("02_segmenters")
-    networks = Task(
-        book.stem,
-        common | {"second_judge": True},
-        (str(book),),
-        some.home,
-        some.threads,
-        tuple(layouts),
+    declared = {name: value for name, value in some.settings.items() if name in _declared(book)}
+    networks = replace(
+        some,
+        name=book.stem,
+        parameters=common | declared | {"second_judge": True},
+        notebooks=(str(book),),
+        layouts=tuple(layouts),
     )
     if len(some.notebooks) == 1:
         return [networks]
     nothing = {"seed": 0, "condition": "identity", "translates": False, "learns": False}
-    return [networks, Task("references", common | nothing, some.notebooks[1:], some.home, some.threads)]
+    return [
+        networks,
+        replace(some, name="references", parameters=common | nothing, notebooks=some.notebooks[1:]),
+    ]
 
 
-def config_of(parameters: dict[str, object], **more: object) -> Config:
-    """Return the config that a notebook makes of its parameters. Raises ValueError as `semcg.config.make` does."""
-    fields = Config.model_fields.keys() - {"profile"}
-    knobs = {name: value for name, value in parameters.items() if name in fields and value != ""}
-    return configs.make(str(parameters["profile"]), **knobs | more)
+def config_of(task: Task) -> Config:
+    """Return the config that a task's notebooks make of its parameters."""
+    fields = {name: value for name, value in task.parameters.items() if name in Config.model_fields}
+    return configs.settled(fields, task.settings)
 
 
 def missing(task: Task) -> list[str]:
     """Return what of a `shared` task does not exist yet, in words."""
     if not task.layouts:
         return [] if finished(task) else [task.name]
-    config = config_of(task.parameters)
+    config = config_of(task)
     precision = precision_for(config.precision, str(task.parameters["device"]))
     config = config.model_copy(update={"precision": precision})
     try:
@@ -162,13 +166,13 @@ def finished(task: Task) -> bool:
     """Tell whether every notebook of a task is executed and nothing that it depends on has changed since."""
     before: dict | None = None
     for notebook, output in task.outputs.items():
-        before = reusable(output, key_of(notebook, task.parameters, before))
+        before = reusable(output, key_of(notebook, task, before))
         if before is None:
             return False
     return True
 
 
-def key_of(notebook: Path, parameters: dict[str, object], before: dict | None = None) -> dict:
+def key_of(notebook: Path, task: Task, before: dict | None = None) -> dict:
     """Return what must be equal for a stored execution to stand for a new one.
 
     Parameters
@@ -176,14 +180,15 @@ def key_of(notebook: Path, parameters: dict[str, object], before: dict | None = 
     before : dict, optional
         Record of the notebook that was executed before it in the same task, whose runs it reads.
     """
-    key = {"code": code_digest(notebook), "parameters": parameters}
+    key = {"code": code_digest(notebook), "parameters": task.parameters}
+    key |= {"settings": task.settings} if task.settings else {}
     return key | ({"after": before["runs"]} if before else {})
 
 
-def write_failure(output: Path, parameters: dict[str, object], *, reason: str, seconds: float) -> None:
+def write_failure(task: Task, output: Path, reason: str, seconds: float = 0.0) -> None:
     """Write the record of a task that failed outside of its notebooks, in the form of `semcg.runs.execute`."""
-    record = {"status": "failed", "reason": reason, "seconds": round(seconds, 1), "parameters": parameters}
-    files.write_json(output.with_suffix(".json"), record)
+    record = {"status": "failed", "reason": reason, "seconds": round(seconds, 1)}
+    files.write_json(output.with_suffix(".json"), record | {"parameters": task.parameters})
 
 
 @cache

@@ -1,0 +1,309 @@
+"""The one gate for picture files: what a file is, checked before it is decoded, and then its pixels.
+
+Images are 8-bit RGB, gray, or with an alpha channel that is opaque throughout. Labels are gray PNG of 2 to 8 bits and
+palette PNG, whose values count, or color pictures. Both are PNG or JPEG, by their contents and not by their names.
+Refused, with the name of the file: more than 8 bits a channel, transparent pixels, animations, damaged files, what is
+no file, and whatever is too large to be read safely.
+"""
+
+import errno
+import io
+import os
+import stat
+import struct
+import unicodedata
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from semcg import files
+
+__all__ = ["LARGEST", "Stored", "by_stem", "image", "pairs", "read", "readable", "size", "stored"]
+
+LARGEST = 2**26
+"""Pixels of a picture, at most: 8192 x 8192, 32 times those of a Cityscapes frame."""
+LONGEST = 2**14
+"""Pixels of a side, at most."""
+_FORMATS = ("PNG", "JPEG")  # Pillow's other decoders stay shut
+_BYTES = 2**28  # a picture of LARGEST pixels without any compression
+_ENDINGS = ("_leftImg8bit", "_gtFine_labelTrainIds", "_labelTrainIds", "_gtFine_labelIds")
+_KINDS = {
+    b"GIF8": "a GIF",
+    b"RIFF": "a WebP",
+    b"BM": "a BMP",
+    b"II*\0": "a TIFF",
+    b"MM\0*": "a TIFF",
+    b"PK\3\4": "a zip file",
+    b"<": "a web page or SVG",
+    b"version https://git-lfs": "a pointer of Git LFS (`git lfs pull` fetches the picture)",
+}
+
+
+class Stored(NamedTuple):
+    """What a label picture stores."""
+
+    kind: str
+    """ "gray", "palette" or "color"."""
+    values: np.ndarray
+    """(H, W) uint8: gray values or indices; of a color picture (H, W, 3) uint8."""
+    palette: np.ndarray | None
+    """(256, 3) uint8, the color of each index; None unless `kind` is "palette"."""
+    lossless: bool
+    """Whether values and colors are those that were written: PNG yes, JPEG no."""
+
+
+def read(path: Path | str) -> bytes:
+    """Return the contents of a regular file of at most 256 MB.
+
+    Raises
+    ------
+    ValueError
+        If it is a folder, a device or a pipe, which may never end, or larger.
+    OSError
+        If the disk does not give it; names the file.
+    """
+    _check_file(path)
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
+
+
+def image(name: Path | str, content: bytes | None = None, *, turn: bool = True) -> np.ndarray:
+    """Return the pixels of an image.
+
+    Parameters
+    ----------
+    name : path
+        Of the file; with `content` what messages call it.
+    content : bytes, optional
+        Of the file, if it was read already.
+    turn : bool
+        Turn a picture upright if its EXIF data say so. False refuses it: nobody knows whether its label is turned.
+
+    Returns
+    -------
+    (H, W, 3) uint8
+        RGB.
+
+    Raises
+    ------
+    ValueError
+        If the file is no such image, see above; names the file.
+    """
+    picture = _opened(name, io.BytesIO(read(name) if content is None else content))
+    _check_image(picture, name)
+    if _decoded(picture, name, turn) != 1:
+        picture = ImageOps.exif_transpose(picture)
+    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
+
+
+def stored(name: Path | str, content: bytes | None = None) -> Stored:
+    """Return what a label picture stores; parameters and errors as in `image`."""
+    picture = _opened(name, io.BytesIO(read(name) if content is None else content))
+    _check_label(picture, name)
+    _decoded(picture, name, turn=False)
+    lossless = picture.format == "PNG"
+    if picture.mode == "L":
+        # Pillow stretches fewer bits to 0..255: class 1 of four bits arrives as 17.
+        step = {2: 85, 4: 17}.get(picture.bits, 1)
+        return Stored("gray", np.array(picture) // step, None, lossless)
+    if picture.mode == "P":
+        palette = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+        colors = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        palette[: len(colors)] = colors
+        return Stored("palette", np.array(picture), palette, lossless)
+    return Stored("color", np.array(picture.convert("RGB")), None, lossless)
+
+
+def size(path: Path | str, *, label: str = "", turn: bool = False) -> tuple[int, int]:
+    """Return (H, W) from the header of a file, after the checks that a header allows.
+
+    Parameters
+    ----------
+    label : "", "any" or "values"
+        "" for an image; for a label whether it may also be a color picture.
+    turn : bool
+        As in `image`: then the size is that of the upright picture.
+    """
+    _check_file(path)
+    with open(path, "rb") as handle:
+        picture = _opened(path, handle)
+        (_check_label if label else _check_image)(picture, path)
+        if label == "values" and picture.mode.startswith("RGB"):
+            raise ValueError(
+                f"{path} is a color picture; labels of train ids are needed: `semcg prepare folder` converts"
+            )
+        # Asking a PNG for EXIF data that its header lacks would decode it.
+        has_exif = picture.format != "PNG" or "exif" in picture.info
+        turned = _orientation(picture, path, turn) if has_exif else 1
+        return (picture.width, picture.height) if turned >= 5 else (picture.height, picture.width)
+
+
+def by_stem(folder: Path | str) -> dict[str, Path]:
+    """Return the pictures of a folder by stem, in natural order, refusing two of one stem."""
+    found: dict[str, Path] = {}
+    for path in files.images_in(Path(folder)).images:
+        if path.stem in found:
+            raise ValueError(f"{found[path.stem]} and {path} have the same stem; rename or remove one")
+        found[path.stem] = path
+    return found
+
+
+def pairs(images: Path | str, labels: Path | str) -> dict[str, tuple[Path, Path]]:
+    """Pair the pictures of two folders by stem.
+
+    Stems are compared in Unicode normal form C, and without the endings of Cityscapes if they do not pair otherwise.
+
+    Returns
+    -------
+    dict
+        Stem of the image -> image and label, in natural order.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a folder does not exist or holds no picture.
+    ValueError
+        If a file has no partner; names the first few, and one of the other folder.
+    """
+    first, second = by_stem(images), by_stem(labels)
+    for key in (_normal, _bare):
+        images_of, labels_of = (
+            {key(stem): path for stem, path in found.items()} for found in (first, second)
+        )
+        if images_of.keys() == labels_of.keys() and len(images_of) == len(first):
+            return {path.stem: (path, labels_of[stem]) for stem, path in images_of.items()}
+    images_of, labels_of = (
+        {_normal(stem): path for stem, path in found.items()} for found in (first, second)
+    )
+    for kind, lacking, there, other in (
+        ("label", labels, images_of, labels_of),
+        ("image", images, labels_of, images_of),
+    ):
+        if missing := [there[stem].stem for stem in there if stem not in other]:
+            shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            unused = [path.name for stem, path in other.items() if stem not in there] or [
+                path.name for path in other.values()
+            ]
+            raise ValueError(
+                f"no {kind} in {lacking} for {len(missing)} of {len(there)} file(s): {shown}. It holds {unused[0]}, for "
+                "example; pairs have the same name, whatever the ending"
+            )
+    raise ValueError(f"two files of {images} have names that differ in Unicode normal form only; rename one")
+
+
+@contextmanager
+def readable(name: Path | str) -> Iterator[None]:
+    """Turn whatever Pillow raises on a damaged file into a ValueError that names it."""
+    try:
+        yield
+    except (
+        *(OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error),
+        *(Image.DecompressionBombError, Image.DecompressionBombWarning),
+    ) as error:
+        raise ValueError(f"{name} does not decode: {error}; get it again, or remove it") from error
+
+
+def _opened(name: Path | str, handle: BinaryIO) -> Image.Image:
+    """Open a picture without decoding it, once its header was found harmless; adds the attribute `bits`."""
+    head = handle.read(32)
+    handle.seek(0)
+    try:
+        with readable(name):
+            picture = Image.open(handle, formats=_FORMATS)
+    except ValueError as error:
+        if not isinstance(error.__cause__, UnidentifiedImageError):
+            raise
+        raise ValueError(
+            f"{name} does not decode: it is {_kind(head)}; get it again, or remove it"
+        ) from error
+    if picture.width * picture.height > LARGEST or max(picture.size) > LONGEST:
+        raise ValueError(
+            f"{name} is {picture.height}x{picture.width} (height x width); pictures have sides of at most {LONGEST:,} "
+            f"and {LARGEST:,} pixels in all"
+        )
+    if picture.format == "PNG" and head[12:16] != b"IHDR":
+        raise ValueError(f"{name} does not decode: its header is not where PNG has it; get it again")
+    picture.bits = head[24] if picture.format == "PNG" else 8
+    if picture.bits > 8:
+        raise ValueError(
+            f"{name} has {picture.bits} bits a channel, of which the upper 8 may be nearly black; convert it to 8 bits "
+            "by its own range of values"
+        )
+    if picture.format == "PNG" and getattr(picture, "n_frames", 1) > 1:
+        raise ValueError(f"{name} is an animation of {picture.n_frames} frames; save the one that is meant")
+    return picture
+
+
+def _kind(head: bytes) -> str:
+    """Return what a file that is no PNG and no JPEG seems to be, by its first bytes."""
+    if not head:
+        return "empty"
+    named = [kind for start, kind in _KINDS.items() if head.startswith(start)]
+    named += ["a HEIC or AVIF"] if head[4:8] == b"ftyp" else []
+    return f"{named[0]}, not a PNG or JPEG" if named else "no PNG or JPEG"
+
+
+def _check_file(path: Path | str) -> None:
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError(f"{path} is no file, but a folder, a device or a pipe; name a PNG or JPEG file")
+    if found.st_size > _BYTES:
+        raise ValueError(f"{path} has {found.st_size:,} bytes; pictures have at most {_BYTES:,}")
+
+
+def _check_image(picture: Image.Image, name: Path | str) -> None:
+    if picture.mode not in ("RGB", "RGBA", "L", "LA") or picture.bits < 8:
+        raise ValueError(
+            f"{name} is a picture of mode {picture.mode} with {picture.bits} bits; images are 8-bit RGB, gray, or "
+            "opaque RGBA: convert it to RGB"
+        )
+
+
+def _check_label(picture: Image.Image, name: Path | str) -> None:
+    if picture.mode not in ("L", "P", "RGB", "RGBA"):
+        raise ValueError(
+            f"{name} is a picture of mode {picture.mode} with {picture.bits} bits; labels are gray PNG of 2 to 8 bits, "
+            "palette PNG, or RGB"
+        )
+    if picture.mode == "L" and picture.format != "PNG":
+        raise ValueError(f"{name} is a gray JPEG, which does not keep values; labels by value are PNG")
+
+
+def _decoded(picture: Image.Image, name: Path | str, turn: bool) -> int:
+    """Decode a picture, refuse transparent pixels, and return its orientation."""
+    with readable(name):
+        picture.load()
+    # Whether an alpha channel, a palette or a color key says so.
+    if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+        raise ValueError(f"{name} is transparent in places; put it on a ground, or drop its alpha channel")
+    return _orientation(picture, name, turn)
+
+
+def _orientation(picture: Image.Image, name: Path | str, turn: bool) -> int:
+    """Return how EXIF data turn a picture, 1 to 8; other than 1 is refused without `turn`."""
+    with readable(name):
+        turned = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    if turned not in range(2, 9):
+        return 1
+    if not turn:
+        raise ValueError(
+            f"{name} is turned by its EXIF data (orientation {turned}), so that image and label may not match; store it "
+            "upright, without that entry"
+        )
+    return turned
+
+
+def _normal(stem: str) -> str:
+    return unicodedata.normalize("NFC", stem)
+
+
+def _bare(stem: str) -> str:
+    stem = _normal(stem)
+    return next((stem.removesuffix(end) for end in _ENDINGS if stem.endswith(end)), stem)

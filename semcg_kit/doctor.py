@@ -1,0 +1,314 @@
+"""What is missing or slow on this machine, in plain words, and what to do about it.
+
+A probe looks at one thing and returns what it saw and, if something is wrong, a key of `ADVICE`. Looking takes a few
+seconds and changes nothing. Only Python's own library is imported at the top: this must work where packages are missing.
+"""
+
+import importlib
+import importlib.util
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+from semcg.system import cores
+
+__all__ = ["ADVICE", "PROBES", "Finding", "examine", "report", "setup_seconds"]
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The repository, or the folder that this package is installed in."""
+
+_GIB = 2**30
+_MEMORY, _DISK = 3 * _GIB, 2 * _GIB  # peak of profile mini, and its data and runs on disk, both rounded up
+_EXPORT = ("onnx", "onnxscript", "onnxruntime")
+_IMPORTED_AS = {"fonttools": "fontTools", "pillow": "PIL", "scikit-image": "skimage"}
+_AGAIN, _ANEW = "`rm -f .venv/.ready && make setup`", "`rm -rf .venv && make setup`"
+
+ADVICE = {  # problem -> whether the course fails because of it, and what to do
+    "no environment": (False, "Use .venv/bin/semcg; `make setup` creates it."),
+    "absent": (True, f"{_AGAIN} installs what is missing; {_ANEW} reinstalls everything."),
+    "no export": (False, f"Only `semcg export` and notebook 07 need them. {_AGAIN} installs them."),
+    "other versions": (False, f"Results may differ in the last digits. {_AGAIN} installs the tested ones."),
+    "no repository": (True, "The course needs the repository: clone it, and run `make setup` there."),
+    "other checkout": (True, "Run `make setup` in the folder that you work in, and use its .venv/bin/semcg."),
+    "moved": (True, f"The folder was copied, moved or renamed after `make setup`. {_ANEW} repairs it."),
+    "damaged": (True, f"Its files are damaged, or do not fit the other packages. {_ANEW} reinstalls them."),
+    "old driver": (
+        False,
+        "Update the NVIDIA driver, or install a torch for the CUDA that `nvidia-smi` shows.",
+    ),
+    "no CUDA": (False, f"Install a torch with CUDA: {_ANEW} without the CPU index."),
+    "no bf16": (False, "Nothing is wrong: a step takes 1.3 to 1.9 times as long as with bf16."),
+    "no AVX2": (False, "All works, but it takes hours; `make course PROFILE=smoke` shows it in minutes."),
+    "slow bf16": (False, "bf16 does not pay off right now, probably because other programs are computing."),
+    "many threads": (False, "Threads that wait for each other are slow: set OMP_NUM_THREADS to the cores."),
+    "few threads": (False, "Most cores are idle: unset OMP_NUM_THREADS, or set it to the number of cores."),
+    "load": (False, "Other programs are computing, so training takes longer than stated. Close them."),
+    "memory": (True, "Close other programs, or use --profile smoke; a kernel without memory dies silently."),
+    "disk": (True, "Free some space, or set SEMCG_HOME to a folder on another disk."),
+    "no kernel": (True, f"{_ANEW} installs it (ipykernel)."),
+    "other kernel": (False, "JupyterLab may not find semcg. `jupyter kernelspec remove python3` removes it."),
+    "no compiler": (False, "Install g++ and python3-dev (macOS: xcode-select --install), or set CXX."),
+    "not writable": (True, "Set SEMCG_HOME to a folder of yours, and MPLCONFIGDIR for matplotlib's cache."),
+}
+
+Seen = tuple[str, str]  # what was seen, and the problem or ""
+
+
+class Finding(NamedTuple):
+    """What one probe found: `state` is "ok", "slow" (works, but not well) or "MISSING" (something fails)."""
+
+    what: str
+    state: str
+    words: str
+    advice: str = ""
+
+
+def python() -> Seen:
+    version = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    return version, "" if sys.prefix != sys.base_prefix else "no environment"
+
+
+def packages() -> Seen:
+    if absent := _absent(_needed()):
+        return f"not installed or incomplete: {', '.join(absent)}", "absent"
+    if absent := _absent(_EXPORT):
+        return f"not installed: {', '.join(absent)}", "no export"
+    lock = ROOT / "requirements.lock"
+    if not lock.is_file():
+        return "no requirements.lock: pip chose the versions", ""
+    wanted = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", lock.read_text(encoding="utf-8"), re.MULTILINE))
+    there = {_key(d.metadata["Name"]): d.version for d in metadata.distributions() if d.metadata["Name"]}
+    other = [
+        f"{name} {there[_key(name)]} instead of {version}"
+        for name, version in wanted.items()
+        if _key(name) in there and there[_key(name)].partition("+")[0] != version
+    ]
+    if other:
+        more = f", {len(other) - 4} more" if other[4:] else ""
+        return ", ".join(other[:4]) + more, "other versions"
+    seconds = setup_seconds(Path(sys.prefix))
+    return f"the {len(wanted)} tested versions" + (f", installed in {seconds} s" if seconds else ""), ""
+
+
+def course() -> Seen:
+    if not (ROOT / "notebooks").is_dir():
+        return f"installed in {ROOT}, without the course's notebooks", "no repository"
+    around = (Path.cwd(), *Path.cwd().parents)
+    here = next((p for p in around if (p / "semcg_kit" / "doctor.py").is_file()), ROOT)
+    if here.resolve() != ROOT:
+        return f"this command runs the code in {ROOT}, but you work in {here}", "other checkout"
+    code = "import semcg; print(semcg.__file__)"
+    with tempfile.TemporaryDirectory() as elsewhere:  # as a kernel of JupyterLab imports it
+        done = subprocess.run([sys.executable, "-c", code], cwd=elsewhere, capture_output=True, text=True)
+    imported = Path(done.stdout.strip() or "nowhere").parent.parent
+    if imported.resolve() != ROOT:
+        return f"this command runs the code in {ROOT}, notebooks import it from {imported}", "moved"
+    scripts = Path(sys.prefix) / "bin"
+    for script in filter(Path.is_file, (scripts / name for name in ("semcg", "jupyter", "papermill"))):
+        started = script.read_text(errors="replace").partition("\n")[0].removeprefix("#!")
+        if Path(started).parent.resolve() != scripts.resolve():
+            return f"{script} starts {started}, the Python of another folder", "moved"
+    return f"commands and notebooks run the code in {ROOT}", ""
+
+
+def torch() -> Seen:
+    module = importlib.import_module("torch")
+    version = module.version.cuda
+    words = f"{module.__version__}, built for {f'CUDA {version}' if version else 'the CPU'}"
+    if module.cuda.is_available():
+        device = module.cuda.get_device_properties(0)
+        memory = device.total_memory / _GIB
+        return f"{words}; uses {module.cuda.device_count()} x {device.name}, {memory:.0f} GiB", ""
+    if _has_card():
+        return f"{words}; cannot use this machine's NVIDIA card", "old driver" if version else "no CUDA"
+    return words, ""
+
+
+def processor() -> Seen:
+    backends = importlib.import_module("torch").backends
+    importlib.import_module("torchvision")
+    training = importlib.import_module("semcg.training")
+    kind, gain = backends.cpu.get_cpu_capability(), training.probe("cpu")  # takes two seconds
+    precision = training.precision_for("auto", "cpu")
+    words = f"{kind}, computes in {precision}; a small step is {gain:.1f} times as fast in bf16 as in fp32"
+    if precision == "bf16":
+        return words, "" if gain > 1 else "slow bf16"
+    return words, "no AVX2" if kind in ("DEFAULT", "NO AVX") else "no bf16"
+
+
+def threads() -> Seen:
+    number, load = importlib.import_module("torch").get_num_threads(), os.getloadavg()[0]
+    words = f"torch uses {number} on {cores()} cores; load of the last minute {load:.1f}"
+    if number > cores():
+        return words, "many threads"
+    if load > cores() + 0.5:
+        return words, "load"
+    return words, "few threads" if number < cores() / 2 else ""
+
+
+def memory() -> Seen:
+    limit, used = _group("memory.max"), _group("memory.current")
+    free = importlib.import_module("psutil").virtual_memory().available
+    return _space(min(free, int(limit) - int(used or 0)) if limit.isdigit() else free, _MEMORY, "memory")
+
+
+def disk() -> Seen:
+    return _space(shutil.disk_usage(_existing(_home())).free, _DISK, "disk")
+
+
+def kernel() -> Seen:
+    specs = importlib.import_module("jupyter_client.kernelspec")
+    try:
+        program = specs.KernelSpecManager().get_kernel_spec("python3").argv[0]
+    except (specs.NoSuchKernel, json.JSONDecodeError):
+        return "Jupyter has no kernel python3", "no kernel"
+    # Folders are compared, since the Pythons of two environments link to the same file. A bare name means this Python.
+    same = Path(shutil.which(program) or program).parent.resolve() == Path(sys.executable).parent.resolve()
+    if same or program in ("python", "python3"):
+        return "JupyterLab's python3 is this Python", ""
+    return f"JupyterLab's python3 is {program}, another Python", "other kernel"
+
+
+def compiler() -> Seen:
+    name = os.environ.get("CXX") or {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    if not shutil.which(name):
+        return f"no C++ compiler {name}", "no compiler"
+    headers = [Path(sysconfig.get_path("include")), Path(sysconfig.get_path("stdlib")).parents[1] / "Headers"]
+    if not any((folder / "Python.h").is_file() for folder in headers):
+        return f"{name}, but not Python's headers (Python.h)", "no compiler"
+    return f"{name}, for `semcg translate --fast`", ""
+
+
+def writing() -> Seen:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matplotlib"
+    folders = [_home() / "data", _home() / "results", Path(os.environ.get("MPLCONFIGDIR") or cache)]
+    refused = []
+    for folder in folders:
+        try:
+            with tempfile.TemporaryFile(dir=_existing(folder)):
+                pass
+        except OSError as error:
+            refused.append(f"{folder} ({error.strerror})")
+    return (f"not allowed: {', '.join(refused)}", "not writable") if refused else ("allowed", "")
+
+
+PROBES = (python, packages, course, torch, processor, threads, memory, disk, kernel, compiler, writing)
+
+
+def examine() -> list[Finding]:
+    """Run every probe."""
+    found, broken = [], set()
+    for probe in PROBES:
+        try:
+            words, problem = probe()
+        except ModuleNotFoundError as error:
+            if any(finding.what == "packages" and finding.advice == ADVICE["absent"][1] for finding in found):
+                continue  # listed there
+            words, problem = str(error), "absent"
+        except Exception as error:  # a damaged package raises anything
+            words, problem = (
+                f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}",
+                "damaged",
+            )
+            if words in broken:
+                continue
+            broken.add(words)
+        fails, advice = ADVICE.get(problem, (False, ""))
+        found.append(
+            Finding(probe.__name__, "MISSING" if fails else "slow" if problem else "ok", words, advice)
+        )
+    return found
+
+
+def report(findings: list[Finding]) -> str:
+    """Return a line for each finding, its advice below, and a verdict at the end."""
+    lines = []
+    for finding in findings:
+        lines.append(f"{finding.state:<8}{finding.what:<11}{finding.words}")
+        lines += [f"{'':<19}{finding.advice}"] if finding.advice else []
+    named = {s: " and ".join(f.what for f in findings if f.state == s) for s in ("MISSING", "slow")}
+    if named["MISSING"]:
+        return "\n".join([*lines, f"\nNot ready: see {named['MISSING']} above."])
+    if named["slow"]:
+        return "\n".join(
+            [
+                *lines,
+                f"\nReady: run `make course`. It can be faster or more complete: see {named['slow']} above.",
+            ]
+        )
+    return "\n".join([*lines, "\nReady: run `make course`."])
+
+
+def setup_seconds(environment: Path) -> int:
+    """Return the seconds that `make setup` took to create an environment; 0 where it did not."""
+    try:
+        return int((environment / ".ready").read_text(encoding="utf-8").split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _needed() -> list[str]:
+    """Return the packages that semcg depends on, according to the repository or else to its installation."""
+    if (project := ROOT / "pyproject.toml").is_file():
+        lines = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"]
+    else:
+        lines = [line for line in metadata.requires("semcg") or () if "extra ==" not in line]
+    return [re.match(r"[\w.-]+", line)[0] for line in lines]
+
+
+def _absent(names: tuple[str, ...] | list[str]) -> list[str]:
+    """Return the packages that Python does not find; one whose folder is left without files counts."""
+    absent = []
+    for name in names:
+        try:
+            spec = importlib.util.find_spec(_IMPORTED_AS.get(_key(name), name.replace("-", "_")))
+        except ValueError:
+            spec = None
+        if spec is None or spec.origin is None:
+            absent.append(name)
+    return absent
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _has_card() -> bool:
+    """Whether a driver lists an NVIDIA card."""
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return listed.returncode == 0 and "GPU" in listed.stdout
+
+
+def _space(free: float, needed: float, problem: str) -> Seen:
+    words = f"{free / _GIB:.1f} GiB free; the course needs about {needed / _GIB:.0f} GiB"
+    return words, "" if free >= needed else problem
+
+
+def _group(name: str) -> str:
+    try:
+        return Path("/sys/fs/cgroup", name).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _home() -> Path:
+    from semcg import files
+
+    return files.home()
+
+
+def _existing(folder: Path) -> Path:
+    return next(p for p in (folder, *folder.parents) if p.is_dir())
