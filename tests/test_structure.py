@@ -15,13 +15,12 @@ FLOORS = [  # a room may import from lower floors, and from its own if listed in
     {"world", "data", "segmenters", "gan", "losses", "metrics", "statistics", "plots", "protocol"}
     | {"edges", "distances", "reader"},
     {"training", "translate", "evaluate", "export", "claims"},
-    {"runs", "report", "notebook", "sweep", "widgets", "exercises", "pages"},
+    {"runs", "report", "notebook", "sweep", "widgets", "exercises"},
 ]
 BESIDE = {
     ("notebook", "runs"),
     ("notebook", "plots"),
     ("widgets", "runs"),
-    ("pages", "exercises"),
     ("sweep", "runs"),
     ("report", "runs"),
     ("evaluate", "translate"),
@@ -33,10 +32,6 @@ ONLY_IN = {
     "seaborn": {"plots"},
     "papermill": {"runs"},
     "ipywidgets": {"widgets"},
-    "latex2mathml": {"pages"},
-    "mistune": {"pages"},
-    "pygments": {"pages"},
-    "nbconvert": {"pages"},
     "pydantic": {"config", "protocol"},
     "distributed": {"sweep"},
     "dask": {"sweep"},

@@ -14,7 +14,7 @@ __all__ = ["EXPORT", "absent", "broken", "install_seconds", "installed", "needed
 EXPORT = ("onnx", "onnxscript", "onnxruntime")
 """What `semcg export` and notebook 07 import; `make setup` installs them with the tests' packages."""
 
-_IMPORTED_AS = {"fonttools": "fontTools", "pillow": "PIL", "scikit-image": "skimage"}
+_IMPORTED_AS = {"pillow": "PIL", "scikit-image": "skimage"}
 
 
 def needed(root: Path) -> list[str]:
