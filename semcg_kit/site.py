@@ -159,8 +159,30 @@ def _visit_math(translator, node) -> None:
 
     block = node.tagname == "math_block"
     made = mathml(node.astext().strip(), block=block)
-    translator.body.append(f'<div class="math">{made}</div>' if block else made)
+    translator.body.append(f'<div class="math-block">{made}</div>' if block else made)
     raise SkipNode
+
+
+def _split_paragraphs(app, doctree) -> None:
+    """Take formulas of their own line out of the paragraphs around them, which HTML cannot nest."""
+    from docutils import nodes
+
+    for block in list(doctree.findall(nodes.math_block)):
+        if isinstance(paragraph := block.parent, nodes.paragraph):
+            at = paragraph.index(block)
+            after = nodes.paragraph("", "", *paragraph.children[at + 1 :])
+            paragraph.children = paragraph.children[:at]
+            place = paragraph.parent.index(paragraph)
+            paragraph.parent[place : place + 1] = [
+                p for p in (paragraph, block, after) if p is block or len(p)
+            ]
+
+
+def _keep_punctuation(app, page: str, template: str, context: dict, doctree) -> None:
+    """Keep a period or comma on the line of the formula before it."""
+    if "body" in context:
+        together = r'<span class="nobreak">\1</span>'
+        context["body"] = re.sub(r"(<math (?:(?!</math>).)*</math>[.,;:)]+)", together, context["body"])
 
 
 def _add_contents(app, docname: str, source: list[str]) -> None:
@@ -172,4 +194,6 @@ def setup(app) -> dict[str, bool]:
     """Register the extension with Sphinx."""
     app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math, None))
     app.connect("source-read", _add_contents)
+    app.connect("doctree-read", _split_paragraphs)
+    app.connect("html-page-context", _keep_punctuation)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

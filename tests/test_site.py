@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, NavigableString
 from fontTools.ttLib import TTFont
 
 from semcg_kit import site
@@ -150,6 +150,11 @@ def test_formulas_are_mathml_in_characters_of_the_shipped_font(built):
     for page in pages:
         prose = " ".join(p.text for p in page.select("article p, article li") if not p.find("code"))
         assert not re.search(r"\$[^$]+\$|\\lambda", prose)
+        assert not page.select("p .math-block"), "browsers end a paragraph there"
+        bare = [
+            t for part in page.select("article section") for t in part.children if type(t) is NavigableString
+        ]
+        assert not "".join(bare).strip(), "prose stands in paragraphs"
 
 
 def test_words_lead_to_the_glossary(built):
