@@ -16,13 +16,12 @@ FLOORS = [  # a room may import from lower floors, and from its own if listed in
     | {"edges", "distances", "reader"},
     {"training", "translate", "evaluate", "export", "claims"},
     {"canary"},
-    {"runs", "report", "notebook", "widgets", "exercises", "pages"},
+    {"runs", "report", "notebook", "widgets", "exercises"},
 ]
 BESIDE = {
     ("notebook", "runs"),
     ("notebook", "plots"),
     ("widgets", "runs"),
-    ("pages", "exercises"),
     ("report", "runs"),
     ("evaluate", "translate"),
     ("evaluate", "training"),
@@ -33,10 +32,6 @@ ONLY_IN = {
     "seaborn": {"plots"},
     "papermill": {"runs"},
     "ipywidgets": {"widgets"},
-    "latex2mathml": {"pages"},
-    "mistune": {"pages"},
-    "pygments": {"pages"},
-    "nbconvert": {"pages"},
     "pydantic": {"config", "protocol"},
     "lightning_fabric": {"canary", "training", "translate", "evaluate", "runs", "report", "notebook"},
 }

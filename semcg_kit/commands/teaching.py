@@ -26,15 +26,16 @@ def times(profile: Profile = "mini") -> None:
 
     The shipped report is one of them as Markdown, and is written again.
     """
-    from semcg import pages, protocol
+    from semcg import protocol
     from semcg.exercises import SHEETS, minutes
     from semcg.runs import course, evidence, refresh
+    from semcg_kit import site
 
     names = [sheet.notebook for sheet in SHEETS.values()]
     for line in minutes.write(_notebooks(), names, files.results_folder("world", profile)):
         print(line)
     shipped = protocol.REFERENCE
-    print(f"written: {pages.markdown(course.notebook_path(course.REPORT), shipped / 'report')}")
+    print(f"written: {site.markdown(course.notebook_path(course.REPORT), shipped / 'report')}")
     report = [path.relative_to(shipped).as_posix() for path in shipped.glob("report/**/*.*")]
     evidence.seal(shipped, [*refresh.COPIED, *report])
 
