@@ -17,9 +17,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from pygments.styles import get_style_by_name
 
 from semcg import pages
-from semcg_kit.commands import pages as commands
-from semcg.exercises import minutes
 from semcg.pages import cells, check, font, frame, markup, status
+from semcg_kit.commands import pages as commands
+from semcg_kit.commands import teaching as minutes
 
 ROOT = Path(__file__).parent.parent
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
