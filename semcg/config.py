@@ -205,7 +205,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "segmenter_stride": 4,
         "segmenter_steps": 800,
         "second_judge_width": 0.25,
-        "judge_steps": 1300,
+        "judge_steps": 3000,
         "downstream_steps": 300,
         "generator_width": 16,
         "generator_depth": 5,

@@ -14,6 +14,7 @@ FLOORS = [  # a room may import from lower floors, and from its own if listed in
     {"labels", "config", "files", "locks", "codings"},
     {"world", "data", "segmenters", "gan", "losses", "metrics", "statistics", "plots", "protocol"}
     | {"edges", "distances", "reader"},
+    {"instruments"},
     {"training", "translate", "evaluate", "export", "claims"},
     {"runs", "report", "notebook", "sweep", "widgets", "exercises", "pages"},
 ]
@@ -57,6 +58,7 @@ CONFIG_FREE = {
     "edges",
     "distances",
     "reader",
+    "instruments",
     "statistics",
     "plots",
     "labels",
