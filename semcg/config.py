@@ -201,9 +201,11 @@ PROFILES: dict[str, dict[str, Any]] = {
     | {
         "size": (128, 256),
         "crop": 128,
-        "segmenter_width": 0.25,
+        "segmenter_width": 0.125,
         "segmenter_stride": 4,
-        "segmenter_steps": 800,
+        "segmenter_lr": 5e-3,
+        "segmenter_batch": 3,
+        "segmenter_steps": 1600,
         "second_judge_width": 0.25,
         "judge_steps": 3000,
         "downstream_steps": 300,
