@@ -14,6 +14,7 @@ FLOORS = [  # a room may import from lower floors, and from its own if listed in
     {"labels", "config", "files", "locks", "pictures", "mappings", "system", "terminal", "contents"},
     {"world", "data", "segmenters", "gan", "losses", "metrics", "statistics", "plots", "protocol"}
     | {"edges", "distances", "reader"},
+    {"instruments"},
     {"training", "translate", "evaluate", "export", "claims"},
     {"canary"},
     {"runs", "report", "notebook", "widgets", "exercises"},
@@ -50,6 +51,7 @@ CONFIG_FREE = {
     "edges",
     "distances",
     "reader",
+    "instruments",
     "statistics",
     "plots",
     "labels",
