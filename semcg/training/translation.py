@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from semcg import losses, segmenters
 from semcg.config import Config
-from semcg.gan import CycleGAN, ImagePool, PatchGAN, ResNet9, UNet, initialise
+from semcg.gan import CycleGAN, ImagePool, PatchGAN, Recolor, ResNet9, UNet, initialise
 from semcg.training.loop import Step, descend, linear_decay
 
 __all__ = ["Translation", "generator_for", "translation_step"]
@@ -20,6 +20,10 @@ def generator_for(config: Config) -> nn.Module:
     """Return the untrained generator that `config` describes."""
     if config.generator == "resnet9":
         return ResNet9(width=config.generator_width)
+    if config.generator == "recolor":
+        return Recolor(
+            width=config.generator_width, depth=config.generator_depth, grain=config.generator_grain
+        )
     return UNet(width=config.generator_width, depth=config.generator_depth, skip=config.generator_skip)
 
 

@@ -1,8 +1,8 @@
 """Translations of whole frames and of folders, by a generator or by what one would try before training one.
 
 A translation is anything that takes images (B, 3, H, W) in [-1, 1] and returns images of the same shape: `identity`,
-a `HistogramMatching`, a generator, or a generator in `Padded` or `Tiled`, which take frames of any size, or in
-`Compiled`, which is faster and less exact. `folder` and `split` apply one to files.
+a `HistogramMatching`, a generator, or a generator in `Padded` or `Tiled`, which take frames of any size, in `Guided`,
+which keeps strokes, or in `Compiled`, which is faster and less exact. `folder` and `split` apply one to files.
 """
 
 from semcg.translate.compiled import Compiled
@@ -11,10 +11,12 @@ from semcg.translate.memory import check
 from semcg.translate.pictures import image, sizes, stems
 from semcg.translate.tiles import Tiled, difference
 from semcg.translate.translations import (
+    Guided,
     HistogramMatching,
     Padded,
     Translation,
     any_size,
+    color_map,
     identity,
     pad,
     to_bytes,
@@ -22,12 +24,14 @@ from semcg.translate.translations import (
 
 __all__ = [
     "Compiled",
+    "Guided",
     "HistogramMatching",
     "Padded",
     "Tiled",
     "Translation",
     "any_size",
     "check",
+    "color_map",
     "difference",
     "fingerprint",
     "folder",

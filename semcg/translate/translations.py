@@ -1,5 +1,6 @@
 """What can be done to an image: nothing, other colours, or a generator's work, at any size."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -9,8 +10,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semcg.data import Scenes
+from semcg.gan import recolored
 
-__all__ = ["HistogramMatching", "Padded", "Translation", "any_size", "identity", "pad", "to_bytes"]
+__all__ = [
+    "Guided",
+    "HistogramMatching",
+    "Padded",
+    "Translation",
+    "any_size",
+    "color_map",
+    "identity",
+    "pad",
+    "to_bytes",
+]
 
 Translation = Callable[[Tensor], Tensor]
 """Images (B, 3, H, W) in [-1, 1] to images of the same shape and range."""
@@ -66,6 +78,90 @@ class HistogramMatching(nn.Module):
         frames = to_bytes(x).permute(0, 2, 3, 1).cpu().numpy().astype(np.uint16)
         matched = [match_histograms(frame, reference, channel_axis=-1) for frame in frames]
         return torch.from_numpy(np.stack(matched) / 32767.5 - 1).permute(0, 3, 1, 2).to(x)
+
+
+class Guided(nn.Module):
+    """Any generator's colors without its strokes: what it does to a frame becomes a smooth color map of the frame.
+
+    Frame and translation are reduced by averaging, `color_map` fits a color matrix in each neighborhood, and
+    `semcg.gan.recolored` applies the raised map to the full frame. Nothing is trained. Li et al., "A Closed-form Solution
+    to Photorealistic Image Stylization", ECCV 2018, smooth a translation so; Domain Stylization (Dundar et al.,
+    arXiv 1807.09384) does it from GTA5 to Cityscapes.
+
+    Parameters
+    ----------
+    G : Module
+        From images to images of the same size, with the attribute `multiple`.
+    shrink : int
+        By how much frame and translation are reduced.
+    cells : int
+        Side of the neighborhoods in reduced pixels, odd.
+    ridge : float
+        As in `color_map`.
+    """
+
+    def __init__(self, G: nn.Module, *, shrink: int = 4, cells: int = 5, ridge: float = 1e-3) -> None:
+        super().__init__()
+        self.G, self.multiple = G, math.lcm(G.multiple, shrink)
+        self.shrink, self.cells, self.ridge = shrink, cells, ridge
+
+    @property
+    def differs(self) -> dict[str, object]:
+        """What tells the result from that of the generator alone; part of `fingerprint`."""
+        own = {"guided": [self.shrink, self.cells, self.ridge]}
+        return getattr(self.G, "differs", {}) | own
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return translations (B, 3, H, W) of images (B, 3, H, W), both in [-1, 1]."""
+        small, made = (F.avg_pool2d(v, self.shrink) for v in (x, self.G(x)))  # (B, 3, H / shrink, W / shrink)
+        return recolored(x, color_map(small, made, cells=self.cells, ridge=self.ridge)).clamp(-1, 1)
+
+
+def color_map(x: Tensor, y: Tensor, *, cells: int = 5, ridge: float = 1e-3) -> Tensor:
+    """Fit y = x + A x + b by least squares in the neighborhood of every pixel.
+
+    A = cov(y - x, x) (cov(x, x) + ridge I)^-1 and b = mean(y - x) - A mean(x), over `cells` x `cells` pixels: the guided
+    filter (He, Sun and Tang, ECCV 2010) of the change y - x. Where a neighborhood has no contrast the ridge
+    pulls A to 0, so that detail which only the full frame has keeps the contrast that it has there; a filter of y itself
+    would wipe it out.
+
+    Parameters
+    ----------
+    x, y : (B, 3, h, w) float
+    cells : int
+        Odd; at the rim only pixels inside count.
+    ridge : float
+        Variance that counts as none, in the unit of the images squared.
+
+    Returns
+    -------
+    (B, 12, h, w) float
+        As `semcg.gan.recolored` takes it.
+    """
+
+    def mean(v: Tensor) -> Tensor:
+        return F.avg_pool2d(v, cells, stride=1, padding=cells // 2, count_include_pad=False)
+
+    def cov(u: Tensor, v: Tensor) -> Tensor:  # (B, 3, 3, h, w)
+        products = (u[:, :, None] * v[:, None]).flatten(1, 2)
+        return mean(products).unflatten(1, (3, 3)) - mean(u)[:, :, None] * mean(v)[:, None]
+
+    change = y - x
+    spread = cov(x, x) + ridge * torch.eye(3, dtype=x.dtype, device=x.device)[..., None, None]
+    A = (cov(change, x)[:, :, :, None] * _inverse(spread)[:, None]).sum(2)  # (B, 3, 3, h, w)
+    b = mean(change) - (A * mean(x)[:, None]).sum(2)
+    return torch.cat([A.flatten(1, 2), b], dim=1)
+
+
+def _inverse(matrix: Tensor) -> Tensor:
+    """Return the inverses of (B, 3, 3, h, w), by cofactors: ONNX has no solver, and each is 3 x 3."""
+
+    def cross(u: Tensor, v: Tensor) -> Tensor:
+        return u.roll(-1, 1) * v.roll(-2, 1) - u.roll(-2, 1) * v.roll(-1, 1)
+
+    p, q, r = matrix.double().unbind(1)  # rows (B, 3, h, w)
+    columns = torch.stack([cross(q, r), cross(r, p), cross(p, q)], dim=2)
+    return (columns / (p * cross(q, r)).sum(1)[:, None, None]).to(matrix)
 
 
 class Padded(nn.Module):
