@@ -112,6 +112,9 @@ class Config(BaseModel):
     generator_weights: Literal["raw", "ema"] = _field(
         "raw", "ours", "downstream evaluation", "which weights translate: the last, or their moving average"
     )
+    guided: bool = _field(
+        False, "ours", "downstream evaluation", "translate by the generator's local color transform alone"
+    )
     discriminator_width: int = _field(
         64, "ours", "translation", "channels of the first layer; patches are 70 x 70", ge=4
     )
@@ -192,6 +195,7 @@ _DRAWN = {  # what every profile on the drawn world shares
     "segmenter_weights": True,
     "segmenter_color": True,
     "generator_skip": "full",
+    "generator_weights": "ema",
 }
 
 PROFILES: dict[str, dict[str, Any]] = {

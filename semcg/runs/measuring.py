@@ -61,7 +61,8 @@ def measure(
     if translates:
         recipe = recipes.translation(config, baseline=not config.lambda_s)
         reads = recipe.fingerprint
-        found |= _measured(config, fabric, recipe.name, condition, config.seed, recipe)
+        run = recipe.name + "-guided" * config.guided
+        found |= _measured(config, fabric, run, condition, config.seed, recipe)
     if learns:
         recipe = recipes.downstream(config, condition, reads)
         if _open(config, recipe.name, recipe.fingerprint) is None:
@@ -105,6 +106,7 @@ def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: in
     key = files.digest(
         {
             "translation": recipe.fingerprint if recipe else condition,
+            "reading": config.part("evaluation") if recipe else {},
             "judges": [recipes.judge(config, second=second).fingerprint for second in (False, True)],
             "Sem_t": recipes.segmenter(config, "target").fingerprint,
             "data": files.manifest_digest(root),
@@ -179,7 +181,8 @@ def _open(config: Config, run: str, key: str) -> dict | None:
 def _keep(config: Config, run: str, parts: dict, key: str, condition: str, seed: int | None) -> None:
     counts = folder_of(config) / "counts" / f"{run}.csv"
     evaluate.write_parts(counts, parts)
-    provenance = files.results_folder(config.data, config.profile) / run / "provenance.json"
+    trained_as = run.removesuffix("-guided")
+    provenance = files.results_folder(config.data, config.profile) / trained_as / "provenance.json"
     made = files.read_json(provenance) if provenance.is_file() else {}
     record = {"run": run, "condition": condition, "seed": seed, "key": key, "counts": sha256(counts)}
     record |= {name: made[name] for name in _COPIED if name in made}

@@ -12,6 +12,7 @@ from semcg.config import Config
 from semcg.runs import recipes
 from semcg.runs.store import load
 from semcg.training import generator_for
+from semcg.translate import Guided
 
 __all__ = [
     "generator_from",
@@ -22,6 +23,7 @@ __all__ = [
     "new_segmenter",
     "segmenter",
     "segmenter_from",
+    "translators",
 ]
 
 
@@ -62,10 +64,19 @@ def judge(config: Config, fabric: Fabric, *, second: bool = False) -> nn.Module:
 
 
 def generators(config: Config, fabric: Fabric, *, baseline: bool = False) -> tuple[nn.Module, nn.Module]:
-    """Return G_st and G_ts of a CycleGAN, trained, in evaluation mode. Raises as `semcg.runs.load` does."""
+    """Return G_st and G_ts of a CycleGAN, trained, in evaluation mode. Raises as `semcg.runs.load` does.
+
+    With the weights that `config.generator_weights` names, and in `semcg.translate.Guided` if `config.guided`.
+    """
     G_st, G_ts = generator_for(config), generator_for(config)
-    load(recipes.translation(config, baseline=baseline), G_st=G_st, G_ts=G_ts)
-    return G_st.to(fabric.device).eval(), G_ts.to(fabric.device).eval()
+    end = "_ema" if config.generator_weights == "ema" else ""
+    load(recipes.translation(config, baseline=baseline), **{f"G_st{end}": G_st, f"G_ts{end}": G_ts})
+    return translators(config, G_st.to(fabric.device).eval(), G_ts.to(fabric.device).eval())
+
+
+def translators(config: Config, G_st: nn.Module, G_ts: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """Return two generators as the config lets them translate: as they are, or guided."""
+    return (Guided(G_st), Guided(G_ts)) if config.guided else (G_st, G_ts)
 
 
 def generator_from(weights: Path | str, direction: str, fabric: Fabric) -> nn.Module:
@@ -74,7 +85,8 @@ def generator_from(weights: Path | str, direction: str, fabric: Fabric) -> nn.Mo
     Parameters
     ----------
     weights : path
-        A run's folder, or a .safetensors file in one. `provenance.json` beside it says what network it is.
+        A run's folder, or a .safetensors file in one. `provenance.json` beside it says what network it is, and which of
+        a folder's weights translate.
     direction : str
         "st" (source to target) or "ts".
 
@@ -89,10 +101,13 @@ def generator_from(weights: Path | str, direction: str, fabric: Fabric) -> nn.Mo
         raise ValueError(f"direction = {direction!r}: allowed: st (source to target), ts (target to source)")
     weights = Path(weights)
     path = weights if weights.suffix == ".safetensors" else weights / f"G_{direction}.safetensors"
-    other = f"G_{direction[::-1]}"
-    if path.stem == other:
+    if path.stem.removesuffix("_ema") == f"G_{direction[::-1]}":
         raise ValueError(f"{path} is the generator of the direction {direction[::-1]}, not {direction}")
-    return _filled(generator_for(_config_of(_made_beside(path), path)), path, fabric)
+    config = _config_of(_made_beside(path), path)
+    averaged = weights / f"G_{direction}_ema.safetensors"
+    if config.generator_weights == "ema" and averaged.is_file():
+        path = averaged
+    return _filled(generator_for(config), path, fabric)
 
 
 def segmenter_from(weights: Path | str, fabric: Fabric) -> nn.Module:

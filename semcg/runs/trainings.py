@@ -65,7 +65,7 @@ def translation(
     recipe = recipes.translation(config, baseline=not config.lambda_s)
     run = start(recipe, steps=steps, state=t.state(), batch=batch)
     history = list(progress(keep(run, training.fit(step, batch, steps, start=run.step)), steps))
-    return t.m.G_st.eval(), t.m.G_ts.eval(), history
+    return *trained.translators(config, *t.translators(config.generator_weights)), history
 
 
 def downstream(
