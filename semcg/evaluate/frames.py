@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semcg import metrics
+from semcg.codings import decode_labels, readable
 from semcg.data import Scenes
 from semcg.labels import CLASSES
-from semcg.codings import decode_labels, readable
 from semcg.segmenters import upsample
 from semcg.translate import Translation, any_size, identity, image, pad, stems
 
