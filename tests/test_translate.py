@@ -13,6 +13,7 @@ from torch import nn
 from semcg.data import Scenes
 from semcg.gan import Recolor, ResNet9, UNet
 from semcg.translate import (
+    ColorTable,
     Compiled,
     Guided,
     HistogramMatching,
@@ -24,6 +25,7 @@ from semcg.translate import (
     identity,
     image,
     pad,
+    pixels_of,
     sizes,
     split,
 )
@@ -102,6 +104,45 @@ def test_any_size_comes_back(G, size):
 def test_padding_and_cropping_keep_every_pixel_in_place():
     x = torch.rand(2, 3, 13, 22)
     assert torch.equal(Padded(Counting())(x), -x)
+
+
+def test_a_color_table_by_hand():
+    """One pair at an entry of the table: exactly that color there, the same change elsewhere, cut off at the ends."""
+    x, y = np.zeros((50, 3)), np.tile([0.2, -0.4, 0.0], (50, 1))
+    table = ColorTable.fit(x, y, cells=9)
+    image = torch.tensor([[0.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.9, -0.9, 0.1]]).T.view(1, 3, 1, 3)
+    got = table(image)[0, :, 0].T
+    torch.testing.assert_close(got[0], torch.tensor([0.2, -0.4, 0.0]), atol=0.01, rtol=0)
+    assert got[1, 1] < 0.2
+    assert table(torch.ones(1, 3, 2, 2)).max() <= 1
+    draw = np.random.default_rng(0)
+    x = draw.uniform(-1, 1, (20_000, 3))
+    y = 0.5 * x[:, [2, 1, 0]] + 0.1  # red and blue exchanged: the axes are not confused
+    image = torch.from_numpy(x[:600].T.reshape(1, 3, 20, 30)).float()
+    torch.testing.assert_close(ColorTable.fit(x, y)(image), 0.5 * image.flip(1) + 0.1, atol=0.03, rtol=0)
+
+
+def test_sliced_transport_by_hand():
+    """On a line every direction sorts alike: the k-th darkest color becomes the target's k-th darkest."""
+    x, y = (np.repeat(v, 3).reshape(-1, 3) for v in ([0.5, -0.5, 0.0], [0.1, -0.9, 0.4]))
+    table = ColorTable.transport(np.tile(x, (100, 1)), np.tile(y, (100, 1)))
+    got = table(torch.from_numpy(x.T).float().view(1, 3, 1, 3))[0, 0, 0]
+    torch.testing.assert_close(got, torch.tensor([0.4, -0.9, 0.1]), atol=0.03, rtol=0)
+    draw = np.random.default_rng(0)
+    x = draw.normal(0, 0.2, (5000, 3))
+    y = draw.normal(0, 0.1, (5000, 3)) @ np.array([[1, 0.5, 0], [0, 1, 0], [0, 0, 2.0]]) + [0.1, -0.2, 0.3]
+    moved = ColorTable.transport(x, y)(torch.from_numpy(x.T).float().view(1, 3, 50, 100))[0].flatten(1)
+    np.testing.assert_allclose(moved.mean(1), y.mean(0), atol=0.01)
+    np.testing.assert_allclose(np.cov(moved), np.cov(y.T), atol=0.003)
+
+
+def test_pixels_are_drawn_from_every_frame(tmp_path):
+    scenes = Scenes(frames(tmp_path, n=4))
+    found = pixels_of(scenes, count=10, frames=3)
+    assert found.shape == (10, 3)
+    of_frames = [{tuple(p) for p in scenes.frame(i)[0].flatten(1).T.tolist()} for i in range(3)]
+    shares = [found[:4], found[4:7], found[7:]]
+    assert all(tuple(p) in own for own, share in zip(of_frames, shares, strict=True) for p in share)
 
 
 def test_a_color_map_by_hand():

@@ -120,10 +120,20 @@ def segmenter(config: Config, domain: str) -> Recipe:
     return Recipe(name, "02_segmenters", config, _parts(config, "segmenter", _SEGMENTER_ROOMS, domain=domain))
 
 
-def judge(config: Config, *, second: bool = False) -> Recipe:
-    """Return the recipe of the judge, which no loss ever sees, or of the second one, of yet another architecture."""
-    name = f"{'second_judge' if second else 'judge'}-s{config.segmenter_seed}"
-    return Recipe(name, "02_segmenters", config, _parts(config, "judge", _SEGMENTER_ROOMS, second=second))
+def judge(config: Config, *, second: bool = False, plain: bool = False) -> Recipe:
+    """Return the recipe of a judge, which no loss ever sees.
+
+    Parameters
+    ----------
+    second : bool
+        The second one, of yet another architecture.
+    plain : bool
+        One that was trained on frames without the marks of networks (`semcg.data.Scenes`, artefacts=False), so that its
+        features see them.
+    """
+    name = "second_judge" if second else "plain_judge" if plain else "judge"
+    parts = _parts(config, "judge", _SEGMENTER_ROOMS, second=second, **({"plain": True} if plain else {}))
+    return Recipe(f"{name}-s{config.segmenter_seed}", "02_segmenters", config, parts)
 
 
 def translation(config: Config, *, baseline: bool = False, step: Callable | None = None) -> Recipe:

@@ -56,10 +56,10 @@ def segmenter(config: Config, domain: str, fabric: Fabric) -> nn.Module:
     return net.to(fabric.device).eval()
 
 
-def judge(config: Config, fabric: Fabric, *, second: bool = False) -> nn.Module:
-    """Return the judge, or the second one, trained, in evaluation mode. Raises as `semcg.runs.load` does."""
+def judge(config: Config, fabric: Fabric, *, second: bool = False, plain: bool = False) -> nn.Module:
+    """Return the judge, or the second or the plain one, trained, in evaluation mode. Raises as `semcg.runs.load` does."""
     net = new_judge(config, second=second)
-    load(recipes.judge(config, second=second), net=net)
+    load(recipes.judge(config, second=second, plain=plain), net=net)
     return net.to(fabric.device).eval()
 
 
@@ -116,7 +116,7 @@ def segmenter_from(weights: Path | str, fabric: Fabric) -> nn.Module:
     path = weights if weights.suffix == ".safetensors" else weights / "net.safetensors"
     made = _made_beside(path)
     config, run = _config_of(made, path), str(made.get("run", ""))
-    if run.startswith(("judge-", "second_judge-")):
+    if run.startswith(("judge-", "second_judge-", "plain_judge-")):
         net = new_judge(config, second=run.startswith("second"))
     elif run.startswith("sem_"):
         net = new_segmenter(config)

@@ -16,6 +16,7 @@ from semcg.data import Batches, Scenes, Unpaired
 from semcg.runs import recipes, trained
 from semcg.runs.datasets import data, target_train
 from semcg.runs.keeping import keep
+from semcg.runs.measuring import CEILING
 from semcg.runs.store import load, start
 
 __all__ = ["downstream", "translation"]
@@ -79,6 +80,8 @@ def downstream(
 ) -> nn.Module:
     """Train a segmenter on translated source frames with the source's labels, or load it.
 
+    Under the condition `CEILING` it learns from target frames with their own labels: what a translation cannot exceed.
+
     Parameters
     ----------
     condition : str
@@ -99,8 +102,9 @@ def downstream(
         load(recipe, net=net)
         return net.to(fabric.device).eval()
     made = files.results_folder(config.data, config.profile) / "translated" / recipe.name
+    domain = "target" if condition == CEILING else "source"
     for _ in translate.split(
-        translation, data(config) / "source" / "train", made, frames=config.downstream_frames
+        translation, data(config) / domain / "train", made, frames=config.downstream_frames
     ):
         pass  # one frame after the other
     crops = Scenes(made, crop=config.crop, flip=config.flip, color=config.judge_color, seed=config.seed)
