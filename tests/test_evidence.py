@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from semcg import claims, evaluate, pages, protocol, report
+from semcg import claims, evaluate, protocol, report
 from semcg.report import front
 from semcg.runs import evidence, refresh
+from semcg_kit import site
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "results" / "reference"
@@ -145,7 +146,7 @@ def test_the_shipped_report_is_the_committed_notebook(tmp_path):
     """Written from a copy of the folders, since its links depend on where both lie."""
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
     out = tmp_path / "results" / "reference" / "report"
-    text = pages.markdown(tmp_path / "notebooks" / "06_report.ipynb", out).read_text()
+    text = site.markdown(tmp_path / "notebooks" / "06_report.ipynb", out).read_text()
     assert text == (REFERENCE / "report" / "06_report.md").read_text(), "run: make notebooks"
     assert all((out / link).is_file() for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link)
     figures = [

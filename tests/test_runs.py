@@ -13,7 +13,6 @@ from torch import nn
 
 from semcg import config, files, runs
 from semcg.runs import recipes, states
-from semcg.runs.course import rooms_reached
 from semcg.runs.recipes import Recipe
 from semcg.training import fit
 
@@ -22,7 +21,7 @@ STEPS = 12
 
 def recipe(**parts) -> Recipe:
     return Recipe(
-        "toy-s0", "03_cyclegan", config.make("smoke"), {"config": {"lr": 0.1}, "rooms": {"gan": "a"}} | parts
+        "toy-s0", "03_cyclegan", config.make("smoke"), {"config": {"lr": 0.1}, "stage": "a"} | parts
     )
 
 
@@ -125,7 +124,7 @@ def test_a_cut_run_resumes_to_the_same_bits(home, cut, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("changed", "named"), [({"config": {"lr": 0.2}}, "config.lr"), ({"rooms": {"gan": "b"}}, "rooms.gan")]
+    ("changed", "named"), [({"config": {"lr": 0.2}}, "config.lr"), ({"stage": "b"}, "stage")]
 )
 def test_a_stale_run_is_named_and_stays_until_its_successor_is_complete(home, changed, named):
     _, first, _ = train()
@@ -325,50 +324,6 @@ def test_a_signal_at_any_step_loses_nothing(home, number):
     _, calm, run = train()
     assert resumed == calm
     assert equal(state, state_of(run.folder))
-
-
-def test_room_digests_see_code_and_nothing_else(tmp_path, monkeypatch):
-    monkeypatch.setattr(recipes, "_PACKAGE", tmp_path)
-    seen = []
-    for source in (
-        '"""Doc."""\n\n\ndef f(x):\n    """D."""\n    return x + 1\n',
-        "def f(x):  # c\n    return x + 1\n",
-    ):
-        (tmp_path / "gan.py").write_text(source)
-        recipes.room_digest.cache_clear()
-        seen.append(recipes.room_digest("gan"))
-    (tmp_path / "gan.py").write_text("def f(x):\n    return x + 2\n")
-    recipes.room_digest.cache_clear()
-    changed = recipes.room_digest("gan")
-    recipes.room_digest.cache_clear()
-    assert seen[0] == seen[1] != changed
-
-
-def test_recipes_hold_the_rooms_that_make_them():
-    """Each stage lists every room that its code imports, but for config and files, which decide nothing by themselves."""
-    import ast
-
-    package = Path(recipes.__file__).parent.parent
-    for rooms in (recipes._SEGMENTER_ROOMS, recipes._TRANSLATION_ROOMS):
-        listed = {room.split("/")[0] for room in rooms} | {"config", "files"}
-        for room in rooms:
-            path = package / room
-            for module in path.glob("*.py") if path.is_dir() else [path.with_suffix(".py")]:
-                for node in ast.walk(ast.parse(module.read_text())):
-                    if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("semcg"):
-                        names = (
-                            [a.name for a in node.names]
-                            if node.module == "semcg"
-                            else [node.module.split(".")[1]]
-                        )
-                        assert set(names) <= listed, f"{room} imports {names}"
-
-
-def test_the_rooms_that_a_notebook_reaches():
-    assert rooms_reached(["from semcg import labels"]) == {"labels"}
-    assert rooms_reached(["import torch\nfrom semcg.plots import frames"]) == {"plots", "labels"}
-    assert {"gan", "losses", "data", "config"} <= rooms_reached(["from semcg import runs"])
-    assert "widgets" not in rooms_reached(["from semcg import runs, notebook"])
 
 
 def test_a_learners_step_is_part_of_the_recipe():

@@ -1,6 +1,7 @@
 """What the last executions of the notebooks say: how they ended, how long they took, with how much memory, on what."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +10,6 @@ from pathlib import Path
 import nbformat
 
 from semcg import files
-from semcg.exercises import minutes
 
 __all__ = ["FACTOR", "Row", "rows", "stated_seconds", "table"]
 
@@ -87,10 +87,12 @@ def rows(results: Path, notebooks: Path, names: Sequence[str]) -> list[Row]:
 def stated_seconds(notebook: Path, profile: str) -> float | None:
     """Return the seconds that a notebook says it takes to run under a profile, None if it says nothing of that."""
     try:
-        said = minutes.stated(nbformat.read(notebook, as_version=4))
-    except (ValueError, FileNotFoundError):
+        first = nbformat.read(notebook, as_version=4).cells[0].source
+    except FileNotFoundError:
         return None
-    return said.seconds if said.profile == profile else None
+    found = re.search(r"<!-- time (\{.*?\}) -->", first)
+    kept = json.loads(found[1]) if found else {}
+    return kept.get("seconds") if kept.get("profile") == profile else None
 
 
 def table(found: Sequence[Row]) -> str:
@@ -131,7 +133,7 @@ def clock(seconds: float | None) -> str:
 
 def _newest(folder: Path, name: str) -> tuple[dict | None, Path | None]:
     """Return the newest record of a notebook in a profile's folder, however that ended and whatever its seed."""
-    for path in minutes.records(folder, name):
+    for path in _records(folder, name):
         try:
             return files.read_json(path), path
         except ValueError as error:
@@ -154,7 +156,7 @@ def _row(name: str, folder: Path, record: dict | None, path: Path | None, stated
         record["status"],
         ended,
         record.get("seconds"),
-        minutes.measured(folder, name),
+        _measured(folder, name),
         machine.get("peak_memory_bytes"),
         machine.get("device", ""),
         stated,
@@ -174,3 +176,27 @@ def _trainings(folder: Path, record: dict) -> dict:
         except (OSError, ValueError, KeyError, json.JSONDecodeError):
             continue  # replaced by another since, or still training
     return made
+
+
+def _records(results: Path, name: str) -> list[Path]:
+    folder = results / "notebooks"
+    paths = [*folder.glob(f"{name}.json"), *folder.glob(f"{name}-s*.json")]
+    return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def _measured(results: Path, name: str) -> float | None:
+    """Return the seconds that a notebook takes when nothing is trained yet, as `semcg times` does."""
+    for path in _records(results, name):
+        try:
+            record = files.read_json(path)
+        except ValueError:  # damaged
+            continue
+        if record.get("status") != "ok":
+            continue
+        runs = record["why"].keys() | record["trained"].keys()
+        provenance = [results / run / "provenance.json" for run in runs]
+        if not all(p.is_file() for p in provenance):
+            return None
+        trained = sum(files.read_json(p)["seconds"] for p in provenance)
+        return record["seconds"] - sum(record["trained"].values()) + trained
+    return None

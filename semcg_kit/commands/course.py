@@ -223,7 +223,7 @@ def _budget(
     from semcg.training import fabric_for, precision_for
 
     fields = {name: value for name, value in given.items() if name in configs.Config.model_fields}
-    config, device = configs.settled(fields, settings), str(given["device"])
+    config, device = configs.make(**settings | configs.chosen(fields)), str(given["device"])
     config = config.model_copy(update={"precision": precision_for(config.precision, device)})
     fabric = fabric_for(device, config.precision)
     rows = budget.of(config, fabric, notebook=notebook, ranks=ranks)

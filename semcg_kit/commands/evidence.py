@@ -98,16 +98,16 @@ def report(
         str, typer.Option(help="reference: what is shipped; own: this machine's sweep; or a folder.")
     ] = "reference",
 ) -> None:
-    """Execute the report and write it as a page and as Markdown too."""
+    """Execute the report and write it as Markdown too."""
     from semcg import config as configs
-    from semcg import pages
     from semcg import report as reports
     from semcg.runs import course as courses
+    from semcg_kit import site
 
     reports.folder_of(evidence, profile)
     given = {"profile": configs.make(profile).profile, "evidence": evidence}
     path = courses.notebook_path(courses.REPORT)
     courses.run(path, given, say=say)
     executed = courses.output_of(path, given)
-    for written in (executed, *pages.single(executed, executed.parent.parent / "report")):
-        print(written)
+    print(executed)
+    print(site.markdown(executed, executed.parent.parent / "report"))
