@@ -43,7 +43,7 @@ def gta5(
     dry_run: DryRun = False,
     verify: Verify = False,
 ) -> None:
-    """GTA5 as published, images, labels and split.mat: becomes the source. Goes on where it stopped."""
+    """GTA5 as published, images, labels and split.mat: becomes the source. Resumes where it stopped."""
     from semcg_kit import prepare
 
     options = {"size": height_width(size), "keep_aspect": keep_aspect}
@@ -63,7 +63,7 @@ def cityscapes(
     dry_run: DryRun = False,
     verify: Verify = False,
 ) -> None:
-    """Cityscapes as published: becomes the target and what the judge learns from. Goes on where it stopped."""
+    """Cityscapes as published: becomes the target and what the judge learns from. Resumes where it stopped."""
     from semcg_kit import prepare
 
     options = {"size": height_width(size), "keep_aspect": keep_aspect}
@@ -87,13 +87,13 @@ def folder(
     source_labels: Annotated[Path | None, typer.Option(help="Folder of their labels.")] = None,
     target_labels: Annotated[Path | None, typer.Option(help="Folder of their labels.")] = None,
     source_mapping: Annotated[
-        Path | None, typer.Option(help="CSV or TOML: value or colour to train id.")
+        Path | None, typer.Option(help="CSV or TOML: value or color to train id.")
     ] = None,
     target_mapping: Annotated[
-        Path | None, typer.Option(help="CSV or TOML: value or colour to train id.")
+        Path | None, typer.Option(help="CSV or TOML: value or color to train id.")
     ] = None,
-    source_coding: Annotated[str, typer.Option(help="auto, palette, grey or color.")] = "auto",
-    target_coding: Annotated[str, typer.Option(help="auto, palette, grey or color.")] = "auto",
+    source_coding: Annotated[str, typer.Option(help="auto, palette, gray or color.")] = "auto",
+    target_coding: Annotated[str, typer.Option(help="auto, palette, gray or color.")] = "auto",
     source_sequence: Annotated[
         str, typer.Option(help="Regular expression; its group names the sequence.")
     ] = "",
@@ -135,7 +135,7 @@ def folder(
         print(f"  {split:<14}{count:>7}")
     for note in about["notes"]:
         print(f"  {note}")
-    print(f"the data lie in {made}; next: semcg course --data {made}")
+    print(f"the data are in {made}; next: semcg course --data {made}")
 
 
 def _archive(plan, out: Path, options: dict, *, processes: int, dry_run: bool, verify: bool) -> None:
@@ -168,13 +168,13 @@ def _archive(plan, out: Path, options: dict, *, processes: int, dry_run: bool, v
             f"before it is: semcg prepare {command} ROOT --out {out}"
         )
     else:
-        print(f"both domains lie in {out}; next: semcg course --data {out}")
+        print(f"both domains are in {out}; next: semcg course --data {out}")
 
 
 def _foretell(seen, out: Path, processes: int) -> None:
     from semcg.terminal import duration
 
-    print(f"would write {seen.missing} frames into {out}; {seen.done} lie there already")
+    print(f"would write {seen.missing} frames into {out}; {seen.done} exist already")
     if seen.missing:
         seconds = seen.seconds_each * seen.missing / processes
         print(
