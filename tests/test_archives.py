@@ -677,7 +677,7 @@ def test_the_commands_say_what_they_do(archives, tmp_path, semcg):
     assert (code, errors) == (0, "")
     assert "24 frames, with labels" in said
     assert "source/val          5" in said
-    assert f"would write 24 frames into {out}; 0 lie there already" in said
+    assert f"would write 24 frames into {out}; 0 exist already" in said
     assert "time: 0:00:0" in said
     assert "from 6 frames measured at 0." in said
     assert "space: " in said
@@ -686,11 +686,9 @@ def test_the_commands_say_what_they_do(archives, tmp_path, semcg):
     code, said, errors = semcg(*camera, "--verify")
     assert code == 0
     assert "verified: 32 files have the contents that were written" in said
-    assert "the source is not there yet, or not whole, and nothing trains before it is" in said
-    assert f"semcg prepare gta5 ROOT --out {out}" in said
-    assert "frames 16/16, " in errors
-    assert " a second, 0:00:00 left" in errors
-    assert f"both domains lie in {out}; next: semcg course --data {out}" in semcg(*game, "32x48")[1]
+    assert f"the source is missing or incomplete. Make it by: semcg prepare gta5 ROOT --out {out}" in said
+    assert "frames 16/16\n" in errors
+    assert f"both domains are in {out}; next: semcg course --data {out}" in semcg(*game, "32x48")[1]
     assert f"verified: {3 * 24 + 2 * 16} files" in semcg(*camera, "--verify")[1]
     for size in ("big", "32", "32x"):
         wrong = f"semcg: size = {size!r}: write HEIGHTxWIDTH, 128x256 say, or none\n"

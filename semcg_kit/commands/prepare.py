@@ -164,8 +164,8 @@ def _archive(plan, out: Path, options: dict, *, processes: int, dry_run: bool, v
     if missing:
         command = {"source": "gta5", "target": "cityscapes"}[missing[0]]
         print(
-            f"the {plan.domain} lies in {out}; the {missing[0]} is not there yet, or not whole, and nothing trains "
-            f"before it is: semcg prepare {command} ROOT --out {out}"
+            f"the {plan.domain} is in {out}; the {missing[0]} is missing or incomplete. Make it by: "
+            f"semcg prepare {command} ROOT --out {out}"
         )
     else:
         print(f"both domains are in {out}; next: semcg course --data {out}")
