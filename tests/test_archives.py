@@ -678,7 +678,7 @@ def test_the_commands_say_what_they_do(archives, tmp_path, semcg):
     assert "24 frames, with labels" in said
     assert "source/val          5" in said
     assert f"would write 24 frames into {out}; 0 exist already" in said
-    assert "time: 0:00:0" in said
+    assert "time: 0:0" in said
     assert "from 6 frames measured at 0." in said
     assert "space: " in said
     assert not out.exists()
@@ -691,7 +691,7 @@ def test_the_commands_say_what_they_do(archives, tmp_path, semcg):
     assert f"both domains are in {out}; next: semcg course --data {out}" in semcg(*game, "32x48")[1]
     assert f"verified: {3 * 24 + 2 * 16} files" in semcg(*camera, "--verify")[1]
     for size in ("big", "32", "32x"):
-        wrong = f"semcg: size = {size!r}: write HEIGHTxWIDTH, 128x256 say, or none\n"
+        wrong = f"semcg: size = {size!r}: write HEIGHTxWIDTH, for example 128x256, or none\n"
         assert semcg(*game, size)[::2] == (2, wrong)
     picture = out / "source/test/images/00022.png"
     picture.write_bytes(picture.read_bytes()[:-1] + b"x")
