@@ -161,6 +161,8 @@ TRANSLATIONS: dict[str, dict] = {
         "batch": 2,
     },
     "resnet9": {"lambda_s": 0.0, "generator": "resnet9", "steps": 1},
+    "recolor": {"lambda_s": 0.0, "generator": "recolor", "steps": 2},
+    "recolor, no grain": {"lambda_s": 0.0, "generator": "recolor", "generator_grain": 0.0, "steps": 1},
     "one graph": {"leaf_split": False, "steps": 1},
 }
 """Arms of the stage "translation": what its config changes."""
@@ -191,6 +193,7 @@ def _translation(device: str, scratch: Path) -> Iterator[tuple[str, list]]:
             yield arm, _train_translation(settings(**changes), device)
     with _float64():
         yield "resumed", _resumes(settings(lambda_s=0.0), device)
+        yield "averages", _averages(settings(lambda_s=0.0, steps=2), device)
     for precision in ("fp32", "bf16"):
         fabric, config = fabric_for(device, precision), settings(precision=precision, steps=1)
         t, step = build_translation(config, fabric, steps=1, **_segmenters())
@@ -354,6 +357,16 @@ def _train_translation(config: Config, device: str) -> list[float]:
     return numbers
 
 
+def _averages(config: Config, device: str) -> list[float]:
+    """Return the norms of the moving averages of both generators after each step."""
+    fabric = fabric_for(device, "fp32")
+    t, step = build_translation(config, fabric, steps=config.steps)
+    numbers = []
+    for _ in fit(step, lambda n: _pair(n, 1, fabric.device), config.steps):
+        numbers += [_norm(net.state_dict().values()) for net in (t.G_st_ema, t.G_ts_ema)]
+    return numbers
+
+
 def _resumes(config: Config, device: str) -> list[int]:
     """Return whether two steps, a save, a load and a third step give the same bits as three steps: [1]."""
     fabric = fabric_for(device, "fp32")
@@ -434,14 +447,20 @@ def _data(scratch: Path) -> Iterator[tuple[str, list]]:
 
 
 def main() -> None:
-    """Add the numbers of each stage that no released version computes to `canary.json`, as its next version."""
+    """Add to `canary.json` what is new: arms of a stage whose other arms agree, or else a next version."""
     every = json.loads(RELEASED.read_text(encoding="utf-8")) if RELEASED.exists() else {}
     for stage in STAGES:
         numbers = compute(stage)
-        versions = {name: old for name, old in every.items() if name.rpartition("-")[0] == stage}
-        if not any(not difference(numbers, old) for old in versions.values()):
-            every[f"{stage}-{len(versions) + 1}"] = numbers
-            print(f"{stage}-{len(versions) + 1}: added")
+        versions = [name for name in every if name.rpartition("-")[0] == stage]
+        if any(not difference(numbers, every[name]) for name in versions):
+            continue
+        latest = versions[-1] if versions else ""
+        if latest and not difference({arm: numbers.get(arm, []) for arm in every[latest]}, every[latest]):
+            print(f"{latest}: {', '.join(numbers.keys() - every[latest].keys())} added")
+        else:
+            latest = f"{stage}-{len(versions) + 1}"
+            print(f"{latest}: added")
+        every[latest] = numbers | every.get(latest, {})
     files.write_text(RELEASED, as_text(every))
 
 

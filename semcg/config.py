@@ -97,11 +97,25 @@ class Config(BaseModel):
     downstream_steps: int = _field(10_000, "ours", "downstream", "steps", ge=1)
     downstream_frames: int = _field(400, "ours", "downstream", "translated training frames", ge=2)
 
-    generator: Literal["unet", "resnet9"] = _field("unet", "2.2.1", "translation", "G_st and G_ts")
+    generator: Literal["unet", "resnet9", "recolor"] = _field("unet", "2.2.1", "translation", "G_st and G_ts")
     generator_width: int = _field(64, "ours", "translation", "channels of the first layer", ge=4)
-    generator_depth: int = _field(8, "ours", "translation", "down-samplings of the U-Net", ge=2, le=10)
+    generator_depth: int = _field(
+        8, "ours", "translation", "down-samplings of the U-Net, and of recolor's", ge=2, le=10
+    )
     generator_skip: Literal["half", "full"] = _field(
         "half", "ours", "translation", "finest skip of the U-Net"
+    )
+    generator_grain: float = _field(
+        0.25, "ours", "translation", "largest residual that recolor adds to its colors", ge=0, le=1
+    )
+    generator_ema: float = _field(
+        0.99, "ours", "translation", "decay of the moving average of the generators' weights", ge=0, lt=1
+    )
+    generator_weights: Literal["raw", "ema"] = _field(
+        "raw", "ours", "downstream evaluation", "which weights translate: the last, or their moving average"
+    )
+    guided: bool = _field(
+        False, "ours", "downstream evaluation", "translate by the generator's local color transform alone"
     )
     discriminator_width: int = _field(
         64, "ours", "translation", "channels of the first layer; patches are 70 x 70", ge=4
@@ -154,9 +168,11 @@ class Config(BaseModel):
             raise ValueError(
                 f"crop = {self.crop}: larger than the frames, size = {self.size}; allowed: 32..{min(height, width)}"
             )
-        multiple = 2**self.generator_depth if self.generator == "unet" else 4
+        multiple = 4 if self.generator == "resnet9" else 2**self.generator_depth
         if self.crop % multiple:
             raise ValueError(f"crop = {self.crop}: the generator needs a multiple of {multiple}")
+        if self.generator == "recolor" and self.generator_depth < 3:
+            raise ValueError(f"generator_depth = {self.generator_depth}: recolor needs 3 or more")
         return self
 
     def part(self, *stages: str) -> dict[str, Any]:
@@ -184,6 +200,7 @@ _DRAWN = {  # what every profile on the drawn world shares
     "segmenter_weights": True,
     "segmenter_color": True,
     "generator_skip": "full",
+    "generator_weights": "ema",
 }
 
 PROFILES: dict[str, dict[str, Any]] = {

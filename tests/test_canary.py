@@ -93,6 +93,8 @@ ELSEWHERE = {
     "target_layout": "the data of another folder, by their digest",
     "epochs": "a number of steps, which are given here",
     "precision": "the arms 'types in fp32' and 'types in bf16'",
+    "generator_weights": "which of two sets of trained weights translates",
+    "guided": "a translation around trained weights",
     "leaf_split": "the same mathematics: the arm 'one graph' has the numbers of one step of 'scores_l2'",
 }
 OTHER = {
@@ -118,6 +120,8 @@ OTHER = {
     "generator_width": 5,
     "generator_depth": 2,
     "generator_skip": "half",
+    "generator_grain": 0.2,
+    "generator_ema": 0.9,
     "discriminator_width": 5,
     "gan_loss": "lsgan",
     "lambda_c": 9.0,
@@ -152,8 +156,12 @@ def test_every_field_is_changed_or_has_a_reason():
 def test_a_changed_field_moves_the_numbers(field, stage):
     def numbers(**change) -> list[float]:
         if stage == "translation":
+            config = canary.settings(steps=4)
+            if field == "generator_grain":
+                config = canary.settings(steps=4, generator="recolor")
             with canary._float64():
-                return canary._train_translation(canary.settings(steps=4).model_copy(update=change), "cpu")
+                train = canary._averages if field == "generator_ema" else canary._train_translation
+                return train(config.model_copy(update=change), "cpu")
         kind = "second judge" if field == "second_judge_width" else stage
         with canary._float64():
             return canary._train_segmenter(canary.settings().model_copy(update=change), kind, "cpu")

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from semcg import config as configs
 from semcg import files, runs
 from semcg.runs import comparison, figures, recipes, trained
 from semcg.training import Segmentation, Translation, fabric_for, fit
+from semcg.translate import Guided
 from semcg_kit.__main__ import app
 
 FABRIC = fabric_for("cpu")
@@ -130,7 +132,7 @@ def test_a_generator_from_a_folder(small, home, tmp_path):
     expected = trained.generators(small.model_copy(update={"lambda_s": 0.0}), FABRIC, baseline=True)
     x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     for k, direction in enumerate(("st", "ts")):
-        for weights in (moved, moved / f"G_{direction}.safetensors"):
+        for weights in (moved, moved / f"G_{direction}_ema.safetensors"):
             G = trained.generator_from(weights, direction, FABRIC)
             assert not G.training
             with torch.no_grad():
@@ -144,8 +146,8 @@ def test_a_generator_from_a_folder(small, home, tmp_path):
     for (weights, direction), message in wrong.items():
         with pytest.raises((ValueError, FileNotFoundError), match=re.escape(message)):
             trained.generator_from(weights, direction, FABRIC)
-    (moved / "G_st.safetensors").write_bytes(b"torn")
-    with pytest.raises(ValueError, match=r"G_st\.safetensors does not fit"):
+    (moved / "G_st_ema.safetensors").write_bytes(b"torn")
+    with pytest.raises(ValueError, match=r"G_st_ema\.safetensors does not fit"):
         trained.generator_from(moved, "st", FABRIC)
     files.write_json(moved / "provenance.json", {"config": {"generator": "diffusion"}})
     with pytest.raises(ValueError, match="not one of this version"):
@@ -156,6 +158,23 @@ def test_a_generator_from_a_folder(small, home, tmp_path):
     (moved / "provenance.json").unlink()
     with pytest.raises(FileNotFoundError, match="says what network"):
         trained.generator_from(moved, "ts", FABRIC)
+
+
+def test_the_config_says_which_weights_translate_and_how(small, home):
+    run = home / "results" / "few-smoke" / baseline_of(small)
+    averaged = load_file(run / "G_st_ema.safetensors")
+    save_file({k: torch.full_like(v, 0.01) for k, v in averaged.items()}, run / "G_st_ema.safetensors")
+    base = small.model_copy(update={"lambda_s": 0.0})
+    ema, raw, guided = (
+        trained.generators(base.model_copy(update=changes), FABRIC, baseline=True)[0]
+        for changes in ({}, {"generator_weights": "raw"}, {"guided": True})
+    )
+    assert small.generator_weights == "ema"
+    assert all((p == 0.01).all() for G in (ema, guided) for p in G.parameters())
+    assert not all((p == 0.01).all() for p in raw.parameters())
+    assert isinstance(guided, Guided)
+    assert all((p == 0.01).all() for p in trained.generator_from(run, "st", FABRIC).parameters())
+    save_file(averaged, run / "G_st_ema.safetensors")
 
 
 SEGMENTERS = {

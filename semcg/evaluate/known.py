@@ -1,6 +1,6 @@
 """Translations of which the answer is known: the oracle, and the oracle with one thing spoiled.
 
-They are the axis on which a measure shows what it sees: blur, the wrong class, or the wrong street.
+They are the axis on which a measure shows what it sees: blur, a checkerboard, the wrong class, or the wrong street.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,10 +22,13 @@ AXIS = (
     "oracle",
     "oracle, blurred 1 px",
     "oracle, blurred 2 px",
+    "oracle, checkered",
     "oracle, sky and buildings swapped",
     "oracle, shuffled",
 )
 """What `known` makes, from the perfect answer to the worst spoiled."""
+CHECKERS = 0.06
+"""Amplitude of the checkerboard, images spanning 2: what an up-convolution may leave, hardly seen."""
 SKY, BUILDING = names().index("sky"), names().index("building")
 
 
@@ -40,7 +43,8 @@ def known(folder: Path | str) -> dict[str, Translation]:
     Returns
     -------
     dict
-        Name -> what `semcg.evaluate.collect` takes. Blur is Gaussian, its sigma in pixels. Swapped: sky takes the colours
+        Name -> what `semcg.evaluate.collect` takes. Blur is Gaussian, its sigma in pixels. Checkered: a checkerboard of
+        period 2 px and amplitude `CHECKERS` is added. Swapped: sky takes the colours
         of the frame's buildings and buildings those of its sky. Shuffled: each frame becomes the oracle of the next.
 
     Raises
@@ -53,6 +57,7 @@ def known(folder: Path | str) -> dict[str, Translation]:
         Pictures(test / "oracle"),
         _Changed(test, _blurred(1.0)),
         _Changed(test, _blurred(2.0)),
+        _Changed(test, _checkered),
         _Changed(test, _swapped),
         _Shuffled(test / "oracle"),
     )
@@ -84,6 +89,11 @@ def _blurred(sigma: float) -> Callable[[Tensor, Tensor], Tensor]:
         return torch.from_numpy(gaussian_filter(x.numpy(), (0, sigma, sigma)).astype(np.float32))
 
     return change
+
+
+def _checkered(x: Tensor, _: Tensor) -> Tensor:
+    places = torch.arange(x.shape[-2])[:, None] + torch.arange(x.shape[-1])
+    return (x + CHECKERS * (1 - 2 * (places % 2))).clamp(-1, 1)
 
 
 def _swapped(x: Tensor, y: Tensor) -> Tensor:

@@ -17,6 +17,10 @@ pixels found are painted ones, and nine tenths of the painted ones are found."""
 RING = 3
 """Pixels around a marking that count as the asphalt beside it."""
 
+KEPT = 0.25
+"""Share of its contrast with which a marking pixel counts as kept. In the drawn world the perfect translation halves the
+contrast, and keeps 0.87 of the pixels by this rule, about as many as are painted ones."""
+
 
 def marking_sums(label: np.ndarray, source: np.ndarray, translated: np.ndarray) -> dict[str, int | float]:
     """Sum the luminance of a frame's markings and of the asphalt beside them, before and after translation.
@@ -31,8 +35,9 @@ def marking_sums(label: np.ndarray, source: np.ndarray, translated: np.ndarray) 
     Returns
     -------
     dict
-        "markings" and "asphalt", numbers of pixels, and for each the sums "... before" and "... after". Empty where
-        no marking is seen.
+        "markings" and "asphalt", numbers of pixels, and for each the sums "... before" and "... after"; "kept", the number
+        of marking pixels that have at least `KEPT` of their contrast (Michelson's, to the mean asphalt beside them) after
+        translation. Empty where no marking is seen.
     """
     road = label == names().index("road")
     if not road.any():
@@ -41,7 +46,13 @@ def marking_sums(label: np.ndarray, source: np.ndarray, translated: np.ndarray) 
     beside = road & ~bright & binary_dilation(bright, iterations=RING)
     if not (bright.any() and beside.any()):
         return {}
-    sums: dict[str, int | float] = {}
+
+    def contrast(image: np.ndarray) -> np.ndarray:
+        asphalt = image[beside].mean()
+        return (image[bright] - asphalt) / np.maximum(image[bright] + asphalt, 1e-6)
+
+    kept = contrast(translated) >= KEPT * contrast(source)
+    sums: dict[str, int | float] = {"kept": int(kept.sum())}
     for what, where in (("markings", bright), ("asphalt", beside)):
         sums |= {what: int(where.sum())}
         sums |= {

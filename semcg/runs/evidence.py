@@ -165,6 +165,8 @@ def _verified_runs(folder: Path) -> str:
     """Hold counts, records and runs.csv against each other."""
     records = {path.stem: files.read_json(path) for path in sorted((folder / "records").glob("*.json"))}
     counted = {path.stem for path in (folder / "counts").glob("*.csv")}
+    alike: dict[str, str] = {}
+    labelled: dict[tuple[str, str | None], tuple[str, list[int]]] = {}
     for run, record in records.items():
         counts = folder / "counts" / f"{run}.csv"
         if record.get("run") != run:
@@ -173,6 +175,20 @@ def _verified_runs(folder: Path) -> str:
             raise ValueError(f"{counts} is missing")
         if sha256(counts) != record["counts"]:
             raise ValueError(f"{counts} is not what its record says: the digest differs")
+        if (twin := alike.setdefault(record["counts"], run)) != run:
+            raise ValueError(f"counts/{run}.csv is a copy of counts/{twin}.csv: two runs never count alike")
+        parts = evaluate.read_parts(counts)
+        if wrong := evaluate.contradictions(parts):
+            raise ValueError(f"{counts} contradicts itself: {wrong[0]}")
+        for part in ("judge", "downstream"):
+            pixels = evaluate.counts_of(parts, part).sum(1).tolist() if part in parts else None
+            if (
+                pixels
+                and (first := labelled.setdefault((part, record.get("data")), (run, pixels)))[1] != pixels
+            ):
+                raise ValueError(
+                    f"{counts}: {part} counted other labelled pixels than in counts/{first[0]}.csv, of the same frames"
+                )
     if left := sorted(counted - set(records)):
         raise ValueError(f"counts/{left[0]}.csv has no record: records/{left[0]}.json is missing")
     made = pd.DataFrame(list(records.values())).to_csv(index=False)

@@ -133,7 +133,8 @@ class Run:
             return False
         content, self.history = found
         for name, part in self._state.items():
-            part.load_state_dict(content["state"][name])
+            if name in content["state"]:  # runs of the first edition have no averages
+                part.load_state_dict(content["state"][name])
         torch.set_rng_state(content["rng"])
         self.seconds = content["seconds"]
         return True
@@ -308,7 +309,8 @@ def _stored(folder: Path, recipe: Recipe, begins: dict) -> dict:
     if not isinstance(made.get("recipe"), dict) or not isinstance(made.get("begins"), dict):
         return {}
     data = files.data_folder(recipe.config.data, recipe.config.profile)
-    stored = recognized(made, recipe.parts, folder.parent, data)
+    averaged = recipe.config.generator_weights == "ema"
+    stored = recognized(made, recipe.parts, folder.parent, data, averaged=averaged)
     same = not begins or "rooms" in made["recipe"]
     return stored | {"begins": begins if same else made["begins"]}
 

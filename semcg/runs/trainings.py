@@ -16,6 +16,7 @@ from semcg.data import Batches, Scenes, Unpaired
 from semcg.runs import recipes, trained
 from semcg.runs.datasets import data, target_train, with_labels
 from semcg.runs.keeping import keep
+from semcg.runs.measuring import CEILING
 from semcg.runs.store import Run, load, start
 from semcg.training.build import build_segmentation, build_translation
 
@@ -104,7 +105,7 @@ def translation(
     recipe = recipes.translation(config, baseline=not config.lambda_s)
     run = start(recipe, steps=steps, state=t.state(), batch=batch)
     history = list(progress(keep(run, training.fit(step, batch, steps, start=run.step)), steps))
-    return t.m.G_st.eval(), t.m.G_ts.eval(), history
+    return *trained.translators(config, *t.translators(config.generator_weights)), history
 
 
 def downstream(
@@ -117,6 +118,8 @@ def downstream(
     progress: Progress = _silent,
 ) -> nn.Module:
     """Train a segmenter on translated source frames with the source's labels, or load it.
+
+    Under the condition `CEILING` it learns from target frames with their own labels: what a translation cannot exceed.
 
     Parameters
     ----------
@@ -138,8 +141,9 @@ def downstream(
         load(recipe, net=net)
         return net.to(fabric.device).eval()
     made = files.results_folder(config.data, config.profile) / "translated" / recipe.name
+    domain = "target" if condition == CEILING else "source"
     for _ in translate.split(
-        translation, data(config) / "source" / "train", made, frames=config.downstream_frames
+        translation, data(config) / domain / "train", made, frames=config.downstream_frames
     ):
         pass  # one frame after the other
     crops = Scenes(made, crop=config.crop, flip=config.flip, color=config.judge_color, seed=config.seed)

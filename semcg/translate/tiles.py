@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semcg.translate.compiled import Compiled
-from semcg.translate.translations import pad
+from semcg.translate.translations import Compiled, pad
 
 __all__ = ["Tiled", "difference", "fixed_norms", "starts", "whole_norms"]
 
