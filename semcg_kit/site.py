@@ -23,27 +23,8 @@ MARKER = ".semcg-site.json"
 """Lists the files of a site with their digests: only a folder that holds nothing else is replaced."""
 
 _REDIRECT = f'<!doctype html>\n<html lang="en"><title>semcg</title><meta http-equiv="refresh" content="0; url={FIRST_PAGE}">\n'
-_CONTENTS = """
-
-```{toctree}
-:hidden:
-:glob:
-:caption: The course
-
-notebooks/*
-```
-
-```{toctree}
-:hidden:
-:glob:
-:caption: More
-
-docs/*
-data/*
-benchmarks/*
-results/reference/generators/*
-```
-"""
+_CONTENTS = "\n\n```{{toctree}}\n:hidden:\n:glob:\n:caption: {}\n\n{}\n```\n"
+_MORE = "docs/*\ndata/*\nbenchmarks/*\nresults/reference/generators/*"
 
 
 def build(out: Path) -> list[str]:
@@ -84,21 +65,23 @@ def build(out: Path) -> list[str]:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MARKER)
+    ignored = {MARKER, ".DS_Store", *files.STRAY}
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in ignored)
     return {p.relative_to(folder).as_posix(): sha256(p.read_bytes()).hexdigest()[:16] for p in found}
 
 
 def _foreign(out: Path) -> list[str]:
-    """Return the files of a folder that no build wrote, or that were changed since."""
+    """Return the files and links in a folder that no build wrote, or that were changed since."""
     if not out.exists():
         return []
     if not out.is_dir():
         return [out.name]
     try:
-        written = json.loads((out / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        written = dict(json.loads((out / MARKER).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         written = {}
-    return [name for name, digest in _digests(out).items() if written.get(name) != digest]
+    links = [path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_symlink()]
+    return links + [name for name, digest in _digests(out).items() if written.get(name) != digest]
 
 
 def markdown(notebook: Path, out: Path) -> Path:
@@ -187,7 +170,7 @@ def _keep_punctuation(app, page: str, template: str, context: dict, doctree) -> 
 
 def _add_contents(app, docname: str, source: list[str]) -> None:
     if docname == app.config.root_doc:
-        source[0] += _CONTENTS
+        source[0] += _CONTENTS.format("The course", "notebooks/*") + _CONTENTS.format("More", _MORE)
 
 
 def setup(app) -> dict[str, bool]:

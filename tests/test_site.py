@@ -207,9 +207,19 @@ def test_a_file_and_a_damaged_marker_are_refused(built, tmp_path):
     with pytest.raises(ValueError, match="file"):
         site.build(tmp_path / "file")
     out = shutil.copytree(built, tmp_path / "site")
-    (out / site.MARKER).write_text("[")
-    with pytest.raises(ValueError, match=r"\d+ more"):
-        site.build(out)
+    for text in ("[", "[1]", "null", ""):
+        (out / site.MARKER).write_text(text)
+        with pytest.raises(ValueError, match=r"\d+ more"):
+            site.build(out)
+
+
+def test_a_link_is_refused_and_what_the_system_leaves_is_not(built, tmp_path):
+    out = shutil.copytree(built, tmp_path / "site")
+    (out / ".DS_Store").write_text("x")
+    (tmp_path / "thesis").mkdir()
+    assert site._foreign(out) == []
+    (out / "thesis").symlink_to(tmp_path / "thesis")
+    assert site._foreign(out) == ["thesis"]
 
 
 def test_a_failure_keeps_the_old_site(built, tmp_path, monkeypatch):
@@ -245,7 +255,7 @@ def test_the_table_of_runs(tmp_path, capsys):
     assert head.split()[:3] == ["profile", "notebook", "state"]
     assert re.fullmatch(r"mini +03_c-s0 +ok +\d{4}-\d\d-\d\d \d\d:\d\d +1:40 +3\.0 +CPU \(AVX2\)", rows[0])
     assert re.match(r"mini +04_d +killed .* 0:05 +- +-$", rows[1])
-    assert re.match(r"mini +05_e +running ", rows[2])
+    assert re.match(r"mini +05_e +unfinished ", rows[2])
     assert rows[3:] == ["04_d, mini: the kernel died"]
 
 
