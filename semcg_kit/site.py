@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from base64 import b64decode
 from hashlib import sha256
 from importlib.util import find_spec
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from semcg import files
 
-__all__ = ["FIRST_PAGE", "MARKER", "build", "markdown", "mathml", "setup", "slug"]
+__all__ = ["FIRST_PAGE", "MARKER", "add_quiz", "build", "markdown", "mathml", "setup", "slug"]
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_PAGE = "README.html"
@@ -173,10 +174,28 @@ def _add_contents(app, docname: str, source: list[str]) -> None:
         source[0] += _CONTENTS.format("The course", "notebooks/*") + _CONTENTS.format("More", _MORE)
 
 
+def add_quiz(app, docname: str, source: list[str]) -> None:
+    """Add the quiz to a notebook's page: choices to open, with their reasons; those that depend on the run are left out."""
+    sheet = ROOT / "notebooks" / "exercises" / f"{Path(docname).name}.toml"
+    if not docname.startswith("notebooks/") or not sheet.is_file():
+        return
+    notebook, text = json.loads(source[0]), "**Answer on this page:** open a choice.\n\n"
+    for n, question in enumerate(tomllib.loads(sheet.read_text(encoding="utf-8"))["question"], 1):
+        if isinstance(question["choices"], dict):
+            text += f"**{n}.** {question['text']}\n\n"
+            for choice, reason in question["choices"].items():
+                verdict = "Right." if choice == question["right"] else "No."
+                text += f"<details><summary>{html.escape(choice)}</summary>\n\n{verdict} {reason}\n\n</details>\n\n"
+    at = [cell.get("id") for cell in notebook["cells"]].index("quiz")
+    notebook["cells"].insert(at, {"cell_type": "markdown", "id": "quiz-page", "metadata": {}, "source": text})
+    source[0] = json.dumps(notebook)
+
+
 def setup(app) -> dict[str, bool]:
     """Register the extension with Sphinx."""
     app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math, None))
     app.connect("source-read", _add_contents)
+    app.connect("source-read", add_quiz)
     app.connect("doctree-read", _split_paragraphs)
     app.connect("html-page-context", _keep_punctuation)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -179,6 +179,39 @@ def test_an_unknown_command_is_named():
         site.mathml(r"a + \nonsense b")
 
 
+SHEET = """
+[[question]]
+text = "What is $1 + 1$?"
+right = "two < three"
+[question.choices]
+"one" = "One too few."
+"two < three" = "Two ones."
+
+[[question]]
+text = "How much is it here?"
+choices = ["much", "little"]
+"""
+
+
+def test_a_quiz_is_answered_on_the_page(tmp_path, monkeypatch):
+    """A question whose answer depends on the run stays in the notebook."""
+    monkeypatch.setattr(site, "ROOT", tmp_path)
+    cell = {"cell_type": "code", "id": "quiz", "metadata": {}, "source": "exercises.quiz(...)"}
+    source = [json.dumps({"cells": [cell]})]
+    site.add_quiz(None, "notebooks/03_c", source)
+    assert json.loads(source[0])["cells"] == [cell], "no sheet"
+    sheet = tmp_path / "notebooks" / "exercises" / "03_c.toml"
+    sheet.parent.mkdir(parents=True)
+    sheet.write_text(SHEET)
+    site.add_quiz(None, "notebooks/03_c", source)
+    made, kept = json.loads(source[0])["cells"]
+    assert kept == cell
+    assert "**1.** What is $1 + 1$?" in made["source"]
+    assert "<summary>two &lt; three</summary>\n\nRight. Two ones.\n" in made["source"]
+    assert "<summary>one</summary>\n\nNo. One too few.\n" in made["source"]
+    assert "much" not in made["source"]
+
+
 # ---------------------------------------------------------------- the folder (finding A1)
 
 
