@@ -94,7 +94,7 @@ promises: .venv/.ready  ## renew the figures of docs/promises.md
 
 BENCH ?=
 bench: .venv/.ready  ## time and memory as ratios, about 15 minutes on an idle machine (BENCH="--full --write")
-	@for name in step growth data inference; do echo; echo "== $$name"; $(PY) benchmarks/$$name.py $(BENCH) || exit 1; done
+	@for name in step growth data inference threads; do echo; echo "== $$name"; $(PY) benchmarks/$$name.py $(BENCH) || exit 1; done
 
 browser-test: .venv/.ready  ## the notebooks and pages in a headless Chromium, which must be installed
 	@$(PY) -c 'import playwright, axe_playwright_python' || { echo 'first: $(PY) -m pip install -c requirements.lock -e ".[dev,browser]"'; exit 2; }

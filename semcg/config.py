@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-__all__ = ["PROFILES", "STAGES", "Config", "make", "settled", "table"]
+__all__ = ["PROFILES", "STAGES", "Config", "chosen", "make", "table"]
 
 STAGES = ("data", "segmenter", "judge", "translation", "downstream", "evaluation")
 """What a field can change the result of. "translation" is the CycleGAN, with or without the semantic loss."""
@@ -290,22 +290,10 @@ def make(profile: str = "", **changes: Any) -> Config:
         raise ValueError("\n".join(_readable(e) for e in error.errors())) from None
 
 
-def settled(parameters: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Config:
-    """Return the config that a notebook makes of its parameters.
-
-    Parameters
-    ----------
-    parameters : mapping
-        Fields of `Config`. An empty text, and 0 for numbers of steps and batches, mean the profile's.
-    settings : mapping, optional
-        Further fields that differ from the profile; a parameter that says something itself comes first.
-    """
-    given = {
-        name: value
-        for name, value in parameters.items()
-        if value != "" and not (name.endswith(("steps", "batch")) and value == 0)
-    }
-    return make(**dict(settings or {}) | given)
+def chosen(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those parameters of a notebook that do not mean "what the profile says": "", and 0 steps or a batch of 0."""
+    silent = {name for name in ("steps", "batch") if parameters.get(name) == 0}
+    return {name: value for name, value in parameters.items() if value != "" and name not in silent}
 
 
 def _readable(error: dict[str, Any]) -> str:

@@ -64,7 +64,10 @@ def home() -> Path:
     site-packages, the working folder.
     """
     if named := os.environ.get("SEMCG_HOME"):
-        return Path(named).expanduser().resolve()
+        try:
+            return Path(named).expanduser().resolve()
+        except RuntimeError:
+            raise ValueError(f"SEMCG_HOME = {named!r}: there is no such user") from None
     repository = Path(__file__).resolve().parent.parent
     return repository if (repository / "notebooks").is_dir() else Path.cwd()
 

@@ -1,6 +1,7 @@
 """Faults that real use found in what runs the course, by their numbers in the list of findings."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,9 @@ from PIL import Image
 
 from semcg import evaluate, files, labels
 from semcg.runs import course
+from semcg.training import devices
 from semcg_kit import doctor
+from semcg_kit.sweep import cluster
 
 ROOT = Path(__file__).parent.parent
 
@@ -198,6 +201,37 @@ def test_b10_what_a_command_cannot_use_is_refused_in_a_sentence(home, book, argu
     assert not (home / "results").exists()
 
 
+@pytest.mark.parametrize("content", ["[]", "{}", "x", '{"cells": 3, "nbformat": 4, "nbformat_minor": 5}'])
+def test_d4_a_file_that_is_no_notebook_is_named(tmp_path, content):
+    path = tmp_path / "mine.ipynb"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"mine\.ipynb is not a notebook: "):
+        course.notebook_path(str(path))
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"WORLD_SIZE": "abc"}, "WORLD_SIZE = 'abc': torchrun and Slurm set a number here"),
+        ({"WORLD_SIZE": "2", "RANK": "x"}, "RANK = 'x'"),
+        ({"SLURM_STEP_NUM_TASKS": "2"}, "SLURM_PROCID = ''"),
+        ({"SEMCG_HOME": "~nosuchuser/x"}, "SEMCG_HOME = '~nosuchuser/x': there is no such user"),
+    ],
+)
+def test_d5_an_odd_environment_is_named(monkeypatch, variables, words):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=re.escape(words)):
+        files.home() if "SEMCG_HOME" in variables else devices.place()
+
+
+def test_d5_a_scheduler_that_is_none_is_named():
+    with pytest.raises(
+        OSError, match=r"no Dask scheduler at 'http://x y' .*write --scheduler tcp://host:8786"
+    ):
+        cluster.Dask(scheduler="http://x y")
+
+
 def test_a4_the_lab_opens_copies(tmp_path):
     for name in ("Makefile", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, tmp_path)
@@ -278,12 +312,14 @@ def test_e1_score_says_what_does_not_pair_and_what_is_there(as_published):
     flat, truth = folder / "predictions", folder / "gtFine" / "val"
     Image.fromarray(np.full((24, 31), 19, np.uint8)).save(flat / f"{FRAME.format(0)}.png")
     (flat / f"{FRAME.format(0)}_leftImg8bit_pred_labelIds.png").unlink()
-    with pytest.raises(ValueError, match=r"holds 19.*train ids are 0\.\.18 or 255; are they label ids\?"):
+    with pytest.raises(
+        ValueError, match=r"0000\.png holds values that are no train id.* 19 .*give --ids label"
+    ):
         evaluate.scored(flat, truth, "train")
     (flat / f"{FRAME.format(0)}.png").unlink()
     with pytest.raises(
         ValueError,
-        match=r"no picture in .* for 1 of 3 file\(s\), frankfurt_000000_000000_gtFine.* it has frank",
+        match=r"no picture in .* for 1 of 3 file\(s\): frankfurt_000000_000000_gtFine.*It holds frank",
     ):
         evaluate.scored(flat, truth)
     (folder / "empty").mkdir()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semcg import metrics, pictures
+from semcg import mappings, metrics, pictures
 from semcg.labels import CLASSES, IGNORE, to_train_ids
 
 __all__ = ["label_pairs", "score_table", "scored", "train_ids"]
@@ -18,7 +18,8 @@ IDS = ("label", "train")
 _PUBLISHED = {"_gtFine_labelIds": "label", "_gtFine_labelTrainIds": "train", "_labelTrainIds": "train"}
 _ENDINGS = (*_PUBLISHED, "_leftImg8bit")
 _FRAME = re.compile(r"[A-Za-z-]+_\d{6}_\d{6}(?=_|$)")  # city, sequence and frame in the names of Cityscapes
-_LARGEST_LABEL_ID = 34
+_VALUES = np.array([*range(35), IGNORE], np.uint8)  # 34 is the license plate of GTA5, 255 stands for -1
+_LABEL_IDS = mappings.Mapping("the label ids of Cityscapes", _VALUES, to_train_ids(_VALUES))
 
 
 def label_pairs(
@@ -60,10 +61,11 @@ def label_pairs(
         (predictions, "picture", labels_of, pictures_of),
         (labels, "label", pictures_of, labels_of),
     ):
-        if missing := [key for key in there if key not in other]:
+        if missing := [there[key].name for key in there if key not in other]:
+            shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
             raise ValueError(
-                f"no {kind} in {lacking} for {len(missing)} of {len(there)} file(s), {there[missing[0]].name} for "
-                f"example; it has {next(iter(other.values())).name}"
+                f"no {kind} in {lacking} for {len(missing)} of {len(there)} file(s): {shown}. It holds "
+                f"{next(iter(other.values())).name}, for example; pairs have the same name"
             )
     return {key: (path, labels_of[key], holds) for key, path in pictures_of.items()}
 
@@ -74,17 +76,15 @@ def train_ids(path: Path, holds: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the file is a color picture, or a value is no such id; names the file and the value.
+        As `semcg.mappings.decode`; names the file and the values.
     """
-    kept = pictures.stored(path)
-    if kept.kind == "color":
-        raise ValueError(f"{path} is a color picture; {holds} ids are needed: one number per pixel")
-    largest = _LARGEST_LABEL_ID if holds == "label" else len(CLASSES) - 1
-    unknown = np.unique(kept.values[(kept.values > largest) & (kept.values != IGNORE)])
-    if len(unknown):
-        hint = "; are they label ids? Then give --ids label" if holds == "train" else ""
-        raise ValueError(f"{path} holds {unknown[0]}, and {holds} ids are 0..{largest} or {IGNORE}{hint}")
-    return to_train_ids(kept.values) if holds == "label" else kept.values
+    try:
+        return mappings.decode(
+            pictures.stored(path), _LABEL_IDS if holds == "label" else None, name=path
+        ).train_ids
+    except ValueError as error:
+        hint = ". If these are label ids, give --ids label" if "no train id" in str(error) else ""
+        raise ValueError(f"{error}{hint}") from None
 
 
 def scored(predictions: Path | str, labels: Path | str, ids: str = "") -> tuple[Tensor, int, str]:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from semcg import files
+from semcg.terminal import duration
 
 __all__ = ["COURSE", "TRAINING", "clock", "table"]
 
@@ -68,6 +69,6 @@ def table(seconds: dict[str, float]) -> str:
     lines = []
     for what, spent in seconds.items():
         share = "" if what in (INSTALL, COURSE) else f"{spent / whole:>6.0%}"
-        lines.append(f"{what:<30}{int(spent) // 60:>3}:{int(spent) % 60:02d}{share}")
+        lines.append(f"{what:<30}{duration(int(spent)):>6}{share}")
     training = sum(seconds[line] for line in TRAINING)
     return "\n".join([*lines, f"of which training {training / whole:.0%}"])

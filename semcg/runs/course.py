@@ -60,7 +60,7 @@ def notebook_path(name: str) -> Path:
     """
     path = Path(name)
     if ("/" in name or path.suffix == ".ipynb") and path.is_file():
-        return path.resolve()
+        return _checked(path)
     if len(path.parts) == 1 and (ours := NOTEBOOKS / f"{path.name.removesuffix('.ipynb')}.ipynb").is_file():
         return ours
     if not NOTEBOOKS.is_dir():
@@ -75,6 +75,14 @@ def notebook_path(name: str) -> Path:
 def settles(notebook: Path) -> bool:
     """Return whether a notebook makes a Config (`semcg.notebook.settle`), so that settings reach it."""
     return any("settle(" in cell.source for cell in nbformat.read(notebook, as_version=4).cells)
+
+
+def _checked(path: Path) -> Path:
+    try:
+        nbformat.read(path, as_version=4)
+    except Exception as error:  # nbformat raises anything
+        raise ValueError(f"{path} is not a notebook: {type(error).__name__}: {str(error)[:200]}") from None
+    return path.resolve()
 
 
 def output_of(notebook: Path, given: dict[str, object]) -> Path:

@@ -2,11 +2,12 @@
 
 import csv
 import json
-import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from semcg.terminal import duration, live
 
 __all__ = ["Watch"]
 
@@ -26,7 +27,6 @@ class Watch(threading.Thread):
         super().__init__(daemon=True)
         self._events, self._say = events, say
         self._over = threading.Event()
-        self._live = sys.stderr.isatty()
         self._seen = 0
         self._run: dict | None = None
         self._first: tuple[float, int] | None = None  # when and at which step this run was first seen moving
@@ -42,22 +42,14 @@ class Watch(threading.Thread):
             self.join()
 
     def run(self) -> None:
-        spoken = time.monotonic()
-        while not self._over.wait(0.5):
+        printed = time.monotonic()
+        with live(self._line) as in_terminal:
+            while not self._over.wait(0.5):
+                self._take_events()
+                if not in_terminal and time.monotonic() - printed > 15 and (line := self._line()):
+                    self._say(line)
+                    printed = time.monotonic()
             self._take_events()
-            if (self._live or time.monotonic() - spoken > 15) and (line := self._line()):
-                self._speak(line)
-                spoken = time.monotonic()
-        self._take_events()
-        if self._live:
-            sys.stderr.write("\r\033[K")
-
-    def _speak(self, line: str) -> None:
-        if self._live:
-            sys.stderr.write(f"\r\033[K{line}")
-            sys.stderr.flush()
-        else:
-            self._say(line)
 
     def _take_events(self) -> None:
         if not self._events.exists():
@@ -67,8 +59,6 @@ class Watch(threading.Thread):
             if event["event"] == "run":
                 self._run = event if event["why"] != "reused" else None
                 self._first = None
-                if self._live:
-                    sys.stderr.write("\r\033[K")
                 self._say(f"  {event['run']}: {event['why']}")
             elif event["event"] == "done":
                 self._run = None
@@ -84,8 +74,7 @@ class Watch(threading.Thread):
         losses = "  ".join(f"{name} {float(value):.3f}" for name, value in shown.items())
         line = f"  {self._run['run']}  step {step}/{steps}  {losses}"
         if (gone := now - self._first[0]) > 1 and (done := step - self._first[1]):
-            left = int((steps - step) * gone / done)
-            line += f"  {done / gone:.1f} steps/s  {left // 60}:{left % 60:02d} left"
+            line += f"  {done / gone:.1f} steps/s  {duration((steps - step) * gone / done)} left"
         return line
 
 

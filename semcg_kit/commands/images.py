@@ -242,8 +242,8 @@ def score(
 
 
 def compare(first: Path, second: Path) -> None:
-    """Say in which numbers and measures two runs differ."""
-    from semcg.runs import comparison
+    """List in which settings and results two runs differ, or two evaluations."""
+    from semcg_kit import comparison
 
     for line in comparison.compare(first, second):
         print(line)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from semcg import files
+from semcg.terminal import duration
 
 __all__ = ["doctor", "site", "status"]
 
@@ -53,10 +54,9 @@ def _row(path: Path) -> tuple[tuple[str, ...], str]:
     try:
         record = files.read_json(path)
         machine = record.get("machine") or {}
-        minutes, seconds = divmod(round(record["seconds"]), 60)
         gib = f"{machine['peak_memory_bytes'] / 2**30:.1f}" if "peak_memory_bytes" in machine else "-"
         ended = f"{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y-%m-%d %H:%M}"
-        spent = (f"{minutes}:{seconds:02d}", gib, str(machine.get("device", "-")))
+        spent = (duration(record["seconds"]), gib, str(machine.get("device", "-")))
         reason = f"{path.stem}, {path.parents[1].name}: {record['reason']}" if "reason" in record else ""
         return (*name, str(record["status"]), ended, *spent), reason
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):

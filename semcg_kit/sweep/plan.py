@@ -132,7 +132,7 @@ def shared(all_tasks: Sequence[Task]) -> list[Task]:
 def config_of(task: Task) -> Config:
     """Return the config that a task's notebooks make of its parameters."""
     fields = {name: value for name, value in task.parameters.items() if name in Config.model_fields}
-    return configs.settled(fields, task.settings)
+    return configs.make(**task.settings | configs.chosen(fields))
 
 
 def missing(task: Task) -> list[str]:
