@@ -271,7 +271,7 @@ def feedback(exercise: Exercise, answer: Any) -> str:
     error = next((v for v in values if isinstance(v, Exception)), None)
     if error is not None:
         return _raised(exercise, error, known)
-    guess = known or _guess(values, right)
+    guess = known or _rounded(values, right) or _guess(values, right)
     if not exercise.arguments:
         return f"Not yet. {guess or f'{_short(answer)} is not it. {exercise.hints[0]}'}"
     seen = _difference(values[wrong[0]], right[wrong[0]]) + _example(exercise, wrong[0]) + "."
@@ -414,8 +414,11 @@ def _known(exercise: Exercise, values: list, wrong: list[int], equal: Callable) 
     two = _slips(exercise, 2)
     if found := first(two, every):
         return f"Two slips: (1) {found[0]} (2) {found[1]}"
-    partly = wrong if isinstance(values[wrong[0]], str) else wrong[:1]
-    return " ".join(first(one, wrong) or first(two, wrong) or first(one, partly) or first(two, partly))
+    if rounded := _rounded(values, flipped[1]):
+        return rounded
+    if isinstance(values[wrong[0]], str):
+        return " ".join(first(one, wrong))
+    return " ".join(first(one, wrong) or first(two, wrong) or first(one, wrong[:1]) or first(two, wrong[:1]))
 
 
 def _negative(value: Any) -> Any:
@@ -423,8 +426,22 @@ def _negative(value: Any) -> Any:
     return value if x is None else -x
 
 
+def _rounded(given: list, right: list) -> str:
+    pairs = [(_double(g), _double(r)) for g, r in zip(given, right, strict=True)]
+    if not any(g is None or r is None or g.shape != r.shape for g, r in pairs):
+        a, b = (torch.cat([pair[i].flatten() for pair in pairs]) for i in (0, 1))
+        for digits in range(0 if _same(a, b) else 3):
+            if any(_same(a, way(b * 10**digits) / 10**digits) for way in (torch.round, torch.floor)):
+                return "It is rounded: return the exact value."
+    return ""
+
+
 def _guess(given: list, right: list) -> str:
-    """Name a slip that is visible in the numbers alone, "" if there is none."""
+    """Name a slip that is visible in the results alone, "" if there is none."""
+    if any(g is None for g in given):
+        return "For some samples your function returns None: is a return missing?"
+    if isinstance(right[0], str) and not isinstance(given[0], str):
+        return "A word is asked for: return a string."
     pairs = [(_double(g), _double(r)) for g, r in zip(given, right, strict=True)]
     for g, r in pairs:
         if g is None or r is None:
@@ -448,7 +465,7 @@ def _guess(given: list, right: list) -> str:
     ):
         if _same(a, value) or (not several and _near(a, value)):
             return reply
-    if torch.allclose(a, b, rtol=0.05, atol=0):
+    if torch.allclose(a, b, rtol=0.1 if len(a) == 1 else 0.05, atol=0):
         return "That is close, but not right: is something rounded (to less than two digits), or counted differently?"
     if several and _same(a, b * factor[0]):
         return f"It is {factor[0]:.4g} times what it should be: a factor is missing, or one is too many."
@@ -456,8 +473,6 @@ def _guess(given: list, right: list) -> str:
         return "It gives the same for every sample: it has to depend on what the function gets."
     if several and _same(a - b, (a - b)[:1].expand_as(a)):
         return f"It is off by the same amount everywhere, {(a - b)[0]:+.4g}."
-    if _same(a, b.round()) or _same(a, b.floor()):
-        return "It is rounded to whole numbers: is there a // or an int()?"
     return ""
 
 
@@ -467,6 +482,8 @@ _ADVICE = {
     "'numpy.* has no attribute|not numpy": "The function gets NumPy arrays, which have no torch methods: use NumPy's.",
     "'Tensor' object has no attribute": "Torch's tensors have other methods than NumPy's arrays.",
     "' object has no attribute": "That is a plain Python value, not a tensor: use math or np.",
+    "truth value": "Comparisons joined by & need parentheses: (a == 1) & (b != 2).",
+    "step must be": "Torch has no negative steps: use flip.",
     "must match the size|broadcast": "The shapes do not fit together: keepdim=True keeps an axis that you reduced.",
     "^(NameError|UnboundLocalError)": "Is the name spelled as in the arguments, or not imported?",
     "KeyError|out of (bounds|range)": "It looks for an entry that is not there: not every key or index exists.",
@@ -505,7 +522,9 @@ def _same(a: Any, b: Any) -> bool:
         return type(a) is type(b) and str(a) == str(b)
     if isinstance(b, tuple) and isinstance(a, list | tuple):
         return len(a) == len(b) and all(map(_same, a, b))
-    if getattr(b, "dtype", None) == torch.uint8 and getattr(a, "dtype", None) != torch.uint8:
+    if isinstance(b, torch.Tensor) and b.ndim and not isinstance(a, torch.Tensor):
+        return False
+    if getattr(b, "dtype", None) == torch.uint8 != getattr(a, "dtype", None):
         return False
     x, y = _double(a), _double(b)
     if x is None or y is None:
@@ -519,7 +538,7 @@ def _near(given: Any, exact: Any) -> bool:
     """Whether a number is another one, or that one rounded to at least two significant digits."""
     given, exact = float(given), float(exact)
     rounded = [] if exact == round(exact) else [float(f"{exact:.{digits}g}") for digits in range(2, 7)]
-    return any(math.isclose(given, number, rel_tol=1e-9) for number in (exact, *rounded))
+    return any(math.isclose(given, number, rel_tol=1e-6) for number in (exact, *rounded))
 
 
 def _double(value: Any) -> torch.Tensor | None:
@@ -543,8 +562,8 @@ def _difference(given: Any, right: Any) -> str:
         return f"it gives {_short(given)} where {_short(right)} is right"
     wrong = ~torch.isclose(g, r, rtol=1e-4, atol=1e-6, equal_nan=True)
     if not wrong.any():
-        kinds = [str(getattr(x, "dtype", type(x).__name__)) for x in (given, right)]
-        return f"the values are right, but not their type: it gives {kinds[0]} where {kinds[1]} is asked for"
+        kinds = [f"{type(x).__name__} of {getattr(x, 'dtype', 'numbers')}" for x in (given, right)]
+        return f"the values are right, but not their type: it gives {kinds[0]}, not {kinds[1]}"
     at = wrong.nonzero()[0].tolist()
     first = f"at {at} it gives {_short(g[tuple(at)])} where {_short(r[tuple(at)])} is right"
     return f"{first}; {int(wrong.sum())} of {wrong.numel()} values differ"
@@ -560,10 +579,11 @@ def _example(exercise: Exercise, n: int) -> str:
 
 def _short(value: Any) -> str:
     if isinstance(value, torch.Tensor | np.ndarray | np.generic):
-        array = np.asarray(value.detach() if isinstance(value, torch.Tensor) else value)
-        if array.size > 8:
-            return f"values of shape {array.shape}"
-        value = array.round(4).tolist() if array.ndim else array.item()
+        if value.ndim and np.prod(value.shape) > 8:
+            return f"values of shape {tuple(value.shape)}"
+        value = value.tolist()
+    if isinstance(value, list | tuple) and len(value) <= 8:
+        return "[" + ", ".join(map(_short, value)) + "]"
     if isinstance(value, float):
         return f"{value:.4g}"
     if callable(value):
