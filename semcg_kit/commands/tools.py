@@ -13,6 +13,7 @@ __all__ = ["compare", "evaluate", "export", "figures", "translate"]
 
 COMPARED = 3
 """Frames that --compare looks at."""
+GUIDED = "Take the colors from the generator and every stroke from the frame."
 
 
 def translate(
@@ -50,6 +51,7 @@ def translate(
             "--fast", help="bfloat16, compiled: off by a grey level or two; compiling takes minutes per size."
         ),
     ] = False,
+    guided: Annotated[bool, typer.Option("--guided", help=GUIDED)] = False,
     device: Device = "auto",
 ) -> None:
     """Translate a folder of images of any size; what is already translated is skipped."""
@@ -62,6 +64,8 @@ def translate(
     plain = trained.generator_from(weights, direction, fabric_for(device))
     sizes = translation.sizes(in_folder)
     G = translation.Compiled(plain) if fast else plain
+    if guided:
+        plain, G = translation.Guided(plain), translation.Guided(G)
     if tile:
         run = translation.Tiled(
             G, tile=tile, overlap=tile // 4 if overlap < 0 else overlap, norm_from_whole=norm_from_whole
@@ -94,6 +98,7 @@ def export(
     size: Annotated[
         str, typer.Option(help="HEIGHTxWIDTH of all frames, which exports faster; none: any size.")
     ] = "none",
+    guided: Annotated[bool, typer.Option("--guided", help=GUIDED)] = False,
 ) -> None:
     """Write a generator as ONNX, pictures in and pictures out, for ONNX Runtime and the like."""
     import torch
@@ -102,12 +107,13 @@ def export(
     from semcg import export as exporting
     from semcg.runs import trained
     from semcg.training import fabric_for
-    from semcg.translate import fingerprint
+    from semcg.translate import Guided, fingerprint
 
     if dtype != "fp32":
         raise ValueError(f"dtype = {dtype!r}: allowed: fp32; ONNX Runtime has no bf16 convolution on a CPU")
     frames = _height_width(size)
     G = trained.generator_from(weights, direction, fabric_for("cpu"))
+    G = Guided(G) if guided else G
     folder = weights if weights.is_dir() else weights.parent
     made = files.read_json(folder / "provenance.json")
     about = {
@@ -115,7 +121,7 @@ def export(
         "run": made.get("run", folder.name),
         "run_fingerprint": made.get("fingerprint", ""),
         "direction": direction,
-        "generator": " ".join(fingerprint(G).values()),
+        "generator": " ".join(map(str, fingerprint(G).values())),
         "takes": "images (N, H, W, 3) uint8 RGB",
         "gives": "translated (N, H, W, 3) uint8 RGB; values (N, H, W, 3) float32 in [-1, 1]",
     }
