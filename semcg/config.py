@@ -7,12 +7,13 @@ repeated exactly when one of its own numbers differs.
 
 import difflib
 import os
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-__all__ = ["PROFILES", "STAGES", "Config", "make", "table"]
+__all__ = ["PROFILES", "STAGES", "Config", "chosen", "make", "table"]
 
 STAGES = ("data", "segmenter", "judge", "translation", "downstream", "evaluation")
 """What a field can change the result of. "translation" is the CycleGAN, with or without the semantic loss."""
@@ -281,6 +282,12 @@ def make(profile: str = "", **changes: Any) -> Config:
         return Config(**PROFILES[profile] | {"profile": profile} | changes)
     except ValidationError as error:
         raise ValueError("\n".join(_readable(e) for e in error.errors())) from None
+
+
+def chosen(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those parameters of a notebook that do not mean "what the profile says": "", and 0 steps or a batch of 0."""
+    silent = {name for name in ("steps", "batch") if parameters.get(name) == 0}
+    return {name: value for name, value in parameters.items() if value != "" and name not in silent}
 
 
 def _readable(error: dict[str, Any]) -> str:

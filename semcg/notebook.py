@@ -51,12 +51,7 @@ def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple
     ValueError
         On an impossible value; names the field, the value and what is allowed.
     """
-    kept = {
-        name: value
-        for name, value in knobs.items()
-        if value != "" and not (name in ("steps", "batch") and value == 0)
-    }
-    config = configs.make(profile, **kept)
+    config = configs.make(profile, **configs.chosen(knobs))
     config = config.model_copy(update={"precision": precision_for(config.precision, device)})
     fabric = fabric_for(device, config.precision, shared=True)
     share(config.batch, fabric)  # refuses now what would fail in the training cell

@@ -129,8 +129,8 @@ def shared(all_tasks: Sequence[Task]) -> list[Task]:
 def config_of(parameters: dict[str, object], **more: object) -> Config:
     """Return the config that a notebook makes of its parameters. Raises ValueError as `semcg.config.make` does."""
     fields = Config.model_fields.keys() - {"profile"}
-    knobs = {name: value for name, value in parameters.items() if name in fields and value != ""}
-    return configs.make(str(parameters["profile"]), **knobs | more)
+    knobs = {name: value for name, value in parameters.items() if name in fields}
+    return configs.make(str(parameters["profile"]), **configs.chosen(knobs) | more)
 
 
 def missing(task: Task) -> list[str]:
