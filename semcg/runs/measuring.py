@@ -38,7 +38,7 @@ _COLORS, _FRAMES = (
 _PAIRS = 7_000_000  # drawn streets from here on are in no data
 
 _ROOMS = ("metrics", "edges", "distances", "reader")
-_ROOMS += ("evaluate/measures", "evaluate/markings", "evaluate/reading")  # the rest only names the numbers
+_ROOMS += ("evaluate/measures", "evaluate/reading")  # the rest only names the numbers
 _COPIED = ("fingerprint", "commit", "uncommitted_changes", "device", "threads", "seconds", "steps")
 
 
