@@ -252,6 +252,9 @@ def test_the_command_says_how_tiles_differ_and_skips_what_is_there(small, home, 
         a, b = (np.asarray(Image.open(out / f"{name}.png")).astype(int) for out in (whole, tiled))
         assert a.shape == b.shape == (*sizes[name], 3)
         assert abs(a - b).mean() == pytest.approx(float(plain[k]), abs=0.02)
+    assert translate(tmp_path / "colors", "--guided") == []
+    about = [files.read_json(out / "about.json")["translation"] for out in (whole, tmp_path / "colors")]
+    assert about[1] == about[0] | {"guided": [4, 5, 1e-3]}
     before = {p: p.stat().st_mtime_ns for p in tiled.iterdir()}
     translate(tiled, "--tile", "64")
     assert {p: p.stat().st_mtime_ns for p in tiled.iterdir()} == before
