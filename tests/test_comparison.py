@@ -178,7 +178,7 @@ def test_a_generator_from_a_folder(small, home, tmp_path):
 
 
 def test_the_config_says_which_weights_translate_and_how(small, home):
-    run = home / "results" / "few-smoke" / baseline_of(small)
+    run = files.results_folder("few", "smoke") / baseline_of(small)
     averaged = load_file(run / "G_st_ema.safetensors")
     save_file({k: torch.full_like(v, 0.01) for k, v in averaged.items()}, run / "G_st_ema.safetensors")
     base = small.model_copy(update={"lambda_s": 0.0})
