@@ -460,7 +460,7 @@ def main() -> None:
         else:
             latest = f"{stage}-{len(versions) + 1}"
             print(f"{latest}: added")
-        every[latest] = numbers
+        every[latest] = numbers | every.get(latest, {})
     files.write_text(RELEASED, as_text(every))
 
 

@@ -228,7 +228,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "segmenter_lr": 5e-3,
         "segmenter_batch": 3,
         "segmenter_steps": 1600,
-        "second_judge_width": 0.25,
+        "second_judge_width": 0.125,
         "judge_steps": 3000,
         "downstream_steps": 300,
         "generator_width": 16,

@@ -246,7 +246,7 @@ class Listing(NamedTuple):
         """Return one line about what was passed over, "" for nothing."""
         if not self.others:
             return ""
-        return f"passed over in {self.others[0].parent}: {len(self.others)} that are no PNG or JPEG, {self.others[0].name} for one"
+        return f"passed over in {self.others[0].parent.name}: {len(self.others)} that are no PNG or JPEG, {self.others[0].name} for one"
 
 
 def images_in(folder: Path) -> Listing:
@@ -288,14 +288,24 @@ def natural(name: str) -> list:
     return [[int(part) if i % 2 else part for i, part in enumerate(parts)], name]
 
 
-def write_manifest(root: Path) -> Path:
-    """List every file under `root` with its size and CRC-32 in `manifest.csv`, and return that file's path."""
+def write_manifest(root: Path, known: dict[str, list] | None = None) -> Path:
+    """List every file under `root` with its size and CRC-32 in `manifest.csv`, and return that file's path.
+
+    Parameters
+    ----------
+    known : dict, optional
+        Name -> size, CRC-32 and pixels per class of files that were just written, so that they are not read again.
+    """
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(["name", "bytes", "crc32"])
+    rows.writerow(["name", "bytes", "crc32"] + (["pixels"] if known else []))
     for path in _files_under(root):
+        name = path.relative_to(root).as_posix()
+        if known and name in known:
+            rows.writerow([name, *known[name]])
+            continue
         content = path.read_bytes()
-        rows.writerow([path.relative_to(root).as_posix(), len(content), f"{zlib.crc32(content):08x}"])
+        rows.writerow([name, len(content), f"{zlib.crc32(content):08x}"] + ([""] if known else []))
     write_text(root / "manifest.csv", table.getvalue())
     return root / "manifest.csv"
 

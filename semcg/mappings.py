@@ -191,18 +191,27 @@ def _check_palette(kept: pictures.Stored, table: np.ndarray, name: Path | str) -
 
     Editors that save with few colors number them anew, and the index, which counts here, then means nothing.
     """
+    wrong, ignored = [], []
     for index in np.unique(kept.values):
         color = kept.palette[index].astype(np.int32)
         distances = np.abs(_CLASS_COLORS - color).max(1)
-        other = int(distances.argmin())
-        ramp = (color == index).all()  # a palette of grays, which says nothing
-        if distances[other] <= _NEAR and not ramp and table[index] not in (other, IGNORE):
-            taken = CLASSES[table[index]].name if table[index] >= 0 else "no class"
-            raise ValueError(
-                f"{name} has a palette with the color of {CLASSES[other].name} {tuple(color.tolist())} at index {index}, "
-                f"which is taken for {taken}: an editor numbered the colors anew, or a mapping is missing. Save it as "
-                "RGB and map its colors, or give a mapping of its indices"
-            )
+        other, gray_ramp = int(distances.argmin()), (color == index).all()  # a ramp says nothing
+        if distances[other] <= _NEAR and not gray_ramp and table[index] != other:
+            (ignored if table[index] == IGNORE else wrong).append((index, other, tuple(color.tolist())))
+    # Pole groups and license plates, which are ignored, have the colors of poles and cars by their publishers.
+    for index, other, color in wrong or (ignored if len(ignored) > 2 else []):
+        taken = (
+            "ignored"
+            if table[index] == IGNORE
+            else CLASSES[table[index]].name
+            if table[index] >= 0
+            else "no class"
+        )
+        raise ValueError(
+            f"{name} has a palette with the color of {CLASSES[other].name} {color} at index {index}, which is taken for "
+            f"{taken}: an editor numbered the colors anew, or a mapping is missing. Save it as RGB and map its colors, or "
+            "give a mapping of its indices"
+        )
 
 
 def _by_color(colors: np.ndarray, to: Mapping, limit: float, *, exact: bool, name: Path | str) -> Decoded:

@@ -23,7 +23,19 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from semcg import files
 
-__all__ = ["LARGEST", "Stored", "by_stem", "image", "pairs", "read", "readable", "size", "stored"]
+__all__ = [
+    "LARGEST",
+    "LONGEST",
+    "Damaged",
+    "Stored",
+    "by_stem",
+    "image",
+    "pairs",
+    "read",
+    "readable",
+    "size",
+    "stored",
+]
 
 LARGEST = 2**26
 """Pixels of a picture, at most: 8192 x 8192, 32 times those of a Cityscapes frame."""
@@ -42,6 +54,10 @@ _KINDS = {
     b"<": "a web page or SVG",
     b"version https://git-lfs": "a pointer of Git LFS (`git lfs pull` fetches the picture)",
 }
+
+
+class Damaged(ValueError):
+    """A file does not decode."""
 
 
 class Stored(NamedTuple):
@@ -200,14 +216,14 @@ def pairs(images: Path | str, labels: Path | str) -> dict[str, tuple[Path, Path]
 
 @contextmanager
 def readable(name: Path | str) -> Iterator[None]:
-    """Turn whatever Pillow raises on a damaged file into a ValueError that names it."""
+    """Turn whatever Pillow raises on a damaged file into a `Damaged` that names it."""
     try:
         yield
     except (
         *(OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error),
         *(Image.DecompressionBombError, Image.DecompressionBombWarning),
     ) as error:
-        raise ValueError(f"{name} does not decode: {error}; get it again, or remove it") from error
+        raise Damaged(f"{name} does not decode: {error}; get it again, or remove it") from error
 
 
 def _opened(name: Path | str, handle: BinaryIO) -> Image.Image:
@@ -217,19 +233,17 @@ def _opened(name: Path | str, handle: BinaryIO) -> Image.Image:
     try:
         with readable(name):
             picture = Image.open(handle, formats=_FORMATS)
-    except ValueError as error:
+    except Damaged as error:
         if not isinstance(error.__cause__, UnidentifiedImageError):
             raise
-        raise ValueError(
-            f"{name} does not decode: it is {_kind(head)}; get it again, or remove it"
-        ) from error
+        raise Damaged(f"{name} does not decode: it is {_kind(head)}; get it again, or remove it") from error
     if picture.width * picture.height > LARGEST or max(picture.size) > LONGEST:
         raise ValueError(
             f"{name} is {picture.height}x{picture.width} (height x width); pictures have sides of at most {LONGEST:,} "
             f"and {LARGEST:,} pixels in all"
         )
     if picture.format == "PNG" and head[12:16] != b"IHDR":
-        raise ValueError(f"{name} does not decode: its header is not where PNG has it; get it again")
+        raise Damaged(f"{name} does not decode: its header is not where PNG has it; get it again")
     picture.bits = head[24] if picture.format == "PNG" else 8
     if picture.bits > 8:
         raise ValueError(

@@ -1,14 +1,21 @@
 """What the machine allows this process, and what it asks of it."""
 
+import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
-__all__ = ["cores", "stop_signals"]
+__all__ = ["cores", "each", "stop_signals"]
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 _GROUPS = Path("/sys/fs/cgroup")
 
 
@@ -45,6 +52,56 @@ def stop_signals(*, interrupt: bool = False) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+def each(work: Callable[[Item], Result], items: Iterable[Item], processes: int) -> Iterator[Result]:
+    """Yield work(item) of every item, in the order in which they are done.
+
+    An error in one item ends the work, once what other processes had begun is yielded, so that nothing done is lost.
+    Processes are spawned: a script that uses them needs `if __name__ == "__main__":`. They end with their parent,
+    however it ends.
+
+    Raises
+    ------
+    OSError
+        If a process was ended from outside.
+    """
+    if processes == 1:
+        yield from map(work, items)
+        return
+    context, items = multiprocessing.get_context("spawn"), iter(items)
+    waiting, failed = set(), None
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
+        try:
+            while True:
+                if failed is None:
+                    waiting |= {
+                        pool.submit(work, item) for item in islice(items, 2 * processes - len(waiting))
+                    }
+                if not waiting:
+                    break
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    if future.cancelled():
+                        continue
+                    if error := future.exception():
+                        failed = failed or error
+                        for other in waiting:
+                            other.cancel()
+                    else:
+                        yield future.result()
+        except BrokenProcessPool as error:
+            failed = error
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    if isinstance(failed, BrokenProcessPool):
+        raise OSError(
+            "a process was ended from outside, perhaps since memory ran out. Run the command again, with fewer "
+            "--processes; it resumes where it stopped"
+        ) from failed
+    if failed is not None:
+        raise failed
+
+
 def _quotas() -> list[float]:
     """Return the quotas, in cores, of the control group of this process and of those around it."""
     try:
@@ -64,3 +121,15 @@ def _text(path: Path) -> str:
         return path.read_text().strip()
     except OSError:
         return ""
+
+
+def _end_with_parent() -> None:
+    """Let a process end when its parent is killed, so that none still writes during the next call."""
+    # An interrupt from the keyboard reaches all; the parent alone says so.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -36,21 +36,21 @@ def train(name: str, config: Config, folder: Path | None = None) -> dict:
     """
     fabric, root = training.fabric_for("cpu", config.precision), runs.data(config)
     network, options, stage = _network(name, config)
+    other = "judge_width" if name == "second_judge" else "second_judge_width"  # of the judge that this is not
     if name == "reader":
         begun = time.perf_counter()
         net = evaluate.train_reader(root)
         made = runs.machine() | runs.origin() | {"seconds": round(time.perf_counter() - begun, 2)}
     else:
         run = trainings.segmenter(config, name, fabric, progress=notebook.progress)
-        net, made = (
-            trained.segmenter_from(run.folder, fabric),
-            files.read_json(run.folder / "provenance.json"),
-        )
+        net = trained.segmenter_from(run.folder, fabric)
+        made = files.read_json(run.folder / "provenance.json")
+    numbers = config.part(stage) if stage else {}
     about = {
         "score": score(name, net.half().float(), root),  # as it is shipped
         "command": f"python -m semcg_kit.instruments {name}",
         "data": files.manifest_digest(root),
-        "config": config.part(stage) if stage else {},
+        "config": {key: value for key, value in numbers.items() if key != other},
     }
     about |= {key: made[key] for key in _COPIED if key in made}
     write_instrument(name, net, network=network, options=options, about=about, folder=folder)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from base64 import b64decode
 from hashlib import sha256
 from importlib.util import find_spec
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from semcg import files
 
-__all__ = ["FIRST_PAGE", "MARKER", "build", "markdown", "mathml", "setup", "slug"]
+__all__ = ["FIRST_PAGE", "MARKER", "add_quiz", "build", "markdown", "mathml", "setup", "slug"]
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_PAGE = "README.html"
@@ -23,27 +24,8 @@ MARKER = ".semcg-site.json"
 """Lists the files of a site with their digests: only a folder that holds nothing else is replaced."""
 
 _REDIRECT = f'<!doctype html>\n<html lang="en"><title>semcg</title><meta http-equiv="refresh" content="0; url={FIRST_PAGE}">\n'
-_CONTENTS = """
-
-```{toctree}
-:hidden:
-:glob:
-:caption: The course
-
-notebooks/*
-```
-
-```{toctree}
-:hidden:
-:glob:
-:caption: More
-
-docs/*
-data/*
-benchmarks/*
-results/reference/generators/*
-```
-"""
+_CONTENTS = "\n\n```{{toctree}}\n:hidden:\n:glob:\n:caption: {}\n\n{}\n```\n"
+_MORE = "docs/*\ndata/*\nbenchmarks/*\nresults/reference/generators/*"
 
 
 def build(out: Path) -> list[str]:
@@ -84,21 +66,23 @@ def build(out: Path) -> list[str]:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MARKER)
+    ignored = {MARKER, ".DS_Store", *files.STRAY}
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in ignored)
     return {p.relative_to(folder).as_posix(): sha256(p.read_bytes()).hexdigest()[:16] for p in found}
 
 
 def _foreign(out: Path) -> list[str]:
-    """Return the files of a folder that no build wrote, or that were changed since."""
+    """Return the files and links in a folder that no build wrote, or that were changed since."""
     if not out.exists():
         return []
     if not out.is_dir():
         return [out.name]
     try:
-        written = json.loads((out / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        written = dict(json.loads((out / MARKER).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         written = {}
-    return [name for name, digest in _digests(out).items() if written.get(name) != digest]
+    links = [path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_symlink()]
+    return links + [name for name, digest in _digests(out).items() if written.get(name) != digest]
 
 
 def markdown(notebook: Path, out: Path) -> Path:
@@ -187,13 +171,31 @@ def _keep_punctuation(app, page: str, template: str, context: dict, doctree) -> 
 
 def _add_contents(app, docname: str, source: list[str]) -> None:
     if docname == app.config.root_doc:
-        source[0] += _CONTENTS
+        source[0] += _CONTENTS.format("The course", "notebooks/*") + _CONTENTS.format("More", _MORE)
+
+
+def add_quiz(app, docname: str, source: list[str]) -> None:
+    """Add the quiz to a notebook's page: choices to open, with their reasons; those that depend on the run are left out."""
+    sheet = ROOT / "notebooks" / "exercises" / f"{Path(docname).name}.toml"
+    if not docname.startswith("notebooks/") or not sheet.is_file():
+        return
+    notebook, text = json.loads(source[0]), "**Answer on this page:** open a choice.\n\n"
+    for n, question in enumerate(tomllib.loads(sheet.read_text(encoding="utf-8"))["question"], 1):
+        if isinstance(question["choices"], dict):
+            text += f"**{n}.** {question['text']}\n\n"
+            for choice, reason in question["choices"].items():
+                verdict = "Right." if choice == question["right"] else "No."
+                text += f"<details><summary>{html.escape(choice)}</summary>\n\n{verdict} {reason}\n\n</details>\n\n"
+    at = [cell.get("id") for cell in notebook["cells"]].index("quiz")
+    notebook["cells"].insert(at, {"cell_type": "markdown", "id": "quiz-page", "metadata": {}, "source": text})
+    source[0] = json.dumps(notebook)
 
 
 def setup(app) -> dict[str, bool]:
     """Register the extension with Sphinx."""
     app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math, None))
     app.connect("source-read", _add_contents)
+    app.connect("source-read", add_quiz)
     app.connect("doctree-read", _split_paragraphs)
     app.connect("html-page-context", _keep_punctuation)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,11 +18,13 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from semcg import config, files, labels, runs
+from semcg import config, files, labels, runs, system
+from semcg.contents import CACHE
 from semcg.data import Batches, Scenes
 from semcg_kit import prepare
 from semcg_kit.__main__ import main
-from semcg_kit.prepare import cityscapes, gta5, parallel, records
+from semcg_kit.prepare import cityscapes, gta5, records
+from semcg_kit.prepare.published import CITYSCAPES_SPLITS, divide_cities
 
 H, W = 52, 96
 CITIES = ["aachen", "bochum", "bremen", "cologne", "darmstadt", "dusseldorf"]
@@ -104,18 +106,25 @@ def archives(published, tmp_path):
 
 
 def both(archives, out, **options):
-    options = {"size": (32, 32)} | options
-    prepare.write(gta5.plan(archives / "gta5"), out, **options)
-    assert prepare.write(cityscapes.plan(archives / "cityscapes"), out, **options) == []
+    source(archives, out, **options)
+    assert write(cityscapes(archives / "cityscapes"), out, **options) == []
     return out
 
 
+def write(plan, out, *, size=(32, 32), keep_aspect=False, **options):
+    return prepare.write(plan.sized(size, keep_aspect=keep_aspect), out, **options)
+
+
 def source(archives, out, **options):
-    return prepare.write(gta5.plan(archives / "gta5"), out, **{"size": (32, 32)} | options)
+    return write(gta5(archives / "gta5"), out, **options)
 
 
 def tree(root):
-    return {p.relative_to(root).as_posix(): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+    return {
+        p.relative_to(root).as_posix(): p.read_bytes()
+        for p in sorted(root.rglob("*"))
+        if p.is_file() and p.name != CACHE
+    }
 
 
 def pixels(path):
@@ -184,7 +193,7 @@ def test_split_mat_is_honoured(archives, tmp_path):
     notes = prepare.about_of(tmp_path / "data" / "source")["notes"]
     assert "source: 1 frame(s) of split.mat are not in the archive" in notes
     (archives / "gta5" / "split.mat").unlink()
-    assert "source: no split.mat, so the splits are not the publishers'" in gta5.plan(archives / "gta5").notes
+    assert "source: no split.mat, so the splits are not the publishers'" in gta5(archives / "gta5").notes
 
 
 def test_a_frame_in_no_split_is_left_out_and_said(archives, tmp_path):
@@ -207,14 +216,14 @@ def test_a_split_mat_of_another_kind_is_refused(archives, table, message):
     path = archives / "gta5" / "split.mat"
     savemat(path, table) if table else path.write_bytes(b"MATLAB" * 40)
     with pytest.raises(ValueError, match=message):
-        gta5.plan(archives / "gta5")
+        gta5(archives / "gta5")
 
 
 def test_cities_are_not_shared_and_val_is_the_test(archives, tmp_path):
     out = both(archives, tmp_path / "data")
     cities = {
         split: {p.name.split("_")[0] for p in (out / split / "images").iterdir()}
-        for split in cityscapes.SPLITS
+        for split in CITYSCAPES_SPLITS
     }
     assert cities == {
         "target/test": {"frankfurt", "lindau"},
@@ -230,7 +239,7 @@ def test_cities_are_not_shared_and_val_is_the_test(archives, tmp_path):
 
 
 def test_the_eighteen_cities_of_the_publishers():
-    of = cityscapes.divide_cities(set("abcdefghijklmnopqr"))
+    of = divide_cities(set("abcdefghijklmnopqr"))
     members = {split: "".join(sorted(c for c in of if of[c] == split)) for split in sorted(set(of.values()))}
     # Without e and n, every ninth from the fifth on, 16 are left: every second is the judge's, its fifth for val.
     assert members == {
@@ -240,7 +249,7 @@ def test_the_eighteen_cities_of_the_publishers():
         "target/val": "en",
     }
     with pytest.raises(ValueError, match=r"has 4 cities .* at least 5"):
-        cityscapes.divide_cities(set("abcd"))
+        divide_cities(set("abcd"))
 
 
 def test_zip_files_give_the_same_data_as_folders(archives, tmp_path):
@@ -260,7 +269,7 @@ def test_zip_files_give_the_same_data_as_folders(archives, tmp_path):
     assert tree(both(zips, tmp_path / "b" / "data")) == expected
     one = tmp_path / "one.zip"
     zipped(root, one, ".")
-    prepare.write(gta5.plan(one), tmp_path / "c" / "data", size=(32, 32))
+    write(gta5(one), tmp_path / "c" / "data")
     assert tree(tmp_path / "c/data/source") == {
         k[7:]: v for k, v in expected.items() if k.startswith("source/")
     }
@@ -272,7 +281,7 @@ def test_two_processes_write_the_same_files_as_one(archives, tmp_path):
     source(archives, out, processes=2, progress=lambda *given: seen.append(given))
     source(archives, tmp_path / "b/data")
     assert tree(out) == tree(tmp_path / "b/data")
-    assert ("labels looked through", 24, 24) in seen
+    assert ("labels looked at", 24, 24) in seen
     assert [done for what, done, _ in seen if what == "frames"] == list(range(25))
 
 
@@ -301,14 +310,14 @@ def test_domains_without_labels_and_extra_frames(archives, tmp_path):
         photo(900),
         archives / "cityscapes/leftImg8bit/train_extra/augsburg/augsburg_000000_000000_leftImg8bit.png",
     )
-    plan = cityscapes.plan(archives / "cityscapes", extra=True)
-    prepare.write(plan, tmp_path / "extra", size=(32, 32))
+    plan = cityscapes(archives / "cityscapes", extra=True)
+    write(plan, tmp_path / "extra")
     y = pixels(tmp_path / "extra/target/train/labels/augsburg_000000_000000.png")
     assert (y == 255).all()
     assert any("1 frames are of train_extra, without a label" in note for note in plan.notes)
-    assert not [f for f in cityscapes.plan(archives / "cityscapes").frames if "augsburg" in f.name]
+    assert not [f for f in cityscapes(archives / "cityscapes").frames if "augsburg" in f.name]
     # Whoever learns from labels passes the extra frame over; a translator sees it.
-    source(archives, tmp_path / "extra", size=(32, 32))
+    source(archives, tmp_path / "extra")
     every = Scenes(tmp_path / "extra/target/train", seed=3)
     taught = runs.with_labels(every)
     assert {*every.names} - {*taught.names} == {"augsburg_000000_000000"}
@@ -328,7 +337,7 @@ def test_domains_without_labels_and_extra_frames(archives, tmp_path):
     assert not (out / "source/train/plates").exists()
     shutil.rmtree(archives / "cityscapes/leftImg8bit/train_extra")
     with pytest.raises(ValueError, match=r"no leftImg8bit/train_extra"):
-        cityscapes.plan(archives / "cityscapes", extra=True)
+        cityscapes(archives / "cityscapes", extra=True)
 
 
 def test_the_manifest_counts_the_pixels_of_each_class(archives, tmp_path):
@@ -357,8 +366,11 @@ def test_bad_frames_are_found_by_looking_and_left_out(archives, tmp_path):
     found = left_out(out)
     assert sorted(found) == ["00002", "00004", "00005", "00006", "00007"]
     assert "images/00002.png does not decode" in found["00002"]
-    assert found["00004"] == "sizes differ (height x width): the image is 52x96, the label 52x95"
-    assert found["00005"] == "the image is blank: one colour, (255, 255, 255)"
+    assert (
+        found["00004"]
+        == "sizes differ (height x width): images/00004.png is 52x96, labels/00004.png is 52x95"
+    )
+    assert found["00005"] == "the image is blank: one color, (255, 255, 255)"
     assert json.loads((out / "source/about.json").read_text())["left_out"] == 5
     assert found["00006"] == "the label is blank: 11 throughout"
     assert "labels/00007.png does not decode" in found["00007"]
@@ -403,7 +415,7 @@ def test_a_damaged_entry_of_a_zip_file_is_left_out(archives, tmp_path):
         info = made.getinfo("images/00012.png")
     content[info.header_offset + 300] ^= 255
     (tmp_path / "all.zip").write_bytes(content)
-    prepare.write(gta5.plan(tmp_path / "all.zip"), tmp_path / "data", size=(32, 32))
+    write(gta5(tmp_path / "all.zip"), tmp_path / "data")
     assert (
         "images/00012.png in all.zip cannot be unpacked: Bad CRC-32" in left_out(tmp_path / "data")["00012"]
     )
@@ -424,23 +436,23 @@ def test_more_than_a_tenth_is_no_accident(archives, tmp_path):
 
 def refused(message, make, out):
     with pytest.raises((ValueError, OSError), match=message):
-        prepare.write(make(), out, size=(32, 32))
+        write(make(), out)
     assert not out.exists()
 
 
 def test_labels_that_are_no_label_ids(archives, tmp_path):
     root, out = archives / "gta5", tmp_path / "data"
-    make = partial(gta5.plan, root)
+    make = partial(gta5, root)
     label = root / "labels/00020.png"
     png(palette(ids_of(20)).convert("RGB"), label)
-    refused(r"labels/00020\.png is a color picture \(gtFine_color, or a palette", make, out)
+    refused(r"labels/00020\.png is a color picture, and should hold .* not gtFine_color", make, out)
     png(Image.fromarray(ids_of(20).astype(np.uint16) * 1000), label)
     refused(r"labels/00020\.png has 16 bits a channel.*instanceIds", make, out)
     grey = ids_of(20)
     grey[0, 0] = 35
     png(Image.fromarray(grey), label)
     refused(
-        r"labels/00020\.png holds values that are not in label ids: 35 .* Take the files as published",
+        r"labels/00020\.png holds values that are not in label ids: 35 .* Take the label ids as published",
         make,
         out,
     )
@@ -457,7 +469,7 @@ def test_train_ids_are_recognised_over_the_whole_set(archives, tmp_path):
         png(palette(labels.to_train_ids(ids_of(n, 46 if n == 3 else H))), root / f"labels/{n:05}.png")
     refused(
         r"hold train ids, not label ids: of 24 files none has a value in 19",
-        partial(gta5.plan, root),
+        partial(gta5, root),
         tmp_path / "d",
     )
     png(
@@ -469,14 +481,14 @@ def test_train_ids_are_recognised_over_the_whole_set(archives, tmp_path):
 @pytest.mark.parametrize("kind", ["color", "instanceIds", "labelTrainIds"])
 def test_other_pictures_of_cityscapes_are_refused_by_name(tmp_path, kind):
     root = write_cityscapes(tmp_path / "cityscapes", kind)
-    make = partial(cityscapes.plan, root)
+    make = partial(cityscapes, root)
     refused(rf"has gtFine_{kind} \(.*_gtFine_{kind}\.png\) but no gtFine_labelIds", make, tmp_path / "data")
 
 
 def test_the_test_split_is_no_evaluation_data(archives, tmp_path):
     root = archives / "cityscapes"
     shutil.rmtree(root / "leftImg8bit/val")
-    make = partial(cityscapes.plan, root)
+    make = partial(cityscapes, root)
     refused(
         r"1 frames of the test split and none of val: their labels are not published", make, tmp_path / "data"
     )
@@ -488,14 +500,14 @@ def test_the_wrong_archive_and_none_at_all(archives, tmp_path):
     (empty / ".DS_Store").write_bytes(b"stray")
     refused(
         r"is not GTA5: .*it looks like Cityscapes: semcg prepare",
-        partial(gta5.plan, archives / "cityscapes"),
+        partial(gta5, archives / "cityscapes"),
         out,
     )
-    refused(r"is not Cityscapes: .*it looks like GTA5", partial(cityscapes.plan, archives / "gta5"), out)
-    refused("no file in .*empty", partial(gta5.plan, empty), out)
-    refused("no folder and no zip file .*nowhere", partial(gta5.plan, tmp_path / "nowhere"), out)
+    refused(r"is not Cityscapes: .*it looks like GTA5", partial(cityscapes, archives / "gta5"), out)
+    refused("no file in .*empty", partial(gta5, empty), out)
+    refused("no folder and no zip file .*nowhere", partial(gta5, tmp_path / "nowhere"), out)
     (empty / "thesis.txt").write_text("years")
-    refused(r"it has thesis\.txt, say", partial(cityscapes.plan, empty), out)
+    refused(r"it has thesis\.txt", partial(cityscapes, empty), out)
 
 
 @pytest.mark.parametrize(
@@ -505,7 +517,7 @@ def test_a_zip_file_that_climbs_out(archives, tmp_path, name):
     with zipfile.ZipFile(archives / "gta5/02_images.zip", "w") as made:
         made.writestr("images/00030.png", b"fine")
         made.writestr(name, b"not")
-    make = partial(gta5.plan, archives / "gta5")
+    make = partial(gta5, archives / "gta5")
     refused(
         r"02_images\.zip: the entry .* climbs out of the archive; nothing is read", make, tmp_path / "data"
     )
@@ -519,15 +531,15 @@ def test_zip_files_cut_short_and_frames_that_lie_there_twice(archives, tmp_path)
     with pytest.raises(
         ValueError, match=r"labels/00001\.png has 4 bytes and .*01_labels\.zip: labels/00001\.png has"
     ):
-        gta5.plan(root)
+        gta5(root)
     content = (root / "01_labels.zip").read_bytes()
     (root / "01_labels.zip").write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r"01_labels\.zip is no zip file, or was not fetched to the end"):
-        gta5.plan(root)
+        gta5(root)
     (root / "01_labels.zip").unlink()
     shutil.copytree(root / "images", root / "again/images")
     with pytest.raises(ValueError, match="are the same file twice"):
-        gta5.plan(root)
+        gta5(root)
 
 
 def test_places_that_are_taken(archives, tmp_path):
@@ -537,7 +549,7 @@ def test_places_that_are_taken(archives, tmp_path):
         source(archives, tmp_path / "full")
     assert tree(tmp_path / "full") == {"thesis.txt": b"years of work"}
     for out in (archives / "gta5/data", archives):
-        with pytest.raises(ValueError, match="lie in one another; write elsewhere"):
+        with pytest.raises(ValueError, match="contains the other; write elsewhere"):
             source(archives, out)
     source(archives, tmp_path / "data")
     with pytest.raises(
@@ -559,7 +571,7 @@ def slow(*given):
     return write(*given)
 frames.write = slow
 if __name__ == "__main__":
-    prepare.write(gta5.plan(sys.argv[1]), sys.argv[2], size=(32, 32), processes=int(sys.argv[3]))
+    prepare.write(gta5(sys.argv[1]).sized((32, 32)), sys.argv[2], processes=int(sys.argv[3]))
 """
 
 
@@ -642,13 +654,13 @@ def test_what_was_damaged_is_found_and_only_that_is_written_again(archives, tmp_
 
 def test_an_ended_process_is_an_error_with_advice(tmp_path):
     with pytest.raises(OSError, match="a process was ended from outside"):
-        list(parallel.each(os._exit, [1], 2))
+        list(system.each(os._exit, [1], 2))
 
 
 def test_an_error_in_one_item_keeps_what_the_others_did():
     done, items = [], iter(["1", "2", "x", *map(str, range(4, 10_000))])
     with pytest.raises(ValueError, match="invalid literal"):
-        done.extend(parallel.each(int, items, 2))
+        done.extend(system.each(int, items, 2))
     # What was begun beside the bad item is kept, whichever process was the faster; of the rest no one is asked.
     assert {1, 2} <= set(done)
     assert next(items, None) is not None
@@ -677,7 +689,7 @@ def test_the_commands_say_what_they_do(archives, tmp_path, semcg):
     assert (code, errors) == (0, "")
     assert "24 frames, with labels" in said
     assert "source/val          5" in said
-    assert f"would write 24 frames into {out}; 0 exist already" in said
+    assert f"would write 24 frames into {out}; 0 are already there" in said
     assert "time: 0:0" in said
     assert "from 6 frames measured at 0." in said
     assert "space: " in said
@@ -686,8 +698,9 @@ def test_the_commands_say_what_they_do(archives, tmp_path, semcg):
     code, said, errors = semcg(*camera, "--verify")
     assert code == 0
     assert "verified: 32 files have the contents that were written" in said
-    assert f"the source is missing or incomplete. Make it by: semcg prepare gta5 ROOT --out {out}" in said
-    assert "frames 16/16\n" in errors
+    assert "the source is not there yet, or not complete, and nothing trains before it is" in said
+    assert f"semcg prepare gta5 ROOT --out {out}" in said
+    assert "frames 16/16" in errors
     assert f"both domains are in {out}; next: semcg course --data {out}" in semcg(*game, "32x48")[1]
     assert f"verified: {3 * 24 + 2 * 16} files" in semcg(*camera, "--verify")[1]
     for size in ("big", "32", "32x"):
@@ -701,11 +714,11 @@ def test_the_commands_say_what_they_do(archives, tmp_path, semcg):
 
 
 def test_a_dry_run_foretells_what_is_written(archives, tmp_path):
-    plan = gta5.plan(archives / "gta5")
-    seen = prepare.estimate(plan, tmp_path / "data", size=(32, 32), tries=24)
-    prepare.write(plan, tmp_path / "data", size=(32, 32))
+    plan = gta5(archives / "gta5").sized((32, 32))
+    seen = prepare.estimate(plan, tmp_path / "data", tries=24)
+    prepare.write(plan, tmp_path / "data")
     pictures = [p.stat().st_size for p in (tmp_path / "data").rglob("*.png")]
     assert seen[:3] == (0, 24, 24)
     assert seen.bytes == sum(pictures)
     assert seen.seconds_each > 0
-    assert prepare.estimate(plan, tmp_path / "data", size=(32, 32))[:3] == (24, 0, 0)
+    assert prepare.estimate(plan, tmp_path / "data")[:3] == (24, 0, 0)

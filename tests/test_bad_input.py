@@ -60,6 +60,11 @@ def refused(call: Callable[[], object], *named: str, kinds: tuple = (ValueError,
     return said
 
 
+def own(out: Path, *, source: prepare.Domain, target: prepare.Domain, **options) -> Path:
+    """Prepare two folders."""
+    return prepare.folder(out, prepare.plans(source, target, out=out, **options))
+
+
 # ---------------------------------------------------------------- pictures, to each of their three readers
 
 
@@ -84,10 +89,10 @@ def as_frames_to_translate(path: Path) -> list:
 def as_a_domain(path: Path) -> list:
     target = path.parent.parent / "target"
     target.mkdir()
-    for i in range(12):
+    for i in range(100, 112):
         (target / f"{i:02}.png").write_bytes(corpus.encoded(corpus.colors(i)))
     out = path.parent.parent / "out"
-    prepare.folder(out, source=prepare.Domain(path.parent), target=prepare.Domain(target))
+    own(out, source=prepare.Domain(path.parent), target=prepare.Domain(target))
     return [translate.image(p) for p in files.images_in(out / "source" / "train" / "images").images]
 
 
@@ -154,10 +159,10 @@ def labels_of_scenes(path: Path) -> object:
 def labels_of_a_domain(path: Path) -> object:
     target = path.parent.parent / "target"
     target.mkdir()
-    for i in range(12):
+    for i in range(100, 112):
         (target / f"{i:02}.png").write_bytes(corpus.encoded(corpus.colors(i)))
     source = prepare.Domain(path.parent.parent / "images", labels=path.parent)
-    return prepare.folder(path.parent.parent / "out", source=source, target=prepare.Domain(target))
+    return own(path.parent.parent / "out", source=source, target=prepare.Domain(target))
 
 
 def labels_to_score(path: Path) -> object:
@@ -192,8 +197,8 @@ def test_labels_that_are_void_throughout_are_taken_and_score_nothing(tmp_path):
 # ---------------------------------------------------------------- folders
 
 
-def a_set(root: Path, *names: str, labels_for: tuple[str, ...] = ()) -> Path:
-    for i, name in enumerate(names):
+def a_set(root: Path, *names: str, labels_for: tuple[str, ...] = (), first: int = 0) -> Path:
+    for i, name in enumerate(names, first):
         path = root / "images" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(corpus.encoded(corpus.colors(i)))
@@ -649,9 +654,9 @@ def test_folders_that_would_eat_one_another_are_refused(tmp_path):
         lambda: list(translate.folder(translate.identity, root / "images", root / "images")), "into itself"
     )
     domain = prepare.Domain(root / "images")
-    refused(lambda: prepare.folder(root, source=domain, target=domain), "write elsewhere")
+    refused(lambda: own(root, source=domain, target=domain), "write elsewhere")
     (root / "mine.txt").write_text("precious")
-    refused(lambda: prepare.folder(root, source=prepare.Domain("/"), target=prepare.Domain("/")), str(root))
+    refused(lambda: own(root, source=prepare.Domain("/"), target=prepare.Domain("/")), str(root))
     assert (root / "mine.txt").read_text() == "precious"
 
 
@@ -676,7 +681,7 @@ def test_folders_that_would_eat_one_another_are_refused(tmp_path):
 def test_impossible_shares_and_sizes_are_refused_before_anything_is_written(tmp_path, options):
     root = a_set(tmp_path / "in", *(f"{i:02}.png" for i in range(12)))
     domain = prepare.Domain(root / "images")
-    refused(lambda: prepare.folder(tmp_path / "out", source=domain, target=domain, **options), *options)
+    refused(lambda: own(tmp_path / "out", source=domain, target=domain, **options), *options)
     assert not list(tmp_path.glob("out*"))
 
 
@@ -685,7 +690,7 @@ def test_a_distance_that_is_none_is_told(tmp_path, distance):
     root = a_set(tmp_path / "in", *(f"{i:02}.png" for i in range(12)))
     domain = prepare.Domain(root / "images", max_color_distance=distance)
     refused(
-        lambda: prepare.folder(tmp_path / "out", source=domain, target=domain),
+        lambda: own(tmp_path / "out", source=domain, target=domain),
         "max_color_distance",
         "0 or more",
     )
@@ -695,8 +700,9 @@ def test_a_distance_that_is_none_is_told(tmp_path, distance):
 @pytest.mark.parametrize("scaled", [(46, 1914), (1, 10**5)])
 def test_a_long_frame_is_not_scaled_beyond_what_can_be_read(scaled):
     """With --keep-aspect the short side decides, and the long one follows."""
-    recipe = frames.Recipe((8192, 8192), True, False, False)
-    refused(lambda: frames.size_of(*scaled, recipe), "can be read again", "smaller size")
+    refused(
+        lambda: frames.size_of(*scaled, (8192, 8192), keep_aspect=True), "can be read again", "smaller size"
+    )
 
 
 def test_memory_that_is_used_up_is_told_in_a_sentence(monkeypatch, capsys):
@@ -729,16 +735,20 @@ def test_memory_that_is_used_up_is_told_in_a_sentence(monkeypatch, capsys):
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_too_few_frames_to_divide_are_told(tmp_path, count):
     root = a_set(tmp_path / "in", *(f"{i:02}.png" for i in range(count)))
+    source = prepare.Domain(
+        a_set(tmp_path / "other", *(f"{i:02}.png" for i in range(5)), first=20) / "images"
+    )
     domain = prepare.Domain(root / "images")
-    refused(lambda: prepare.folder(tmp_path / "out", source=domain, target=domain), "target")
+    refused(lambda: own(tmp_path / "out", source=source, target=domain), "target: of")
 
 
 @pytest.mark.parametrize("pattern", ["(", "[", "*", "(?P<x", "(x)", "x"])
 def test_a_pattern_that_finds_no_sequence_is_told(tmp_path, pattern):
     root = a_set(tmp_path / "in", *(f"{i:02}.png" for i in range(12)))
+    other = a_set(tmp_path / "other", *(f"{i + 20:02}.png" for i in range(12)), first=20)
     domain = prepare.Domain(root / "images", sequence=pattern)
     refused(
-        lambda: prepare.folder(tmp_path / "out", source=prepare.Domain(root / "images"), target=domain),
+        lambda: own(tmp_path / "out", source=prepare.Domain(other / "images"), target=domain),
         pattern,
     )
 

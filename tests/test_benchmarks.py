@@ -74,7 +74,7 @@ def test_the_law_of_times_finds_its_own_coefficients():
     assert growth.MEMORY_LEFT_OUT not in growth.MEMORY_FITTED
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "segmenters"])
 def test_what_is_written_says_on_which_machine(name):
     found = files.read_json(FOLDER / f"{name}.json")
     assert {"processor", "cores", "threads", "load", "torch", "amx"} <= found["machine"].keys()
@@ -91,6 +91,18 @@ def test_the_written_figures_hold_what_is_promised():
     assert 0.6 < memory["not fitted"]["model over measured"] < 1.6
     sizes = files.read_json(FOLDER / "inference.json")["sizes"]
     assert all(rows["onnxruntime"]["largest difference"] <= 1e-5 for rows in sizes.values())
+
+
+def test_the_cuts_of_the_segmenter_are_those_of_the_profile():
+    import segmenters
+
+    rows = files.read_json(FOLDER / "segmenters.json")["settings"]
+    assert {name: row["differs"] for name, row in rows.items()} == segmenters.SETTINGS
+    mini = config.make("mini")
+    cuts = {name: {**segmenters.BEFORE, **differs} for name, differs in segmenters.SETTINGS.items()}
+    (now,) = (n for n, cut in cuts.items() if all(getattr(mini, key) == cut[key] for key in cut))
+    assert rows[now]["time of the training"]["median"] < 1
+    assert rows[now]["mIoU"] >= 0.45
 
 
 @pytest.fixture
@@ -266,7 +278,7 @@ def test_ways_to_load_are_compared_pixel_by_pixel(tmp_path, monkeypatch):
     ratio = data.preparing(tmp_path / "gta5", 1)["faster than at Pillow's level"]
     assert ratio["least"] > 0
     assert data.Image.Image.save is save, "what was exchanged for the measurement is put back"
-    data.prepare.write(data.prepare.gta5.plan(tmp_path / "gta5"), tmp_path / "data", size=data.STORED)
+    data.prepare.write(data.prepare.gta5(tmp_path / "gta5").sized(data.STORED), tmp_path / "data")
     stored = data.one_folder(tmp_path / "data" / "source", tmp_path / "stored")
     scenes = {
         "this loader, frames as published": Scenes(tmp_path / "raw", size=data.STORED, crop=data.CROP),

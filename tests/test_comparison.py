@@ -178,7 +178,7 @@ def test_a_generator_from_a_folder(small, home, tmp_path):
 
 
 def test_the_config_says_which_weights_translate_and_how(small, home):
-    run = home / "results" / "few-smoke" / baseline_of(small)
+    run = files.results_folder("few", "smoke") / baseline_of(small)
     averaged = load_file(run / "G_st_ema.safetensors")
     save_file({k: torch.full_like(v, 0.01) for k, v in averaged.items()}, run / "G_st_ema.safetensors")
     base = small.model_copy(update={"lambda_s": 0.0})
@@ -252,6 +252,9 @@ def test_the_command_says_how_tiles_differ_and_skips_what_is_there(small, home, 
         a, b = (np.asarray(Image.open(out / f"{name}.png")).astype(int) for out in (whole, tiled))
         assert a.shape == b.shape == (*sizes[name], 3)
         assert abs(a - b).mean() == pytest.approx(float(plain[k]), abs=0.02)
+    assert translate(tmp_path / "colors", "--guided") == []
+    about = [files.read_json(out / "about.json")["translation"] for out in (whole, tmp_path / "colors")]
+    assert about[1] == about[0] | {"guided": [4, 5, 1e-3]}
     before = {p: p.stat().st_mtime_ns for p in tiled.iterdir()}
     translate(tiled, "--tile", "64")
     assert {p: p.stat().st_mtime_ns for p in tiled.iterdir()} == before

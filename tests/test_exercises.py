@@ -90,7 +90,7 @@ def test_the_solution_is_right_and_no_hint_gives_it_away(exercise, capsys):
 def test_every_mistake_of_a_sheet_fits_and_is_named(exercise):
     for named, *codes in exercise.mistakes:
         for code in codes:
-            answer = exercise.slip(code)
+            answer = exercise.answer(code)
             assert answer is not None, f"{code!r} does not fit the solution"
             assert named in feedback(exercise, answer), code
 
@@ -149,12 +149,12 @@ def test_an_answer_that_changes_its_arguments_in_place_is_judged_by_its_result()
 @pytest.mark.parametrize(
     ("which", "answer", "said"),
     [
-        ("00.1", 1.333, "Right, rounded"),
-        ("06.1", 0.055, "Right, rounded"),
-        ("05.1", 0.031, "Right, rounded"),
+        ("00.1", 1.333, "Rounded. Exactly"),
+        ("06.1", 0.055, "Rounded. Exactly"),
+        ("05.1", 0.031, "Rounded. Exactly"),
         ("05.1", 0.03, "close"),
         ("07.1", 33, "close"),
-        ("00.1", "4 / 3", "leave out the quotes"),
+        ("00.1", "4 / 3", "without quotes"),
         ("00.1", None, "print"),
         ("06.1", 5.47, "percent"),
         ("02.1", 12.5, "How wide is the field before any convolution"),

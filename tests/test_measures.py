@@ -26,7 +26,7 @@ from semcg.evaluate import (
     values,
     write_parts,
 )
-from semcg.evaluate.markings import marking_contrast, marking_sums
+from semcg.evaluate.reading import marking_contrast, marking_sums
 from semcg.labels import names
 from semcg.translate import identity, to_bytes
 

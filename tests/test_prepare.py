@@ -3,14 +3,18 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from semcg import files
+from semcg.contents import CACHE
 from semcg.data import Scenes
-from semcg_kit.prepare import Domain, folder, splits
+from semcg_kit import prepare as preparing
+from semcg_kit.prepare import Domain
+from semcg_kit.prepare.plans import divide
 
 H, W = 8, 16
 VALUES = "value,train_id,name\n3,0,road\n200,10,sky\n7,255,nothing\n"
@@ -56,6 +60,10 @@ def prepare(here, source_changes=None, **changes):
     return folder(**{"out": here / "data" / "mine"} | given | changes)
 
 
+def folder(out, *, source, target, **options):
+    return preparing.folder(out, preparing.plans(source, target, out=out, **options))
+
+
 def refused(here, error, message, source_changes=None, **changes):
     """The call fails with this message and leaves nothing behind."""
     with pytest.raises(error, match=message):
@@ -64,7 +72,11 @@ def refused(here, error, message, source_changes=None, **changes):
 
 
 def tree(root):
-    return {p.relative_to(root).as_posix(): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+    return {
+        p.relative_to(root).as_posix(): p.read_bytes()
+        for p in sorted(root.rglob("*"))
+        if p.is_file() and p.name != CACHE
+    }
 
 
 # --- what is written
@@ -170,7 +182,7 @@ def test_a_killed_call_goes_on_and_ends_with_the_same_files(here, monkeypatch):
 
     def killed(path):
         calls.append(path)
-        if len(calls) == 9:
+        if len(calls) == 13:
             raise KeyboardInterrupt
         return atomic(path)
 
@@ -179,10 +191,13 @@ def test_a_killed_call_goes_on_and_ends_with_the_same_files(here, monkeypatch):
         prepare(here)
     monkeypatch.undo()
     partial = here / "data" / "mine.partial"
-    (partial / "target/train/images/.torn.1.partial.png").write_bytes(b"half")
-    done = {p: p.stat().st_mtime_ns for p in partial.rglob("*.png") if not p.name.startswith(".")}
+    (partial / "source/train/images/.torn.1.partial.png").write_bytes(b"half")
+    noted = [json.loads(line) for line in (partial / "source/frames.jsonl").read_text().splitlines()]
+    done = {
+        partial / name: (partial / name).stat().st_mtime_ns for record in noted for name in record["files"]
+    }
     assert os.listdir(here / "data") == ["mine.partial"]
-    assert len(done) == 7
+    assert len(done) >= 6
     out = prepare(here)
     assert tree(out) == expected
     assert all((out / p.relative_to(partial)).stat().st_mtime_ns == stamp for p, stamp in done.items())
@@ -191,16 +206,15 @@ def test_a_killed_call_goes_on_and_ends_with_the_same_files(here, monkeypatch):
 
 def test_a_disk_error_names_the_file_and_keeps_the_old_data(here, monkeypatch):
     before = tree(prepare(here))
-    real, calls = Image.Image.save, []
+    real = Path.write_bytes
 
-    def full(self, path, *args, **options):
-        calls.append(path)
-        if len(calls) == 3:
+    def full(self, content):
+        if self.name.startswith(".p03."):
             raise OSError(28, "No space left on device")
-        return real(self, path, *args, **options)
+        return real(self, content)
 
-    monkeypatch.setattr(Image.Image, "save", full)
-    with pytest.raises(OSError, match=r"No space left on device.*mine\.partial.*\.png"):
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left on device.*mine\.partial.*p03\.png"):
         prepare(here, size=(4, 8))
     assert tree(here / "data" / "mine") == before
     monkeypatch.undo()
@@ -215,7 +229,7 @@ def test_a_folder_that_is_something_else_is_left_alone(here):
     with pytest.raises(FileExistsError, match="mine exists and is not data that"):
         prepare(here)
     assert tree(here / "data") == {"mine/thesis.txt": b"years of work"}
-    with pytest.raises(ValueError, match="renders lies in .*, which would be replaced"):
+    with pytest.raises(ValueError, match="renders is in .*, which would be replaced"):
         folder(here, source=source(here), target=Domain(images=here / "photos"))
 
 
@@ -328,14 +342,14 @@ SHARES = {"val_share": 0.1, "test_share": 0.2}
 
 def test_blocks_hold_the_shares_and_spread_over_the_film():
     stems = [f"{i:03}" for i in range(200)]
-    dealt, notes = splits.divide(stems, "target", sequence=None, judge_share=0.25, **SHARES)
+    dealt, notes = divide(stems, "target", sequence=None, judge_share=0.25, **SHARES)
     assert sorted(sum(dealt.values(), [])) == stems
     judged = sorted(dealt["judge/train"] + dealt["judge/val"])
     assert 40 <= len(judged) <= 60
     assert notes == [
-        "target: the judge's frames are chosen in 10 blocks of up to 20 consecutive files by sorted name",
-        "target: splits are chosen in 10 blocks of up to 16 consecutive files by sorted name",
-        "judge: splits are chosen in 10 blocks of up to 4 consecutive files by sorted name",
+        "target: the judge's frames are chosen in 10 blocks of up to 20 consecutive files by name, numbers by value",
+        "target: splits are chosen in 10 blocks of up to 16 consecutive files by name, numbers by value",
+        "judge: splits are chosen in 10 blocks of up to 4 consecutive files by name, numbers by value",
     ]
     blocks = {i // 20 for i in map(int, judged)}
     assert judged == [s for s in stems if int(s) // 20 in blocks]
@@ -345,7 +359,7 @@ def test_blocks_hold_the_shares_and_spread_over_the_film():
 
 def test_whole_sequences_go_one_way():
     stems = sorted(f"{city}_{i}" for city in "abcdefgh" for i in range(9))
-    dealt, notes = splits.divide(stems, "target", sequence=r"^(\w)_", judge_share=0.25, **SHARES)
+    dealt, notes = divide(stems, "target", sequence=r"^(\w)_", judge_share=0.25, **SHARES)
     assert sorted(sum(dealt.values(), [])) == stems
     of = {split: {stem[0] for stem in members} for split, members in dealt.items()}
     assert sum(map(len, of.values())) == 8
@@ -354,7 +368,7 @@ def test_whole_sequences_go_one_way():
 
 def test_the_judge_has_its_own_sequence_even_where_there_are_two():
     stems = sorted(f"{city}_{i}" for city in "ab" for i in range(12))
-    dealt, notes = splits.divide(stems, "target", sequence=r"^(\w)_", judge_share=0.25, **SHARES)
+    dealt, notes = divide(stems, "target", sequence=r"^(\w)_", judge_share=0.25, **SHARES)
     assert {s[0] for s in dealt["judge/train"] + dealt["judge/val"]} == {"b"}
     assert {s[0] for split in files.SPLITS for s in dealt[f"target/{split}"]} == {"a"}
     assert all(dealt.values())
@@ -364,8 +378,8 @@ def test_the_judge_has_its_own_sequence_even_where_there_are_two():
 
 def test_sequences_that_cannot_be_found():
     with pytest.raises(ValueError, match=r"'\^\(x\)' finds no sequence in the name 'a'"):
-        splits.divide(["a"], "source", sequence="^(x)", **SHARES)
+        divide(["a"], "source", sequence="^(x)", **SHARES)
     with pytest.raises(ValueError, match=r"finds no sequence in the name 'a'; it needs one \(group\)"):
-        splits.divide(["a"], "source", sequence="a", **SHARES)
+        divide(["a"], "source", sequence="a", **SHARES)
     with pytest.raises(ValueError, match="the judge needs one of its own"):
-        splits.divide(["a1", "a2"], "target", sequence="^(a)", judge_share=0.25, **SHARES)
+        divide(["a1", "a2"], "target", sequence="^(a)", judge_share=0.25, **SHARES)

@@ -9,15 +9,12 @@ from semcg import runs
 from semcg.plots import scores
 from semcg.runs import reference
 from semcg_kit import prepare
-from semcg_kit.prepare import cityscapes, gta5
 
 
 def test_rows_are_drawn_beside_the_archives_alone(home):
     archives, data = home / "archives", home / "data" / "paperlike"
-    prepare.write(gta5.plan(write_gta5(archives / "gta5")), data, size=(64, 128), processes=1)
-    prepare.write(
-        cityscapes.plan(write_cityscapes(archives / "cityscapes")), data, size=(64, 128), processes=1
-    )
+    prepare.write(prepare.gta5(write_gta5(archives / "gta5")).sized((64, 128)), data)
+    prepare.write(prepare.cityscapes(write_cityscapes(archives / "cityscapes")).sized((64, 128)), data)
     about = runs.about(configs.make("smoke", data="paperlike"))
     rows, said = reference.beside(about, frames=4, size=(64, 128))
     assert rows.equals(reference.published())

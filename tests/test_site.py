@@ -179,6 +179,39 @@ def test_an_unknown_command_is_named():
         site.mathml(r"a + \nonsense b")
 
 
+SHEET = """
+[[question]]
+text = "What is $1 + 1$?"
+right = "two < three"
+[question.choices]
+"one" = "One too few."
+"two < three" = "Two ones."
+
+[[question]]
+text = "How much is it here?"
+choices = ["much", "little"]
+"""
+
+
+def test_a_quiz_is_answered_on_the_page(tmp_path, monkeypatch):
+    """A question whose answer depends on the run stays in the notebook."""
+    monkeypatch.setattr(site, "ROOT", tmp_path)
+    cell = {"cell_type": "code", "id": "quiz", "metadata": {}, "source": "exercises.quiz(...)"}
+    source = [json.dumps({"cells": [cell]})]
+    site.add_quiz(None, "notebooks/03_c", source)
+    assert json.loads(source[0])["cells"] == [cell], "no sheet"
+    sheet = tmp_path / "notebooks" / "exercises" / "03_c.toml"
+    sheet.parent.mkdir(parents=True)
+    sheet.write_text(SHEET)
+    site.add_quiz(None, "notebooks/03_c", source)
+    made, kept = json.loads(source[0])["cells"]
+    assert kept == cell
+    assert "**1.** What is $1 + 1$?" in made["source"]
+    assert "<summary>two &lt; three</summary>\n\nRight. Two ones.\n" in made["source"]
+    assert "<summary>one</summary>\n\nNo. One too few.\n" in made["source"]
+    assert "much" not in made["source"]
+
+
 # ---------------------------------------------------------------- the folder (finding A1)
 
 
@@ -207,9 +240,19 @@ def test_a_file_and_a_damaged_marker_are_refused(built, tmp_path):
     with pytest.raises(ValueError, match="file"):
         site.build(tmp_path / "file")
     out = shutil.copytree(built, tmp_path / "site")
-    (out / site.MARKER).write_text("[")
-    with pytest.raises(ValueError, match=r"\d+ more"):
-        site.build(out)
+    for text in ("[", "[1]", "null", ""):
+        (out / site.MARKER).write_text(text)
+        with pytest.raises(ValueError, match=r"\d+ more"):
+            site.build(out)
+
+
+def test_a_link_is_refused_and_what_the_system_leaves_is_not(built, tmp_path):
+    out = shutil.copytree(built, tmp_path / "site")
+    (out / ".DS_Store").write_text("x")
+    (tmp_path / "thesis").mkdir()
+    assert site._foreign(out) == []
+    (out / "thesis").symlink_to(tmp_path / "thesis")
+    assert site._foreign(out) == ["thesis"]
 
 
 def test_a_failure_keeps_the_old_site(built, tmp_path, monkeypatch):
@@ -245,7 +288,7 @@ def test_the_table_of_runs(tmp_path, capsys):
     assert head.split()[:3] == ["profile", "notebook", "state"]
     assert re.fullmatch(r"mini +03_c-s0 +ok +\d{4}-\d\d-\d\d \d\d:\d\d +1:40 +3\.0 +CPU \(AVX2\)", rows[0])
     assert re.match(r"mini +04_d +killed .* 0:05 +- +-$", rows[1])
-    assert re.match(r"mini +05_e +running ", rows[2])
+    assert re.match(r"mini +05_e +unfinished ", rows[2])
     assert rows[3:] == ["04_d, mini: the kernel died"]
 
 

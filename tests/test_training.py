@@ -126,9 +126,10 @@ def parameters_after(leaf_split: bool, **changes) -> tuple[dict, torch.Tensor]:
     return terms, torch.cat(weights)
 
 
-def test_cutting_at_the_translation_changes_no_gradient():
+@pytest.mark.parametrize("generator", ["unet", "recolor"])
+def test_cutting_at_the_translation_changes_no_gradient(generator):
     """Float64, three steps of Adam, every loss on."""
-    (cut, weights), (whole, same) = parameters_after(True), parameters_after(False)
+    (cut, weights), (whole, same) = (parameters_after(leaf, generator=generator) for leaf in (True, False))
     assert float((weights - same).norm() / same.norm()) < 1e-10
     for a, b in zip(cut, whole, strict=True):
         assert {k for k in a if k not in b} == {"pull gan", "pull cycle", "pull semantic"}

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from semcg import edges, metrics
 from semcg.data import Scenes
 from semcg.distances import grid_powers, kid, kid_halves, ssim
-from semcg.evaluate.markings import marking_sums
 from semcg.evaluate.parts import Parts, frame_part, table_part
-from semcg.evaluate.reading import notes, read_frames
+from semcg.evaluate.reading import marking_sums, notes, read_frames
 from semcg.labels import CLASSES, names
 from semcg.reader import grey
 from semcg.segmenters import upsample

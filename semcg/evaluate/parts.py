@@ -12,7 +12,7 @@ scores, so that whoever has the file can compute each number anew, or another on
 oracle, beside oracle: points measured in the translation and in the oracle, median sigma of the oracle and of the \
 translation there |
 | plates, signs | frame/number | text, read, confidence, digit_px |
-| markings | frame | pixels and sums of `semcg.evaluate.markings` |
+| markings | frame | pixels and sums of `marking_sums` |
 | grid | frame | peak, around: powers of `semcg.distances.grid_powers` |
 | oracle | frame | values, absolute, squared, ssim: sums of differences to the oracle; ssim is the frame's |
 | cycle | frame | values, absolute, squared: sums of differences of the frame to itself brought back |
@@ -33,7 +33,7 @@ from torch import Tensor
 from semcg import files, metrics
 from semcg.distances import psnr
 from semcg.edges import COUNTS, boundary_f
-from semcg.evaluate.markings import marking_contrast
+from semcg.evaluate.reading import marking_contrast
 from semcg.evaluate.tables import flip_share, sky_kept
 from semcg.labels import names
 

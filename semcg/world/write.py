@@ -5,12 +5,8 @@ kill, it draws only what is missing.
 """
 
 import json
-import multiprocessing
-import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from semcg import files
+from semcg.system import each
 from semcg.world.draw import checked_size, draw, found_texts
 from semcg.world.scene import LAYOUTS, Scene
 from semcg.world.styles import check_style, paint_scene
@@ -179,35 +176,10 @@ def _draw_all(root: Path, jobs: list[Job], size, strength: float, processes: int
     done = len(jobs) - len(missing)
     draw_some = partial(_draw_some, root, size, strength)
     chunks = [missing[k : k + CHUNK] for k in range(0, len(missing), CHUNK)]
-    for count in _each(draw_some, chunks, processes):
+    for count in each(draw_some, chunks, min(processes, max(len(chunks), 1))):
         done += count
         if progress:
             progress(done, len(jobs))
-
-
-def _each(draw_some, chunks: list[list[Job]], processes: int) -> Iterator[int]:
-    if processes == 1 or len(chunks) < 2:
-        yield from map(draw_some, chunks)
-        return
-    context = multiprocessing.get_context("spawn")
-    workers = min(processes, len(chunks))
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
-        try:
-            for future in as_completed([pool.submit(draw_some, chunk) for chunk in chunks]):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _end_with_parent() -> None:
-    """Let a worker end when its parent is killed, so that none goes on writing beside the next draw."""
-
-    def watch() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _draw_some(root: Path, size: tuple[int, int], strength: float, jobs: list[Job]) -> int:

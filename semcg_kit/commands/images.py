@@ -16,6 +16,7 @@ COMPARED = 3
 """Frames that --compare looks at."""
 LONGEST = 1024
 """Pixels of the longer side of a picture that `first-look` shows."""
+GUIDED = "Take the colors from the generator and every stroke from the frame."
 
 
 def first_look(
@@ -97,6 +98,7 @@ def translate(
             "--fast", help="bfloat16, compiled: off by a gray level or two; compiling takes minutes per size."
         ),
     ] = False,
+    guided: Annotated[bool, typer.Option("--guided", help=GUIDED)] = False,
     device: Device = "auto",
 ) -> None:
     """Translate a folder of images of any size; what is already translated is skipped."""
@@ -114,6 +116,8 @@ def translate(
     if passed_over := files.images_in(in_folder).passed_over():
         print(passed_over)
     G = translation.Compiled(plain) if fast else plain
+    if guided:
+        plain, G = translation.Guided(plain), translation.Guided(G)
     if tile:
         run = translation.Tiled(
             G, tile=tile, overlap=tile // 4 if overlap < 0 else overlap, norm_from_whole=norm_from_whole
@@ -147,6 +151,7 @@ def export(
     size: Annotated[
         str, typer.Option(help="HEIGHTxWIDTH of all frames, which exports faster; none: any size.")
     ] = "none",
+    guided: Annotated[bool, typer.Option("--guided", help=GUIDED)] = False,
 ) -> None:
     """Write a generator as ONNX, pictures in and pictures out, for ONNX Runtime and the like."""
     import torch
@@ -155,12 +160,13 @@ def export(
     from semcg import export as exporting
     from semcg.runs import trained
     from semcg.training import fabric_for
-    from semcg.translate import fingerprint
+    from semcg.translate import Guided, fingerprint
 
     if dtype != "fp32":
         raise ValueError(f"dtype = {dtype!r}: allowed: fp32; ONNX Runtime has no bf16 convolution on a CPU")
     frames = height_width(size)
     G = trained.generator_from(weights, direction, fabric_for("cpu"))
+    G = Guided(G) if guided else G
     folder = weights if weights.is_dir() else weights.parent
     made = files.read_json(folder / "provenance.json")
     about = {
@@ -168,7 +174,7 @@ def export(
         "run": made.get("run", folder.name),
         "run_fingerprint": made.get("fingerprint", ""),
         "direction": direction,
-        "generator": " ".join(fingerprint(G).values()),
+        "generator": " ".join(map(str, fingerprint(G).values())),
         "takes": "images (N, H, W, 3) uint8 RGB",
         "gives": "translated (N, H, W, 3) uint8 RGB; values (N, H, W, 3) float32 in [-1, 1]",
     }

@@ -36,7 +36,7 @@ def status(
     rows = [_row(path) for path in sorted(folder.glob("*/notebooks/*.json"))]
     for path in sorted(folder.glob("*/notebooks/*.partial.ipynb")):
         name = path.name.removesuffix(".partial.ipynb")
-        rows.append(((path.parents[1].name, name, "running", "-", "-", "-", "-"), ""))
+        rows.append(((path.parents[1].name, name, "unfinished", "-", "-", "-", "-"), ""))
     if not rows:
         print("No notebook has been run here; `make course` runs them all.")
         return
@@ -59,8 +59,8 @@ def _row(path: Path) -> tuple[tuple[str, ...], str]:
         spent = (duration(record["seconds"]), gib, str(machine.get("device", "-")))
         reason = f"{path.stem}, {path.parents[1].name}: {record['reason']}" if "reason" in record else ""
         return (*name, str(record["status"]), ended, *spent), reason
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        return (*name, "damaged", "-", "-", "-", "-"), f"{path} cannot be read ({error!r}); run it again"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        return (*name, "damaged", "-", "-", "-", "-"), f"{path} cannot be read; run the notebook again"
 
 
 def doctor() -> None:

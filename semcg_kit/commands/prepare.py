@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from semcg.files import unfinished
 from semcg.system import cores
 from semcg_kit.commands.options import height_width
 
@@ -39,6 +40,9 @@ def gta5(
     out: Out,
     size: Size = "1024x1024",
     keep_aspect: KeepAspect = False,
+    extra: Annotated[
+        bool, typer.Option("--extra", help="Keep training frames without a label; all of it is ignored.")
+    ] = False,
     processes: Processes = 0,
     dry_run: DryRun = False,
     verify: Verify = False,
@@ -46,8 +50,8 @@ def gta5(
     """GTA5 as published, images, labels and split.mat: becomes the source. Resumes where it stopped."""
     from semcg_kit import prepare
 
-    options = {"size": height_width(size), "keep_aspect": keep_aspect}
-    _archive(prepare.gta5.plan(root), out, options, processes=processes, dry_run=dry_run, verify=verify)
+    plan = prepare.gta5(root, extra=extra).sized(height_width(size), keep_aspect=keep_aspect)
+    _archive(plan, out, processes=processes or cores(), dry_run=dry_run, verify=verify)
 
 
 @app.command()
@@ -57,7 +61,7 @@ def cityscapes(
     size: Size = "1024x1024",
     keep_aspect: KeepAspect = False,
     extra: Annotated[
-        bool, typer.Option("--extra", help="Add the images of train_extra to target/train, unlabelled.")
+        bool, typer.Option("--extra", help="Add the images of train_extra to target/train, unlabeled.")
     ] = False,
     processes: Processes = 0,
     dry_run: DryRun = False,
@@ -66,9 +70,8 @@ def cityscapes(
     """Cityscapes as published: becomes the target and what the judge learns from. Resumes where it stopped."""
     from semcg_kit import prepare
 
-    options = {"size": height_width(size), "keep_aspect": keep_aspect}
-    plan = prepare.cityscapes.plan(root, extra=extra)
-    _archive(plan, out, options, processes=processes, dry_run=dry_run, verify=verify)
+    plan = prepare.cityscapes(root, extra=extra).sized(height_width(size), keep_aspect=keep_aspect)
+    _archive(plan, out, processes=processes or cores(), dry_run=dry_run, verify=verify)
 
 
 @app.command()
@@ -101,12 +104,17 @@ def folder(
         str, typer.Option(help="Regular expression; its group names the sequence.")
     ] = "",
     max_color_distance: Annotated[
-        float, typer.Option(min=0, help="Euclidean, in RGB; beyond it: ignored.")
+        float,
+        typer.Option(min=0, help="Of JPEG labels, Euclidean in RGB; beyond it: ignored. 0: none may be."),
     ] = 30.0,
     size: Size = "none",
+    keep_aspect: KeepAspect = False,
     val_share: Annotated[float, typer.Option(help="Of the frames of a domain.")] = 0.1,
     test_share: Annotated[float, typer.Option(help="Of the frames of a domain.")] = 0.2,
     judge_share: Annotated[float, typer.Option(help="Of the target's frames, for the judge alone.")] = 0.25,
+    processes: Processes = 0,
+    dry_run: DryRun = False,
+    verify: Verify = False,
 ) -> None:
     """Your own two domains: folders of images, with or without labels."""
     from semcg_kit import prepare
@@ -121,60 +129,76 @@ def folder(
             sequence=sequence or None,
         )
 
-    made = prepare.folder(
-        out,
-        source=domain(source, source_labels, source_mapping, source_coding, source_sequence),
-        target=domain(target, target_labels, target_mapping, target_coding, target_sequence),
-        size=height_width(size),
-        val_share=val_share,
-        test_share=test_share,
-        judge_share=judge_share,
-    )
-    about = prepare.about_of(made)
-    for split, count in about["counts"].items():
-        print(f"  {split:<14}{count:>7}")
-    for note in about["notes"]:
-        print(f"  {note}")
+    from semcg.terminal import progress
+
+    domains = {
+        "source": domain(source, source_labels, source_mapping, source_coding, source_sequence),
+        "target": domain(target, target_labels, target_mapping, target_coding, target_sequence),
+    }
+    options = {"size": height_width(size), "keep_aspect": keep_aspect, "processes": processes or cores()}
+    options |= {"val_share": val_share, "test_share": test_share, "judge_share": judge_share}
+    with progress() as show:
+        plans = prepare.plans(**domains, out=out, progress=show, **options)
+    for plan in plans:
+        _describe(plan)
+    if dry_run:
+        for plan in plans:
+            _foretell(prepare.estimate(plan, unfinished(out)), out, options["processes"])
+        return
+    with progress() as show:
+        made = prepare.folder(out, plans, processes=options["processes"], progress=show)
+    _verified(made, verify)
     print(f"the data are in {made}; next: semcg course --data {made}")
 
 
-def _archive(plan, out: Path, options: dict, *, processes: int, dry_run: bool, verify: bool) -> None:
+def _archive(plan, out: Path, *, processes: int, dry_run: bool, verify: bool) -> None:
     from semcg.terminal import progress
     from semcg_kit import prepare
 
-    processes = processes or cores()
-    print(f"{plan.root}: {len(plan.frames)} frames, {'with' if plan.labelled else 'without'} labels")
-    for split in plan.splits:
-        print(f"  {split:<14}{plan.counts[split]:>7}")
-    for note in plan.notes:
-        print(f"  {note}")
-    if plan.left_out:
-        print(f"  {len(plan.left_out)} left out by their names; the first: {' '.join(plan.left_out[0])}")
+    _describe(plan)
     if dry_run:
-        _foretell(prepare.estimate(plan, out, **options), out, processes)
+        _foretell(prepare.estimate(plan, out), out, processes)
         return
     with progress() as show:
-        missing = prepare.write(plan, out, **options, processes=processes, progress=show)
+        missing = prepare.write(plan, out, processes=processes, progress=show)
     about = prepare.about_of(out / plan.domain)
     for note in about["notes"]:
         if note not in plan.notes:
             print(f"  {note}")
-    if verify:
-        print(f"verified: {prepare.verify(out)} files have the contents that were written")
+    if about["classes"]:
+        print(f"  shares of the classes: {', '.join(f'{k} {v:.1%}' for k, v in about['classes'].items())}")
+    _verified(out, verify)
     if missing:
         command = {"source": "gta5", "target": "cityscapes"}[missing[0]]
         print(
-            f"the {plan.domain} is in {out}; the {missing[0]} is missing or incomplete. Make it by: "
-            f"semcg prepare {command} ROOT --out {out}"
+            f"the {plan.domain} is in {out}; the {missing[0]} is not there yet, or not complete, and nothing trains "
+            f"before it is: semcg prepare {command} ROOT --out {out}"
         )
     else:
         print(f"both domains are in {out}; next: semcg course --data {out}")
 
 
+def _describe(plan) -> None:
+    print(f"{plan.root}: {len(plan.frames)} frames, {'with' if plan.labeled else 'without'} labels")
+    for split in plan.splits:
+        print(f"  {split:<14}{plan.counts[split]:>7}")
+    for note in plan.notes:
+        print(f"  {note}")
+    if plan.left_out and not plan.checked:
+        print(f"  {len(plan.left_out)} left out by their names; the first: {' '.join(plan.left_out[0])}")
+
+
+def _verified(data: Path, verify: bool) -> None:
+    from semcg_kit import prepare
+
+    if verify:
+        print(f"verified: {prepare.verify(data)} files have the contents that were written")
+
+
 def _foretell(seen, out: Path, processes: int) -> None:
     from semcg.terminal import duration
 
-    print(f"would write {seen.missing} frames into {out}; {seen.done} exist already")
+    print(f"would write {seen.missing} frames into {out}; {seen.done} are already there")
     if seen.missing:
         seconds = seen.seconds_each * seen.missing / processes
         print(

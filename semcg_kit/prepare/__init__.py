@@ -1,27 +1,25 @@
-"""Raw archives (GTA5, Cityscapes, your own folders) to the common layout.
+"""Raw archives (GTA5, Cityscapes) and your own folders to the common layout of `semcg.files`.
 
-    folder("data/mine", source=Domain(images="renders", labels="masks", mapping="masks.csv"),
-           target=Domain(images="photos"), size=(128, 256))
+    source = Domain(images="renders", labels="masks", mapping="masks.csv")
+    folder("data/mine", plans(source, target=Domain(images="photos"), size=(128, 256)))
 
-takes two folders of images, each with or without labels, and writes what `semcg.files` describes: the same
-folders that the drawn world has, so that nothing downstream knows which data is which. Every input is read
-and checked before anything is written; what is written appears in one piece, at the end. A call that was
-killed goes on where it stopped.
+takes two folders of images, each with or without labels. Every input is looked at before anything is written; what is
+written appears in one piece, at the end.
 
-    write(gta5.plan("archives/gta5"), "data/paper", processes=8)
-    write(cityscapes.plan("archives/cityscapes"), "data/paper", processes=8)
+    write(gta5("archives/gta5").sized((1024, 1024)), "data/paper", processes=8)
+    write(cityscapes("archives/cityscapes").sized((1024, 1024)), "data/paper", processes=8)
 
-do the same for archives that take an hour, one domain each. They write in place, keep a record of every frame, and
-`manifest.csv`, without which nothing trains, comes last.
+do the same for archives that take an hour, one domain each. They write in place, and `manifest.csv`, without which
+nothing trains, comes last. Both make `Plan`s, which one writer writes: with a record of every frame, so that a call
+that was killed resumes where it stopped.
 """
 
 from semcg.mappings import CODINGS, Mapping, mapping
-from semcg_kit.prepare import cityscapes, gta5
-from semcg_kit.prepare.folders import folder
-from semcg_kit.prepare.pairs import Domain
+from semcg_kit.prepare.folders import Domain, plans
 from semcg_kit.prepare.plans import Plan
+from semcg_kit.prepare.published import cityscapes, gta5
 from semcg_kit.prepare.records import about_of, verify
-from semcg_kit.prepare.writing import Estimate, estimate, write
+from semcg_kit.prepare.writing import Estimate, estimate, folder, write
 
 __all__ = [
     "CODINGS",
@@ -35,6 +33,7 @@ __all__ = [
     "folder",
     "gta5",
     "mapping",
+    "plans",
     "verify",
     "write",
 ]

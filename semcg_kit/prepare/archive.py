@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from semcg import files
+from semcg import files, pictures
 
 __all__ = ["Entry", "entries", "find"]
 
@@ -32,6 +32,11 @@ class Entry(NamedTuple):
     size: int
     """Bytes, unpacked."""
 
+    @classmethod
+    def of(cls, path: Path) -> "Entry":
+        """Return a file that is in no archive."""
+        return cls(str(path), "", str(path), path.stat().st_size)
+
     def __str__(self) -> str:
         return f"{self.at}: {self.inner}" if self.inner else self.at
 
@@ -46,7 +51,7 @@ class Entry(NamedTuple):
             If the disk does not give the file.
         """
         if not self.inner:
-            return Path(self.at).read_bytes()
+            return pictures.read(self.at)
         try:
             return _opened(self.at).read(self.inner)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:

@@ -1,4 +1,4 @@
-"""One frame of an archive: decoded, checked, resized and written, with a record of what was written."""
+"""One frame: looked at, decoded, checked, resized and written, with a record of what was written."""
 
 import io
 import math
@@ -9,32 +9,19 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from semcg import files, labels, mappings, pictures
+from semcg import files, mappings, pictures
+from semcg.contents import content_digest
+from semcg.labels import IGNORE
 from semcg_kit.prepare.archive import Entry
 
-__all__ = [
-    "LARGEST",
-    "PLATE",
-    "Frame",
-    "Recipe",
-    "WrongLabels",
-    "checked_size",
-    "label_values",
-    "made_of",
-    "size_of",
-    "write",
-]
+__all__ = ["PLATE", "Frame", "Look", "Recipe", "checked_size", "look", "reshaped", "size_of", "write"]
 
 PLATE = 34
-"""Label id of a licence plate in GTA5; none of the 19 classes, and drawn in no Cityscapes label."""
-
-LARGEST = 2**26
-"""Pixels of a frame that is written, at most: 8192x8192, 32 times those of Cityscapes. With a third more, Pillow takes
-a picture for a decompression bomb, so that nothing here would read it again."""
+"""Label id of a license plate in GTA5; none of the 19 classes, and drawn in no Cityscapes label."""
 
 
 class Frame(NamedTuple):
-    """Where a frame lies in its archive, and where it goes."""
+    """Where a frame is stored, and where it goes."""
 
     name: str
     """Stem of the written files."""
@@ -42,80 +29,91 @@ class Frame(NamedTuple):
     """Folder below the root: "source/train", "judge/val" and so on."""
     image: Entry
     label: Entry | None
-    """None: it has none. In labelled data all of its pixels are then 255, ignored."""
+    """None: it has none. In labeled data all of its pixels are then 255, ignored."""
+    made_of: tuple[int, ...]
+    """What a changed file is noticed by: the bytes of each file; of your own folders also their CRC-32."""
 
 
 class Recipe(NamedTuple):
     """What is done with each frame of a domain."""
 
-    size: tuple[int, int] | None
+    size: tuple[int, int] | None = None
     """(H, W); None keeps frames as they are."""
-    keep_aspect: bool
+    keep_aspect: bool = False
     """Scale by one factor until the frame covers `size`, instead of to exactly that size."""
-    labelled: bool
-    plates: bool
-    """Write a mask of the licence plates, 0 and 255, beside the labels."""
+    labeled: bool = False
+    plates: bool = False
+    """Write a mask of the license plates, 0 and 255, beside the labels."""
+    mapping: mappings.Mapping | None = None
+    coding: str = "auto"
+    max_color_distance: float = 30.0
+    strict: bool = False
+    """A frame that does not decode, or whose image and label differ in size, is an error, and is not left out."""
 
 
-class WrongLabels(ValueError):
-    """A label file is of a kind that no single bad file explains: the archive is not what it should be."""
+class Look(NamedTuple):
+    """What is known of a frame before anything is written."""
+
+    name: str
+    """Of the frame."""
+    made_of: tuple[int, ...]
+    fault: str
+    """Why it is to be left out, "" for a good one."""
+    size: tuple[int, int]
+    pixels: str
+    """A digest of the image's pixels, where it was decoded."""
+    counts: np.ndarray
+    """(256,) int64, pixels of the label by train id."""
+    stored: frozenset[int]
+    """Values in the label file."""
+    colors: dict[int, tuple[int, ...]]
+    """Of a palette with colors, those of the values that occur."""
+    ignored: int
+    example: tuple[int, ...]
+    """As in `mappings.Decoded`."""
 
 
-def label_values(frame: Frame) -> list[int]:
-    """Return the values in the label of a frame, sorted; none if it does not decode.
+def look(recipe: Recipe, frame: Frame) -> Look:
+    """Look at the label of a frame, and with a strict recipe also at its image, at full size.
 
     Raises
     ------
-    WrongLabels
-        If it holds something else than 8-bit values, or values that are no label ids; names the file.
+    ValueError
+        If a label is of a kind that no single bad file explains; with a strict recipe for anything that does not
+        decode or fit. Names the file.
     """
+    contents = [entry.read() for entry in (frame.image, frame.label) if entry] if recipe.strict else []
+    made_of = tuple(n for c in contents for n in (len(c), zlib.crc32(c))) or frame.made_of
+    image, label, fault = None, None, ""
     try:
-        ids = _label_ids(frame.label)
-    except WrongLabels:
-        raise
-    except ValueError:
-        return []  # `write` leaves it out
-    return np.flatnonzero(np.bincount(ids.ravel(), minlength=256)).tolist()
-
-
-def size_of(height: int, width: int, recipe: Recipe) -> tuple[int, int]:
-    """Return the (H, W) that a frame is written with.
-
-    Raises
-    ------
-    ValueError
-        If that is more than `LARGEST`, as where a very long frame is scaled until its short side is covered.
-    """
-    if recipe.size is None:
-        return height, width
-    if not recipe.keep_aspect:
-        return recipe.size
-    scale = max(recipe.size[0] / height, recipe.size[1] / width)
-    return checked_size(
-        tuple(
-            max(least, math.floor(side * scale + 0.5))
-            for least, side in zip(recipe.size, (height, width), strict=True)
-        )
-    )
-
-
-def checked_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return (H, W) if frames can be written with it.
-
-    Raises
-    ------
-    ValueError
-        If a side is below 1, or the pixels are more than `LARGEST`; says what to give instead.
-    """
-    height, width = size
-    if min(size) < 1:
-        raise ValueError(f"size is (height, width), at least 1 each, not {tuple(size)}")
-    if height * width > LARGEST:
+        if recipe.strict:
+            image = _image(frame, contents[0])
+        if frame.label:
+            content = contents[1] if recipe.strict else frame.label.read()
+            label = _label(recipe, str(frame.label), content)
+            fault = _blank_label(label)
+    except pictures.Damaged:  # `write` leaves it out
+        if recipe.strict:
+            raise
+    except ValueError as error:
+        if recipe.strict:
+            raise
         raise ValueError(
-            f"size = {height}x{width} has {height * width:,} pixels a frame, more than the {LARGEST:,} that can be read "
-            "again; give a smaller size, 1024x2048 say"
-        )
-    return height, width
+            f"{error}. Take the label ids as published, not gtFine_color, instanceIds or a converted copy"
+        ) from error
+    if recipe.strict:
+        _check_sizes(frame, image, label)
+        fault = fault or _blank_image(image)
+    size = image.shape[:2] if image is not None else (0, 0)
+    digest = content_digest(image) if image is not None else ""
+    if label is None:
+        return Look(frame.name, made_of, fault, size, digest, np.zeros(256, np.int64), frozenset(), {}, 0, ())
+    kept, made = label
+    stored = frozenset(np.unique(kept.values).tolist()) if kept.kind != "color" else frozenset()
+    colors = {} if kept.palette is None else {v: tuple(kept.palette[v].tolist()) for v in stored}
+    colors = {value: color for value, color in colors.items() if color != (value,) * 3}
+    counts = np.bincount(made.train_ids.ravel(), minlength=256)
+    return Look(frame.name, made_of, fault, size, digest, counts, stored, colors, made.ignored, made.example)
 
 
 def write(root: Path, recipe: Recipe, frame: Frame) -> dict:
@@ -124,103 +122,141 @@ def write(root: Path, recipe: Recipe, frame: Frame) -> dict:
     Returns
     -------
     dict
-        "name", "split", "of" (bytes of what it was made of), and either "left_out" (the reason) or "size" (H, W) and
-        "files": name below `root` -> bytes, CRC-32, and for labels the number of pixels of each value.
+        "name", "split", "of" (`Frame.made_of`), and either "left_out" (the reason) or "size" (H, W) and "files": name
+        below `root` -> bytes, CRC-32, of a label the number of pixels of each value, and `content_digest` of the pixels.
 
     Raises
     ------
     OSError
         If a file cannot be read or written; names it.
+    ValueError
+        With a strict recipe, if a file is not as it should be.
     """
-    record = {"name": frame.name, "split": frame.split, "of": made_of(frame)}
+    record = {"name": frame.name, "split": frame.split, "of": list(frame.made_of)}
     try:
-        pictures, size = _pictures(frame, recipe)
-    except WrongLabels:
-        raise
+        made = _made(recipe, frame)
     except ValueError as error:
+        if recipe.strict:
+            raise
         return record | {"left_out": str(error)}
     written = {}
-    for kind, picture in pictures.items():
+    for kind, array in made.items():
         content = io.BytesIO()
         # Level 1: level 6, Pillow's own, takes five times as long for a tenth of the bytes.
-        picture.save(content, "PNG", compress_level=1)
+        Image.fromarray(array).save(content, "PNG", compress_level=1)
         name = f"{frame.split}/{kind}/{frame.name}.png"
         with files.atomic(root / name) as partial:
             partial.write_bytes(content.getbuffer())
-        written[name] = [content.tell(), f"{zlib.crc32(content.getbuffer()):08x}", _pixels(kind, picture)]
-    return record | {"size": list(size), "files": written}
+        counts = np.bincount(array.ravel(), minlength=256) if kind != "images" else np.zeros(0, int)
+        pixels = {str(value): int(counts[value]) for value in np.flatnonzero(counts)} or None
+        crc = f"{zlib.crc32(content.getbuffer()):08x}"
+        written[name] = [content.tell(), crc, pixels, content_digest(array)]
+    return record | {"size": list(made["images"].shape[:2]), "files": written}
 
 
-def made_of(frame: Frame) -> list[int]:
-    """Return the bytes of the files of a frame, by which a changed archive is noticed."""
-    return [entry.size for entry in (frame.image, frame.label) if entry]
+def size_of(height: int, width: int, size: tuple[int, int] | None, *, keep_aspect: bool) -> tuple[int, int]:
+    """Return the (H, W) that a frame is written with.
+
+    Raises
+    ------
+    ValueError
+        If that is too large, as where a very long frame is scaled until its short side is covered.
+    """
+    if size is None or not keep_aspect:
+        return size or (height, width)
+    scale = max(size[0] / height, size[1] / width)
+    scaled = [math.floor(side * scale + 0.5) for side in (height, width)]
+    return checked_size(tuple(map(max, size, scaled)))
 
 
-def _pictures(frame: Frame, recipe: Recipe) -> tuple[dict[str, Image.Image], tuple[int, int]]:
-    image = _image(frame.image, turn=frame.label is None)
-    height, width = size_of(image.height, image.width, recipe)
-    ids = None
-    if frame.label:
-        # Before the resize, so that a frame that is left out costs no more than its decoding.
-        ids = _label_ids(frame.label)
-        if ids.shape != (image.height, image.width):
-            raise ValueError(
-                f"sizes differ (height x width): the image is {image.height}x{image.width}, the label "
-                f"{ids.shape[0]}x{ids.shape[1]}"
-            )
-        if (ids == ids[0, 0]).all():
-            raise ValueError(f"the label is blank: {ids[0, 0]} throughout")
-        if (labels.to_train_ids(ids) == labels.IGNORE).all():
-            raise ValueError("the label holds none of the 19 classes")
-    if (image.width, image.height) != (width, height):
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-    if all(low == high for low, high in image.getextrema()):
-        raise ValueError(f"the image is blank: one colour, {tuple(low for low, _ in image.getextrema())}")
-    pictures = {"images": image}
-    if recipe.labelled:
-        if ids is None:
-            pictures["labels"] = Image.new("L", (width, height), labels.IGNORE)
-        else:
-            resized = Image.fromarray(ids)
-            if ids.shape != (height, width):
-                resized = resized.resize((width, height), Image.Resampling.NEAREST)
-            ids = np.asarray(resized)
-            pictures["labels"] = Image.fromarray(labels.to_train_ids(ids))
-    if recipe.plates:
-        plates = np.zeros((height, width), bool) if ids is None else ids == PLATE
-        pictures["plates"] = Image.fromarray(plates.astype(np.uint8) * 255)
-    return pictures, (height, width)
+def checked_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return (H, W) if frames can be written with it, so that everything here reads them again.
 
-
-def _image(entry: Entry, *, turn: bool) -> Image.Image:
-    return Image.fromarray(pictures.image(entry.name, entry.read(), turn=turn))
-
-
-def _label_ids(entry: Entry) -> np.ndarray:
-    """Return what a label stores, (H, W) uint8: the index of a palette picture, the value of a gray one."""
-    content = entry.read()
-    try:
-        kept = pictures.stored(entry.name, content)
-    except ValueError as error:
-        if "does not decode" in str(error):
-            raise
-        raise WrongLabels(
-            f"{error}; 16 bits are instanceIds, perhaps" if "16" in str(error) else str(error)
-        ) from error
-    if kept.kind == "color":
-        raise WrongLabels(
-            f"{entry} is a color picture (gtFine_color, or a palette picture that was converted); label ids are "
-            "8-bit palette or gray PNG. Take the files as published"
+    Raises
+    ------
+    ValueError
+        If a side is below 1, or sides or pixels are too many; says what to give instead.
+    """
+    height, width = size
+    if min(size) < 1:
+        raise ValueError(f"size is (height, width), at least 1 each, not {tuple(size)}")
+    if height * width > pictures.LARGEST or max(size) > pictures.LONGEST:
+        raise ValueError(
+            f"size = {height}x{width} (height x width) is larger than can be read again, {pictures.LARGEST:,} pixels a "
+            f"frame and {pictures.LONGEST:,} a side; give a smaller size, for example 1024x2048"
         )
-    try:
-        mappings.decode(kept, mappings.LABEL_IDS, name=entry)
-    except ValueError as error:
-        raise WrongLabels(f"{error}. Take the files as published") from error
-    return kept.values
+    return height, width
 
 
-def _pixels(kind: str, picture: Image.Image) -> dict[str, int] | None:
-    if kind == "images":
-        return None
-    counts = np.bincount(np.asarray(picture).ravel(), minlength=256)
-    return {str(value): int(counts[value]) for value in np.flatnonzero(counts)}
+def reshaped(own: tuple[int, int], size: tuple[int, int]) -> str:
+    """Return a warning if frames of (H, W) = `own` would be badly distorted at `size`, else ""."""
+    factor = (size[1] / size[0]) / (own[1] / own[0])
+    turned = (own[1] > own[0]) == (size[1] < size[0]) and own[0] != own[1] and size[0] != size[1]
+    if max(factor, 1 / factor) <= 2.5 and not turned:
+        return ""
+    return (
+        f"warning: frames are {own[0]}x{own[1]} (height x width), and --size {size[0]}x{size[1]} "
+        f"{'exchanges landscape and portrait' if turned else 'changes their shape'} by a factor of "
+        f"{max(factor, 1 / factor):.1f}; the option takes HEIGHTxWIDTH"
+    )
+
+
+Label = tuple[pictures.Stored, mappings.Decoded]
+
+
+def _made(recipe: Recipe, frame: Frame) -> dict[str, np.ndarray]:
+    """Return what is written of a frame, kind -> pixels; raises ValueError for one that is to be left out."""
+    image = _image(frame, frame.image.read())
+    height, width = size_of(*image.shape[:2], recipe.size, keep_aspect=recipe.keep_aspect)
+    # Before the resize, so that a frame that is left out costs no more than its decoding.
+    label = _label(recipe, frame.label.name, frame.label.read()) if frame.label else None
+    _check_sizes(frame, image, label)
+    if fault := (label and _blank_label(label)) or _blank_image(image):
+        raise ValueError(fault)
+    made = {"images": _resized(image, height, width, Image.Resampling.BILINEAR)}
+    if recipe.labeled:
+        ids = label[1].train_ids if label else np.full((height, width), IGNORE, np.uint8)
+        made["labels"] = _resized(ids, height, width, Image.Resampling.NEAREST)
+    if recipe.plates:
+        plates = (label[0].values == PLATE) * np.uint8(255) if label else np.zeros((height, width), np.uint8)
+        made["plates"] = _resized(plates, height, width, Image.Resampling.NEAREST)
+    return made
+
+
+def _image(frame: Frame, content: bytes) -> np.ndarray:
+    # A picture that is turned upright may not match its label.
+    return pictures.image(frame.image.name, content, turn=frame.label is None)
+
+
+def _label(recipe: Recipe, name: str, content: bytes) -> Label:
+    kept = pictures.stored(name, content)
+    made = mappings.decode(
+        kept, recipe.mapping, coding=recipe.coding, max_color_distance=recipe.max_color_distance, name=name
+    )
+    return kept, made
+
+
+def _check_sizes(frame: Frame, image: np.ndarray, label: Label | None) -> None:
+    if label and label[1].train_ids.shape != image.shape[:2]:
+        (h, w), (y, x) = image.shape[:2], label[1].train_ids.shape
+        raise ValueError(
+            f"sizes differ (height x width): {frame.image.name} is {h}x{w}, {frame.label.name} is {y}x{x}"
+        )
+
+
+def _blank_label(label: Label) -> str:
+    values = label[0].values
+    if (values == values[0, 0]).all():
+        return f"the label is blank: {values[0, 0]} throughout"
+    return "the label holds none of the 19 classes" if (label[1].train_ids == IGNORE).all() else ""
+
+
+def _blank_image(image: np.ndarray) -> str:
+    first = tuple(image[0, 0].tolist())
+    return f"the image is blank: one color, {first}" if (image == image[0, 0]).all() else ""
+
+
+def _resized(array: np.ndarray, height: int, width: int, how: Image.Resampling) -> np.ndarray:
+    if array.shape[:2] == (height, width):
+        return array
+    return np.asarray(Image.fromarray(array).resize((width, height), how))

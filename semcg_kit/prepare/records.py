@@ -1,48 +1,40 @@
 """What is known of prepared data: a journal per domain, and the one description and manifest made of both."""
 
-import csv
-import io
 import json
 import zlib
 from pathlib import Path
 
-from semcg import files
-from semcg.runs.reference import MADE_BY
+from semcg import contents, files
 
 __all__ = [
-    "MADE_BY",
+    "ARCHIVES",
     "about_of",
-    "check_place",
+    "check_made_by",
     "combine",
     "intact",
     "journal",
-    "left_out",
     "settle",
     "verify",
+    "write_journal",
 ]
 
-COMMANDS = {"source": "semcg prepare gta5", "target": "semcg prepare cityscapes"}
-"""The command that writes a domain."""
+ARCHIVES = "prepare archives"
+"""`made_by` of the archives, by which `semcg.runs.reference` knows them; imported from there, it would bring torch along."""
+_COMMANDS = {ARCHIVES: "semcg prepare gta5` or `semcg prepare cityscapes"}
 
 
-def check_place(out: Path, archive: Path) -> None:
-    """Refuse a folder that holds something else, and one that lies in the archive or around it.
-
-    Raises
-    ------
-    FileExistsError, ValueError
-    """
-    inside, around = out.resolve(), archive.resolve()
-    if inside.is_relative_to(around) or around.is_relative_to(inside):
-        raise ValueError(f"{out} and the archive {archive} lie in one another; write elsewhere")
-    if not out.exists() or (out.is_dir() and all(p.name.startswith(".") for p in out.iterdir())):
+def check_made_by(out: Path, made_by: str) -> None:
+    """Refuse a folder that holds something else than data that this command wrote."""
+    # A call killed at its very first write leaves nothing but that file's temporary.
+    if not out.exists() or (
+        out.is_dir() and all(p.name.startswith(".") for p in out.rglob("*") if p.is_file())
+    ):
         return
-    if out.is_dir() and about_of(out).get("made_by") == MADE_BY:
-        return
-    raise FileExistsError(
-        f"{out} exists and is not data that `{COMMANDS['source']}` or `{COMMANDS['target']}` wrote; remove it or "
-        "write elsewhere"
-    )
+    if not out.is_dir() or about_of(out).get("made_by") != made_by:
+        raise FileExistsError(
+            f"{out} exists and is not data that `{_COMMANDS.get(made_by, f'semcg {made_by}')}` wrote; remove it or write "
+            "elsewhere"
+        )
 
 
 def about_of(folder: Path) -> dict:
@@ -71,47 +63,34 @@ def journal(folder: Path) -> dict[tuple[str, str], dict]:
 
 
 def intact(out: Path, record: dict) -> bool:
-    """Whether the files of a record lie there with the sizes that they were written with."""
-    for name, (size, *_) in record.get("files", {}).items():
-        try:
-            if (out / name).stat().st_size != size:
-                return False
-        except FileNotFoundError:
-            return False
-    return True
+    """Whether the files of a record are there with the sizes that they were written with."""
+    try:
+        return all(
+            (out / name).stat().st_size == size for name, (size, *_) in record.get("files", {}).items()
+        )
+    except FileNotFoundError:
+        return False
 
 
-def left_out(records: list[dict]) -> str:
-    """Return the table of the frames that were left out, as CSV."""
-    table = io.StringIO()
-    rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(["split", "name", "reason"])
-    rows.writerows([r["split"], r["name"], r["left_out"]] for r in records if "left_out" in r)
-    return table.getvalue()
+def combine(out: Path, name: str, made_by: str, seen_in_training: list[str] = ()) -> list[str]:
+    """Describe what is in `out`, and once both domains are, list every file of it; return what is missing.
 
-
-def settle(path: Path, text: str) -> None:
-    """Write a text unless it lies there already."""
-    if not path.is_file() or path.read_bytes() != text.encode():
-        files.write_text(path, text)
-
-
-def combine(out: Path) -> list[str]:
-    """Describe what lies in `out`, and once both domains do, list every file of it; return what is missing.
-
-    A domain that lacks a file is missing too. Without `manifest.csv` nothing is trained on the data, so half of them cannot be taken for all.
+    A domain that lacks a file is missing too. Without `manifest.csv` nothing is trained on the data, so half of them
+    cannot be taken for all.
     """
+    records = {domain: list(journal(out / domain).values()) for domain in files.DOMAINS}
     parts = {domain: about_of(out / domain) for domain in files.DOMAINS}
-    parts = {domain: part for domain, part in parts.items() if part.get("complete") and _whole(out, domain)}
+    parts = {d: p for d, p in parts.items() if p.get("complete") and all(intact(out, r) for r in records[d])}
     missing = [domain for domain in files.DOMAINS if domain not in parts]
     sizes = {tuple(part["size"] or ()) for part in parts.values()}
     about = {
-        "data": out.resolve().name,
-        "made_by": MADE_BY,
+        "data": name,
+        "made_by": made_by,
         "oracle": False,
         "labels": {domain: part["labels"] for domain, part in parts.items()},
-        "seen_in_training": [],
+        "seen_in_training": list(seen_in_training),
         "counts": {split: count for part in parts.values() for split, count in part["counts"].items()},
+        "classes": {domain: part["classes"] for domain, part in parts.items()},
         "size": list(sizes.pop()) or None if len(sizes) == 1 else None,
         "missing": missing,
         "settings": {domain: part["settings"] for domain, part in parts.items()},
@@ -122,7 +101,13 @@ def combine(out: Path) -> list[str]:
         (out / "manifest.csv").unlink(missing_ok=True)
     settle(out / "about.json", json.dumps(about, indent=2) + "\n")
     if not missing:
-        settle(out / "manifest.csv", _manifest(out))
+        written = {
+            n: row for domain in records for r in records[domain] for n, row in r.get("files", {}).items()
+        }
+        known = {n: [size, crc, _counted(pixels)] for n, (size, crc, pixels, _) in written.items()}
+        if not (out / "manifest.csv").is_file():
+            files.write_manifest(out, known)
+        contents.remember(out, [out / n for n in written], {n: row[3] for n, row in written.items()})
         files.check_manifest(out)
     return missing
 
@@ -139,22 +124,21 @@ def verify(out: Path) -> int:
     ValueError
         If files are missing, added, or have other contents; names the first few.
     """
-    wrong, read = [], 0
-    if about_of(out).get("made_by") != MADE_BY:
+    if about_of(out).get("made_by") != ARCHIVES:
         files.check_manifest(out, contents=True)
         return len((out / "manifest.csv").read_text(encoding="utf-8").splitlines()) - 1
-    for domain in files.DOMAINS:
-        for record in journal(out / domain).values():
-            for name, (_, crc, *_) in record.get("files", {}).items():
-                read += 1
-                if not (out / name).is_file():
-                    wrong.append(f"{name} is missing")
-                elif f"{zlib.crc32((out / name).read_bytes()):08x}" != crc:
-                    wrong.append(f"{name} has other contents")
+    wrong, read = [], 0
+    for record in (record for domain in files.DOMAINS for record in journal(out / domain).values()):
+        for name, (_, crc, *_) in record.get("files", {}).items():
+            read += 1
+            if not (out / name).is_file():
+                wrong.append(f"{name} is missing")
+            elif f"{zlib.crc32((out / name).read_bytes()):08x}" != crc:
+                wrong.append(f"{name} has other contents")
     if wrong:
-        shown = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if wrong[5:] else "")
+        first = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if wrong[5:] else "")
         raise ValueError(
-            f"the data in {out} are not what was written: {shown}. Remove these files and prepare again: what is "
+            f"the data in {out} are not what was written: {first}. Remove these files and prepare again: what is "
             "missing is written, and nothing else"
         )
     if (out / "manifest.csv").is_file():
@@ -164,26 +148,15 @@ def verify(out: Path) -> int:
     return read
 
 
-def _whole(out: Path, domain: str) -> bool:
-    return all(intact(out, record) for record in journal(out / domain).values())
+def settle(path: Path, text: str) -> None:
+    """Write a text unless it is there already."""
+    if not path.is_file() or path.read_bytes() != text.encode():
+        files.write_text(path, text)
 
 
-def _manifest(out: Path) -> str:
-    rows = {}
-    for domain in files.DOMAINS:
-        for record in journal(out / domain).values():
-            for name, (size, crc, pixels) in record.get("files", {}).items():
-                rows[name] = [size, crc, " ".join(f"{k}:{v}" for k, v in (pixels or {}).items())]
-    own = [
-        f"{domain}/{name}"
-        for domain in files.DOMAINS
-        for name in ("about.json", "frames.jsonl", "left_out.csv")
-    ]
-    for name in ("about.json", *own):
-        content = (out / name).read_bytes()
-        rows[name] = [len(content), f"{zlib.crc32(content):08x}", ""]
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["name", "bytes", "crc32", "pixels"])
-    writer.writerows([name, *rows[name]] for name in sorted(rows))
-    return table.getvalue()
+def write_journal(folder: Path, kept: dict) -> None:
+    settle(folder / "frames.jsonl", "".join(json.dumps(kept[key]) + "\n" for key in sorted(kept)))
+
+
+def _counted(pixels: dict[str, int] | None) -> str:
+    return " ".join(f"{value}:{count}" for value, count in (pixels or {}).items())

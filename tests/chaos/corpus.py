@@ -55,6 +55,11 @@ def png(
     )
 
 
+def rows(pixels: np.ndarray) -> bytes:
+    """Return the data of a PNG: rows of bytes, unfiltered and packed."""
+    return zlib.compress(b"".join(b"\0" + row.tobytes() for row in pixels))
+
+
 def _put(content: bytes) -> Writer:
     return lambda path: path.write_bytes(content)
 
@@ -75,7 +80,7 @@ def pictures() -> dict[str, Writer]:
     clear.putpixel((0, 0), (1, 2, 3, 0))
     flipped = bytearray(good)
     flipped[len(good) // 2] ^= 0xFF
-    whole = zlib.compress(b"".join(b"\0" + row.tobytes() for row in colors()))
+    whole = rows(colors().reshape(H, -1))
     return {
         "zero.png": _put(b""),
         "zero.jpg": _put(b""),
