@@ -10,8 +10,9 @@ import pytest
 
 from semcg import claims, evaluate, protocol, report
 from semcg.report import front
-from semcg.runs import evidence, refresh
+from semcg.runs import evidence
 from semcg_kit import site
+from semcg_kit.execution import refresh
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "results" / "reference"

@@ -18,8 +18,8 @@ from semcg import config, exercises, files, labels, losses, metrics, protocol, s
 from semcg.exercises import WAITS, Question, feedback, graded, quiz_text
 from semcg.plots import frames
 from semcg.runs import recipes
-from semcg.runs.course import REPORT, SEQUENCE
 from semcg_kit.commands import teaching
+from semcg_kit.execution.course import REPORT, SEQUENCE
 
 SHEETS = exercises.sheets()
 NOTEBOOKS = [sheet.notebook for sheet in SHEETS.values()]

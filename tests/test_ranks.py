@@ -16,10 +16,10 @@ from papermill.exceptions import PapermillExecutionError
 from safetensors.torch import load_file
 
 from semcg import files, training
-from semcg.runs.execute import _loss_of_another, execute
 from semcg.runs.keeping import _joined
 from semcg.training import devices
 from semcg.training.devices import Place, place
+from semcg_kit.execution.execute import _loss_of_another, execute
 
 STEPS = 8
 

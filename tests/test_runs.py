@@ -17,7 +17,7 @@ from torch import nn
 
 from semcg import config, files, runs
 from semcg.contents import data_digest
-from semcg.runs import recipes, states, weights
+from semcg.runs import checkpoint, recipes
 from semcg.runs.recipes import Recipe
 from semcg.training import fit
 
@@ -170,21 +170,21 @@ def test_one_flipped_bit_in_a_weight_is_named(home, at):
 def test_weights_that_are_not_finite_are_refused(tmp_path, what):
     net = nn.Linear(3, 2)
     net.weight.data[0, 0] = what
-    weights.save(net, tmp_path / "net.safetensors")
+    checkpoint.save_weights(net, tmp_path / "net.safetensors")
     with pytest.raises(ValueError, match=r"net\.safetensors: weight holds a weight that is not finite"):
-        weights.load(nn.Linear(3, 2), tmp_path / "net.safetensors")
+        checkpoint.load_weights(nn.Linear(3, 2), tmp_path / "net.safetensors")
 
 
 def test_weights_of_another_type_or_shape_are_refused(tmp_path):
     path = tmp_path / "net.safetensors"
     save_file({"weight": torch.zeros(2, 3, dtype=torch.int32), "bias": torch.zeros(2)}, path)
     with pytest.raises(ValueError, match="weight is I32, expected floating-point"):
-        weights.load(nn.Linear(3, 2), path)
-    weights.save(nn.Linear(4, 2), path)
+        checkpoint.load_weights(nn.Linear(3, 2), path)
+    checkpoint.save_weights(nn.Linear(4, 2), path)
     with torch.device("meta"):  # nothing is allocated for what a record promises
         promised = nn.Linear(100_000, 100_000)
     with pytest.raises(ValueError, match=r"weight is \(2, 4\), expected \(100000, 100000\)"):
-        weights.check(promised, path)
+        checkpoint.check_weights(promised, path)
 
 
 @pytest.mark.parametrize("record", ["{}", "[]", "", "x", "\xff\xfe"])
@@ -337,7 +337,7 @@ def test_a_state_that_is_not_finite_is_never_saved(home, at, where, named, what)
     saved = list((home / "results" / "smoke" / ".toy-s0.partial").glob("state*.pt"))
     assert len(saved) == 2
     for path in saved:
-        assert states.not_finite(torch.load(path, weights_only=True)["state"], "state") == ""
+        assert checkpoint.not_finite(torch.load(path, weights_only=True)["state"], "state") == ""
     _, resumed, run = train()
     assert run.why == f"resumed after step {at - 2}"
     state = state_of(run.folder)

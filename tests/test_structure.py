@@ -31,7 +31,7 @@ BESIDE = {
 ONLY_IN = {
     "matplotlib": {"plots"},
     "seaborn": {"plots"},
-    "papermill": {"runs"},
+    "papermill": set(),
     "ipywidgets": {"widgets"},
     "pydantic": {"config", "protocol"},
     "lightning_fabric": {"canary", "training", "translate", "evaluate", "runs", "report", "notebook"},
