@@ -722,9 +722,7 @@ def test_memory_that_is_used_up_is_told_in_a_sentence(monkeypatch, capsys):
             door.main()
         assert left.value.code == 2
         said = capsys.readouterr().err
-        assert said.startswith(
-            "semcg: the memory was used up; close other programs, or give the command less"
-        )
+        assert said.startswith("semcg: the memory was used up; close other programs, or use less at a time")
         assert "--size" in said
         assert "Traceback" not in said
     monkeypatch.setattr(door, "app", lambda: (_ for _ in ()).throw(RuntimeError("a fault of ours")))
@@ -739,7 +737,7 @@ def test_too_few_frames_to_divide_are_told(tmp_path, count):
         a_set(tmp_path / "other", *(f"{i:02}.png" for i in range(5)), first=20) / "images"
     )
     domain = prepare.Domain(root / "images")
-    refused(lambda: own(tmp_path / "out", source=source, target=domain), "target: of")
+    refused(lambda: own(tmp_path / "out", source=source, target=domain), "target: ")
 
 
 @pytest.mark.parametrize("pattern", ["(", "[", "*", "(?P<x", "(x)", "x"])
