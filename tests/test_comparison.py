@@ -241,7 +241,7 @@ def test_the_command_says_how_tiles_differ_and_skips_what_is_there(small, home, 
             app, ["translate", "--weights", str(run), str(frames), str(out), "--device", "cpu", *more]
         )
         assert done.exit_code == 0, done.output
-        return re.findall(r"tiles and whole frame differ by (\S+) grey levels", done.output)
+        return re.findall(r"tiles and full frame differ by (\S+) gray levels", done.output)
 
     whole, tiled = tmp_path / "whole", tmp_path / "tiled"
     assert translate(whole) == []

@@ -41,7 +41,7 @@ def ledger(
     rows = evidence.gather(results / "evidence", protocols.read(protocol), histories=results)
     for claim in claims.CLAIMS:
         print(f"{claim.id:<4} {claims.overall(rows, claim.id)}")
-    print(f"the ledger lies in {results / 'evidence'}")
+    print(f"the ledger is in {results / 'evidence'}")
     if not floor:
         print(
             "the floor of the semantic loss was not measured: data with an oracle and segmenters are needed"
@@ -59,7 +59,7 @@ def ledger(
         files.write_text(readme, text)
         print(f"and in {protocols.REFERENCE}, and on the front page {readme}")
         for name in shipped.ship(configs.make(profile), protocols.read(protocol)):
-            print(f"a generator of {name} lies in {shipped.GENERATORS}")
+            print(f"a generator of {name} is in {shipped.GENERATORS}")
         for path in shipped.ship_curve(configs.make(profile), protocols.read(protocol)):
             print(path)
         evidence.seal(protocols.REFERENCE)

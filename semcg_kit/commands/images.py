@@ -22,10 +22,10 @@ GUIDED = "Take the colors from the generator and every stroke from the frame."
 def first_look(
     street: Annotated[int, typer.Option(min=0, max=999_999, help="Which street is drawn: any number.")] = 12,
     image: Annotated[Path | None, typer.Option(help="A picture of your own instead, PNG or JPEG.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Default: results/first_look/, beside the runs.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Default: results/first_look/.")] = None,
     device: Device = "auto",
 ) -> None:
-    """Draw a street and translate it with the generators that come with the repository: seconds, no training."""
+    """Draw a street and translate it with the bundled generators: seconds, no training."""
     begun = time.monotonic()
     from semcg import translate
     from semcg.plots import frames
@@ -44,14 +44,14 @@ def first_look(
     seen = {"game": x} | shipped.compared(x, fabric)
     if oracle is not None:
         seen["oracle"] = oracle
-        print(f"{'street ' + str(street):<20} mean distance to the oracle, in grey levels of 255")
+        print(f"{'street ' + str(street):<20} mean distance to the oracle, in gray levels of 255")
         for title, picture in seen.items():
             if picture is not oracle:
                 print(f"{title:<20} {127.5 * (picture - oracle).abs().mean():6.1f}")
-        print("Dull grey is near to dull grey, whatever it shows: look at the sky before you trust a number.")
+        print("A small distance can be misleading: look at the sky in the picture too.")
     else:
         print(
-            "These generators know one drawn world: on a picture from elsewhere they give colours without meaning."
+            "These generators were trained on the synthetic world only: on other pictures their colors mean nothing."
         )
     path = (out or files.home() / "results" / "first_look") / f"{name}.png"
     with styled(), files.atomic(path) as partial:
@@ -70,21 +70,20 @@ def translate(
     weights: Annotated[Path, typer.Option(help="A run's folder, or a generator's .safetensors file in one.")],
     direction: Annotated[str, typer.Option(help="st: source to target; ts: back.")] = "st",
     tile: Annotated[
-        int, typer.Option(min=0, help="Side of the tiles, where whole frames are too large; 0: whole frames.")
+        int,
+        typer.Option(min=0, help="Side of the tiles, for frames that are too large at once; 0: no tiles."),
     ] = 0,
     overlap: Annotated[
         int, typer.Option(min=-1, help="Pixels that tiles share, and are blended over; -1: a quarter tile.")
     ] = -1,
     norm_from_whole: Annotated[
         bool,
-        typer.Option(
-            "--norm-from-whole", help="Normalise all tiles as the whole frame, seen at reduced size."
-        ),
+        typer.Option("--norm-from-whole", help="Normalize all tiles like the full frame at reduced size."),
     ] = False,
     compare: Annotated[
         bool,
         typer.Option(
-            "--compare", help=f"Measure on the first {COMPARED} frames how tiles differ from the whole."
+            "--compare", help=f"Measure on the first {COMPARED} frames how tiles differ from the full frame."
         ),
     ] = False,
     batch: Annotated[
@@ -96,7 +95,7 @@ def translate(
     fast: Annotated[
         bool,
         typer.Option(
-            "--fast", help="bfloat16, compiled: off by a grey level or two; compiling takes minutes per size."
+            "--fast", help="bfloat16, compiled: off by a gray level or two; compiling takes minutes per size."
         ),
     ] = False,
     guided: Annotated[bool, typer.Option("--guided", help=GUIDED)] = False,
@@ -109,7 +108,9 @@ def translate(
     from semcg.training import fabric_for
 
     if not tile and (overlap >= 0 or norm_from_whole or compare):
-        raise ValueError("--overlap, --norm-from-whole and --compare are about tiles: add --tile 512, say")
+        raise ValueError(
+            "--overlap, --norm-from-whole and --compare are about tiles: add --tile 512, for example"
+        )
     plain = trained.generator_from(weights, direction, fabric_for(device))
     sizes = translation.sizes(in_folder)
     if passed_over := files.images_in(in_folder).passed_over():
@@ -137,7 +138,7 @@ def translate(
     kept = f"; {of - sum(new)} were there already" if of > sum(new) else ""
     rate = f": {sum(new) / seconds:.2f} a second, read and written" if new else ""
     print(f"{sum(new)} frames translated in {seconds:.1f} s{rate}{kept}")
-    print(f"the translations lie in {out_folder}")
+    print(f"the translations are in {out_folder}")
 
 
 def export(
@@ -182,7 +183,7 @@ def export(
 
 
 def evaluate(
-    images: Annotated[Path, typer.Argument(help="Folder of images, translated ones say.")],
+    images: Annotated[Path, typer.Argument(help="Folder of images, for example translated ones.")],
     labels: Annotated[
         Path,
         typer.Argument(help="Folder of their labels: PNG of train ids, or as Cityscapes publishes them."),
@@ -303,6 +304,6 @@ def _compare(run, whole, in_folder: Path, sizes: list[tuple[int, int]]) -> None:
         with torch.inference_mode():
             off = translation.difference(run(x), whole(x))
         print(
-            f"{stem}: tiles and whole frame differ by {off['mean']:.2f} grey levels of 255 in the mean, "
+            f"{stem}: tiles and full frame differ by {off['mean']:.2f} gray levels of 255 in the mean, "
             f"{off['p99']:.1f} or less in 99 of 100 values, {off['largest']:.1f} at most"
         )

@@ -65,7 +65,7 @@ def _execute(task: Task) -> int:
         except Stopped:
             raise
         except Failed:  # the record says why
-            return DIED if files.read_json(output.with_suffix(".json"))["status"] == "killed" else 1
+            return DIED if files.read_record(output.with_suffix(".json")).get("status") == "killed" else 1
         except Exception as error:  # any error is this task's alone: the other tasks continue
             plan.write_failure(task, output, f"{notebook.stem}: {type(error).__name__}: {error}")
             return 1
