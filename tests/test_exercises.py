@@ -146,6 +146,10 @@ def test_an_answer_that_changes_its_arguments_in_place_is_judged_by_its_result()
         "def my_mirror(x, y):\n    out = x.flip(-1), y.flip(-1)\n    x.zero_()\n    y.zero_()\n    return out"
     )
     assert reply("01.3", in_place) == "Right."
+    in_place = (
+        "def my_cycle_loss(a, b, c, d):\n    b -= a\n    d -= c\n    return b.abs().mean() + d.abs().mean()"
+    )
+    assert reply("00.3", in_place) == "Right."
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import itertools
 import linecache
 import math
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -85,11 +86,14 @@ def _samples(exercise: Exercise) -> list[tuple]:
 def _tried(exercise: Exercise, answer: Any) -> tuple[list, list]:
     """Return what an answer gives (or raises) for each sample, and the gradients of the arguments that need one."""
     values, gradients = [], []
-    for sample in _samples(exercise):
+    for sample in map(list, _samples(exercise)):
         parts = []
-        for given in (sample[exercise.arguments.index(name)] for name in exercise.gradient):
-            module = isinstance(given, torch.nn.Module)
-            parts.append(list(given.parameters()) if module else [given.requires_grad_()])
+        for n in map(exercise.arguments.index, exercise.gradient):
+            if isinstance(sample[n], torch.nn.Module):
+                parts.append(list(sample[n].parameters()))
+            else:  # a copy may be changed in place, a tensor that collects gradients may not
+                parts.append([sample[n].requires_grad_()])
+                sample[n] = sample[n].clone()
         try:
             with torch.enable_grad():
                 value = answer(*sample) if callable(answer) else answer
@@ -146,7 +150,8 @@ def _slips(exercise: Exercise, count: int) -> list[tuple[list[str], list]]:
             continue
         if answer is None:
             continue
-        values = _tried(exercise, answer)[0]
+        with warnings.catch_warnings(action="ignore"):
+            values = _tried(exercise, answer)[0]
         if count == 1 or not any((x := _double(v)) is not None and x.isnan().any() for v in values):
             made.append((list(replies), values))  # two slips that give nan could be any two
     return made
