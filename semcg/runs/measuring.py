@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from semcg import config as configs
 from semcg import evaluate, files, translate
 from semcg.config import Config
 from semcg.data import Scenes
@@ -72,7 +73,7 @@ def measure(
     if translates:
         recipe = recipes.translation(config, baseline=not config.lambda_s)
         reads = recipe.fingerprint
-        run = recipe.name + "-guided" * config.guided
+        run = recipe.name + _reading(config)
         found |= _measured(config, fabric, run, condition, config.seed, recipe)
     if learns:
         recipe = recipes.downstream(config, condition, reads)
@@ -179,7 +180,7 @@ def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: in
             fabric=fabric,
             target=target,
         )
-        _keep(config, run, parts, key, condition, seed)
+        _keep(config, run, parts, key, condition, seed, trained_as=recipe.name if recipe else "")
     return evaluate.values(parts)
 
 
@@ -220,11 +221,20 @@ def _open(config: Config, run: str, key: str) -> dict | None:
     return evaluate.read_parts(counts)
 
 
-def _keep(config: Config, run: str, parts: dict, key: str, condition: str, seed: int | None) -> None:
+def _reading(config: Config) -> str:
+    """Return what tells two measurements of one training apart: weights other than the profile's, and guided."""
+    weights = config.generator_weights
+    other = weights != configs.make(config.profile).generator_weights
+    return f"-{weights}" * other + "-guided" * config.guided
+
+
+def _keep(
+    config: Config, run: str, parts: dict, key: str, condition: str, seed: int | None, *, trained_as: str = ""
+) -> None:
     counts = folder_of(config) / "counts" / f"{run}.csv"
     evaluate.write_parts(counts, parts)
-    trained_as = run.removesuffix("-guided")
-    provenance = files.results_folder(config.data, config.profile) / trained_as / "provenance.json"
+    folder = files.results_folder(config.data, config.profile) / (trained_as or run)
+    provenance = folder / "provenance.json"
     made = files.read_json(provenance) if provenance.is_file() else {}
     record = {"run": run, "condition": condition, "seed": seed, "key": key, "counts": sha256(counts)}
     record |= {name: made[name] for name in _COPIED if name in made}
