@@ -68,6 +68,10 @@ def measure(
     FileNotFoundError, ValueError
         If the trainings are missing or other ones; says which command makes them.
     """
+    if learns and config.guided == "another":
+        raise ValueError(
+            "guided = 'another' is a control of measures: nothing learns from it; learns = false"
+        )
     found = {}
     reads = condition
     if translates:
@@ -164,6 +168,8 @@ def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: in
         back = None
         if recipe:
             way, back = trained.generators(config, fabric, baseline=not config.lambda_s)
+            if config.guided == "another":
+                way, back = evaluate.BorrowedColors(way, root / "source" / "test"), None
         else:
             way = untrained(config, condition)
         judge = trained.judge(config, fabric)
@@ -225,7 +231,7 @@ def _reading(config: Config) -> str:
     """Return what tells two measurements of one training apart: weights other than the profile's, and guided."""
     weights = config.generator_weights
     other = weights != configs.make(config.profile).generator_weights
-    return f"-{weights}" * other + "-guided" * config.guided
+    return f"-{weights}" * other + f"-guided_{config.guided}" * bool(config.guided)
 
 
 def _keep(
