@@ -184,7 +184,7 @@ def test_the_config_says_which_weights_translate_and_how(small, home):
     base = small.model_copy(update={"lambda_s": 0.0})
     ema, raw, guided = (
         trained.generators(base.model_copy(update=changes), FABRIC, baseline=True)[0]
-        for changes in ({}, {"generator_weights": "raw"}, {"guided": True})
+        for changes in ({}, {"generator_weights": "raw"}, {"guided": "own"})
     )
     assert small.generator_weights == "ema"
     assert all((p == 0.01).all() for G in (ema, guided) for p in G.parameters())

@@ -293,7 +293,8 @@ def test_two_kernels_train_one_run_and_the_first_alone_writes_and_reports(tmp_pa
     found = sorted(
         p.relative_to(home / "results" / "smoke").as_posix() for p in home.rglob("*") if p.is_file()
     )
-    nets = [f"toy-s0/{net}.safetensors" for net in ("D_s", "D_t", "G_st", "G_ts")]
+    names = ("D_s", "D_t", "G_st", "G_st_ema", "G_ts", "G_ts_ema")
+    nets = [f"toy-s0/{net}.safetensors" for net in names]
     rest = ["history.csv", "provenance.json", "state.pt"]
     books = ["notebooks/03_book.ipynb", "notebooks/03_book.json"]
     assert found == books + nets + [f"toy-s0/{name}" for name in rest]
