@@ -239,6 +239,13 @@ def _keep(
     made = files.read_record(folder / "provenance.json")
     record = {"run": run, "condition": condition, "seed": seed, "key": key, "counts": sha256(counts)}
     record |= {name: made[name] for name in _COPIED if name in made}
+    stage = str(made.get("recipe", {}).get("stage", ""))
+    if "unreleased" in stage:
+        raise ValueError(
+            f"{run} was trained by {stage}, which is no released version of the code: it is no evidence. "
+            "Take the change back, or release it (python -m semcg.canary), and train again"
+        )
+    record |= {"stage": stage} if stage else {}
     if "versions" in made:
         record |= {"torch": made["versions"]["torch"], "precision": made["config"]["precision"]}
     files.write_json(folder_of(config) / "records" / f"{run}.json", record)
