@@ -114,8 +114,11 @@ class Config(BaseModel):
     generator_weights: Literal["raw", "ema"] = _field(
         "raw", "ours", "downstream evaluation", "which weights translate: the last, or their moving average"
     )
-    guided: bool = _field(
-        False, "ours", "downstream evaluation", "translate by the generator's local color transform alone"
+    guided: Literal["", "own", "another"] = _field(
+        "",
+        "ours",
+        "downstream evaluation",
+        "own: translate by the generator's local colors alone; another: by those of another street, a control",
     )
     discriminator_width: int = _field(
         64, "ours", "translation", "channels of the first layer; patches are 70 x 70", ge=4

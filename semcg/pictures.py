@@ -43,6 +43,10 @@ LONGEST = 2**14
 """Pixels of a side, at most."""
 _FORMATS = ("PNG", "JPEG")  # Pillow's other decoders stay shut
 _BYTES = 2**28  # a picture of LARGEST pixels without any compression
+_STRETCH = {
+    2: 85,
+    4: 17,
+}  # gray of fewer bits arrives from Pillow stretched to 0..255: class 1 of four bits as 17
 _ENDINGS = ("_leftImg8bit", "_gtFine_labelTrainIds", "_labelTrainIds", "_gtFine_labelIds")
 _KINDS = {
     b"GIF8": "a GIF",
@@ -126,9 +130,7 @@ def stored(name: Path | str, content: bytes | None = None) -> Stored:
     _decoded(picture, name, turn=False)
     lossless = picture.format == "PNG"
     if picture.mode == "L":
-        # Pillow stretches fewer bits to 0..255: class 1 of four bits arrives as 17.
-        step = {2: 85, 4: 17}.get(picture.bits, 1)
-        return Stored("gray", np.array(picture) // step, None, lossless)
+        return Stored("gray", np.array(picture) // _STRETCH.get(picture.bits, 1), None, lossless)
     if picture.mode == "P":
         palette = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
         colors = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
@@ -294,6 +296,8 @@ def _decoded(picture: Image.Image, name: Path | str, turn: bool) -> int:
     """Decode a picture, refuse transparent pixels, and return its orientation."""
     with readable(name):
         picture.load()
+    if picture.mode == "L" and isinstance(picture.info.get("transparency"), int):
+        picture.info["transparency"] *= _STRETCH.get(picture.bits, 1)  # which Pillow leaves out here
     # Whether an alpha channel, a palette or a color key says so.
     if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255:
         raise ValueError(f"{name} is transparent in places; put it on a ground, or drop its alpha channel")

@@ -22,11 +22,11 @@ from torch import nn
 from semcg import config, evaluate, files, gan, labels, losses, metrics, segmenters, translate
 from semcg.data import Batches, Scenes, Unpaired
 from semcg.runs import trained
-from semcg.runs.course import notebook_path
-from semcg.runs.execute import typed
 from semcg.segmenters import load_published
 from semcg.training import fabric_for
 from semcg_kit import prepare
+from semcg_kit.execution.course import notebook_path
+from semcg_kit.execution.execute import typed
 from semcg_kit.prepare import frames
 
 PATIENCE = 20  # seconds
@@ -722,9 +722,7 @@ def test_memory_that_is_used_up_is_told_in_a_sentence(monkeypatch, capsys):
             door.main()
         assert left.value.code == 2
         said = capsys.readouterr().err
-        assert said.startswith(
-            "semcg: the memory was used up; close other programs, or give the command less"
-        )
+        assert said.startswith("semcg: the memory was used up; close other programs, or use less at a time")
         assert "--size" in said
         assert "Traceback" not in said
     monkeypatch.setattr(door, "app", lambda: (_ for _ in ()).throw(RuntimeError("a fault of ours")))
@@ -739,7 +737,7 @@ def test_too_few_frames_to_divide_are_told(tmp_path, count):
         a_set(tmp_path / "other", *(f"{i:02}.png" for i in range(5)), first=20) / "images"
     )
     domain = prepare.Domain(root / "images")
-    refused(lambda: own(tmp_path / "out", source=source, target=domain), "target: of")
+    refused(lambda: own(tmp_path / "out", source=source, target=domain), "target: ")
 
 
 @pytest.mark.parametrize("pattern", ["(", "[", "*", "(?P<x", "(x)", "x"])

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from semcg import canary, losses
+from semcg.canary import arms
 from semcg.config import Config
 
 ROOT = Path(__file__).parent.parent
@@ -156,15 +157,17 @@ def test_every_field_is_changed_or_has_a_reason():
 def test_a_changed_field_moves_the_numbers(field, stage):
     def numbers(**change) -> list[float]:
         if stage == "translation":
-            config = canary.settings(steps=4)
+            config = canary.settings(
+                steps=4, lambda_s=float(field in ("lambda_s", "semantic_loss", "one_segmenter"))
+            )
             if field == "generator_grain":
                 config = canary.settings(steps=4, generator="recolor")
-            with canary._float64():
-                train = canary._averages if field == "generator_ema" else canary._train_translation
+            with arms._float64():
+                train = arms._averages if field == "generator_ema" else arms._train_translation
                 return train(config.model_copy(update=change), "cpu")
         kind = "second judge" if field == "second_judge_width" else stage
-        with canary._float64():
-            return canary._train_segmenter(canary.settings().model_copy(update=change), kind, "cpu")
+        with arms._float64():
+            return arms._train_segmenter(canary.settings().model_copy(update=change), kind, "cpu")
 
     before, after = numbers(), numbers(**{field: OTHER[field]})
     assert canary.difference({"": after}, {"": before})

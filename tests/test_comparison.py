@@ -164,7 +164,7 @@ def test_a_generator_from_a_folder(small, home, tmp_path):
         with pytest.raises((ValueError, FileNotFoundError), match=re.escape(message)):
             trained.generator_from(weights, direction, FABRIC)
     (moved / "G_st_ema.safetensors").write_bytes(b"torn")
-    with pytest.raises(ValueError, match=r"G_st_ema\.safetensors does not fit"):
+    with pytest.raises(ValueError, match=r"G_st_ema\.safetensors is no safetensors file"):
         trained.generator_from(moved, "st", FABRIC)
     files.write_json(moved / "provenance.json", {"config": {"generator": "diffusion"}})
     with pytest.raises(ValueError, match="not one of this version"):
@@ -179,12 +179,14 @@ def test_a_generator_from_a_folder(small, home, tmp_path):
 
 def test_the_config_says_which_weights_translate_and_how(small, home):
     run = files.results_folder("few", "smoke") / baseline_of(small)
-    averaged = load_file(run / "G_st_ema.safetensors")
+    averaged, path = load_file(run / "G_st_ema.safetensors"), run / "provenance.json"
     save_file({k: torch.full_like(v, 0.01) for k, v in averaged.items()}, run / "G_st_ema.safetensors")
+    made = files.read_json(path)
+    files.write_json(path, made | {"weights": {}})  # these were not trained
     base = small.model_copy(update={"lambda_s": 0.0})
     ema, raw, guided = (
         trained.generators(base.model_copy(update=changes), FABRIC, baseline=True)[0]
-        for changes in ({}, {"generator_weights": "raw"}, {"guided": True})
+        for changes in ({}, {"generator_weights": "raw"}, {"guided": "own"})
     )
     assert small.generator_weights == "ema"
     assert all((p == 0.01).all() for G in (ema, guided) for p in G.parameters())
@@ -192,6 +194,7 @@ def test_the_config_says_which_weights_translate_and_how(small, home):
     assert isinstance(guided, Guided)
     assert all((p == 0.01).all() for p in trained.generator_from(run, "st", FABRIC).parameters())
     save_file(averaged, run / "G_st_ema.safetensors")
+    files.write_json(path, made)
 
 
 SEGMENTERS = {

@@ -10,8 +10,9 @@ import pytest
 
 from semcg import claims, evaluate, protocol, report
 from semcg.report import front
-from semcg.runs import evidence, refresh
+from semcg.runs import evidence
 from semcg_kit import site
+from semcg_kit.execution import refresh
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "results" / "reference"
@@ -28,7 +29,14 @@ def copied(tmp_path) -> Path:
 
 def test_every_shipped_number_follows_from_its_counts():
     lines = list(evidence.verify(REFERENCE, DECIDED))
-    assert [line.split()[0] for line in lines] == ["counts", "measures:", "ledger:", "files:", "cost:"]
+    assert [line.split()[0] for line in lines] == [
+        "counts",
+        "measures:",
+        "ledger:",
+        "files:",
+        "cost:",
+        "code:",
+    ]
 
 
 def one_line(path: Path, old: str, new: str) -> None:
@@ -119,7 +127,7 @@ def test_each_measure_orders_what_is_known_as_it_should():
     )
     axes = report.axis(measures, DECIDED, shown)
     at = {m: {name: values[0] for name, values in found.items()} for m, found in axes.items()}
-    best, soft, softer, swapped, shuffled = evaluate.AXIS
+    best, soft, softer, swapped, shuffled = (name for name in evaluate.AXIS if "checkered" not in name)
     for m in ("judge mIoU", "second judge mIoU", "boundary F"):
         assert at[m][best] > max(at[m][softer], at[m][swapped], at[m][shuffled], at[m]["identity"]), m
     assert at["sky kept"][best] > at["sky kept"][shuffled] > at["sky kept"][swapped]

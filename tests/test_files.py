@@ -142,7 +142,9 @@ def test_images_are_sorted_and_strays_left_out(tmp_path):
         (tmp_path / name).touch()
     found = files.images_in(tmp_path)
     assert [p.name for p in found.images] == ["a.jpeg", "b.PNG", "c.jpg"]
-    assert found.passed_over() == f"passed over in {tmp_path}: 1 that are no PNG or JPEG, notes.txt for one"
+    assert (
+        found.passed_over() == f"passed over in {tmp_path.name}: 1 that are no PNG or JPEG, notes.txt for one"
+    )
 
 
 @pytest.fixture

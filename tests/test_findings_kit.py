@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from semcg import evaluate, files, labels
-from semcg.runs import course
 from semcg.training import devices
 from semcg_kit import doctor
+from semcg_kit.execution import course
 from semcg_kit.sweep import cluster
 
 ROOT = Path(__file__).parent.parent

@@ -13,6 +13,7 @@ from torch import nn
 from semcg import world
 from semcg.data import Scenes
 from semcg.evaluate import (
+    BorrowedColors,
     Pictures,
     collect,
     contradictions,
@@ -28,7 +29,7 @@ from semcg.evaluate import (
 )
 from semcg.evaluate.reading import marking_contrast, marking_sums
 from semcg.labels import names
-from semcg.translate import identity, to_bytes
+from semcg.translate import Guided, identity, to_bytes
 
 ROAD, BUILDING, SKY, CAR = (names().index(n) for n in ("road", "building", "sky", "car"))
 FRAMES = 6
@@ -158,6 +159,27 @@ def test_the_axis_of_edges_has_two_sides(axis):
     assert off["oracle"] == off["shuffled"] - off["shuffled"] == 0
     assert 0 < off["blur 1"] < off["blur 2"]
     assert off["identity"] > 0.05, "too sharp is off as well"
+
+
+def test_colors_of_another_street_are_a_control(streets, judge):
+    """A generator that adds a frame's mean: the control adds that of the next street, the first after the last."""
+
+    class Brighter(nn.Module):
+        multiple = 4
+
+        def forward(self, x):
+            return x + x.mean((1, 2, 3), keepdim=True)
+
+    scenes = Scenes(streets / "source" / "test")
+    control = BorrowedColors(Guided(Brighter()), scenes.folder)
+    x, other = (scenes.frame(i)[0][None] for i in (FRAMES - 1, 0))
+    got = control(x, [scenes.names[-1]])
+    assert got.shape == x.shape
+    expected = (x + other.mean()).clamp(-1, 1)
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=0)
+    assert abs(float(x.mean() - other.mean())) > 0.01, "the frame's own brightness would give another picture"
+    found = collect(control, folder=streets, judge=judge, frames=scenes.names[:2], batch=1)
+    assert found["grid"].keys() == set(scenes.names[:2])
 
 
 def test_frames_add_up_to_the_judges_table(streets, judge):

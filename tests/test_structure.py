@@ -31,7 +31,7 @@ BESIDE = {
 ONLY_IN = {
     "matplotlib": {"plots"},
     "seaborn": {"plots"},
-    "papermill": {"runs"},
+    "papermill": set(),
     "ipywidgets": {"widgets"},
     "pydantic": {"config", "protocol"},
     "lightning_fabric": {"canary", "training", "translate", "evaluate", "runs", "report", "notebook"},
@@ -146,6 +146,6 @@ def test_rooms_hold_one_idea():
     long = {
         p.relative_to(PACKAGE).as_posix(): n
         for p in modules()
-        if (n := len(p.read_text().splitlines())) > 480
+        if (n := len(p.read_text().splitlines())) > 420
     }
     assert not long, f"these files hold more than one idea: {long}"

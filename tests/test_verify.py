@@ -212,4 +212,4 @@ def test_what_is_shipped_is_whole_again_after_gathering(copied):
     evidence.gather(copied, DECIDED)
     assert "judging-0.safetensors" not in json.loads((copied / "digests.json").read_text())
     heads = [line.partition(" ")[0] for line in evidence.verify(copied, DECIDED)]
-    assert heads == ["counts", "measures:", "ledger:", "files:", "cost:"]
+    assert heads == ["counts", "measures:", "ledger:", "files:", "cost:", "code:"]

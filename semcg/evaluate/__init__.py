@@ -8,7 +8,7 @@ from the sum. Frames are scored whole, at the size of their labels, in float32.
 """
 
 from semcg.evaluate.frames import counts_of_folders, cycle_distance, oracle_distance, segmentation_counts
-from semcg.evaluate.known import AXIS, known
+from semcg.evaluate.known import AXIS, BorrowedColors, known
 from semcg.evaluate.measures import Pictures, collect, target_features
 from semcg.evaluate.parts import (
     Parts,
@@ -34,6 +34,7 @@ from semcg.evaluate.tables import (
 
 __all__ = [
     "AXIS",
+    "BorrowedColors",
     "COLUMNS",
     "Parts",
     "Pictures",

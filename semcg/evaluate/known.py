@@ -1,4 +1,4 @@
-"""Translations of which the answer is known: the oracle, and the oracle with one thing spoiled.
+"""Translations of which the answer is known: the oracle, the oracle with one thing spoiled, and colors of another street.
 
 They are the axis on which a measure shows what it sees: blur, a checkerboard, the wrong class, or the wrong street.
 """
@@ -13,10 +13,11 @@ from torch import Tensor
 
 from semcg.data import Scenes
 from semcg.evaluate.measures import Pictures
+from semcg.gan import recolored
 from semcg.labels import names
-from semcg.translate import Translation
+from semcg.translate import Guided, Translation, pad
 
-__all__ = ["AXIS", "known"]
+__all__ = ["AXIS", "BorrowedColors", "known"]
 
 AXIS = (
     "oracle",
@@ -62,6 +63,34 @@ def known(folder: Path | str) -> dict[str, Translation]:
         _Shuffled(test / "oracle"),
     )
     return dict(zip(AXIS, made, strict=True))
+
+
+class BorrowedColors:
+    """The control of `Guided`, which must fail: each frame gets the color maps of the test street after it.
+
+    Strokes stay as they are, as with a street's own maps; sky, trees and cars get the colors of whatever is in their place
+    in the other street. A measure on which both score alike does not see where the colors belong.
+
+    Parameters
+    ----------
+    guided : Guided
+    test : path
+        Of the source's test split; its frames have one size.
+    """
+
+    takes_names = True
+
+    def __init__(self, guided: Guided, test: Path | str) -> None:
+        self.guided, self.scenes = guided, Scenes(Path(test), labels=False)
+        self.place = {name: i for i, name in enumerate(self.scenes.names)}
+
+    def __call__(self, x: Tensor, frames: Sequence[str]) -> Tensor:
+        """Return translations (B, 3, H, W) of the frames of these names, images (B, 3, H, W) in [-1, 1]."""
+        after = ((self.place[name] + 1) % len(self.scenes) for name in frames)
+        others = torch.stack([self.scenes.frame(i)[0] for i in after]).to(x)
+        (around, top, left), (elsewhere, *_) = (pad(v, self.guided.multiple) for v in (x, others))
+        y = recolored(around, self.guided.maps(elsewhere)).clamp(-1, 1)
+        return y[..., top : top + x.shape[-2], left : left + x.shape[-1]]
 
 
 class _Changed(Pictures):

@@ -24,7 +24,7 @@ import pandas as pd
 
 from semcg import canary, claims, evaluate, files, protocol
 from semcg.runs import costs
-from semcg.runs.history import read_csv
+from semcg.runs.checkpoint import read_csv
 
 __all__ = ["gather", "measures_of", "seal", "sha256", "ship", "verify"]
 

@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterable, Iterator
 
 from semcg import locks
-from semcg.runs.history import as_csv
-from semcg.runs.store import Run
+from semcg.runs.checkpoint import as_csv
+from semcg.runs.store import Run, Start
 from semcg.system import stop_signals
 from semcg.training.devices import anywhere, everyone, rank
 
@@ -47,7 +47,7 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
         If a loss is not finite, before anything of it is saved.
     """
     yield from list(run.history)
-    if run.why == "reused":
+    if run.start is Start.REUSED:
         return
     try:
         yield from _kept(run, records)

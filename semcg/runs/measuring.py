@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from semcg import canary, evaluate, files, translate
+from semcg import config as configs
 from semcg.config import Config
 from semcg.contents import data_digest
 from semcg.data import Scenes
@@ -66,12 +67,16 @@ def measure(
     FileNotFoundError, ValueError
         If the trainings are missing or other ones; says which command makes them.
     """
+    if learns and config.guided == "another":
+        raise ValueError(
+            "guided = 'another' is a control of measures: nothing learns from it; learns = false"
+        )
     found = {}
     reads = condition
     if translates:
         recipe = recipes.translation(config, baseline=not config.lambda_s)
         reads = recipe.fingerprint
-        run = recipe.name + "-guided" * config.guided
+        run = recipe.name + _reading(config)
         found |= _measured(config, fabric, run, condition, config.seed, recipe)
     if learns:
         recipe = recipes.downstream(config, condition, reads)
@@ -161,6 +166,8 @@ def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: in
         back = None
         if recipe:
             way, back = trained.generators(config, fabric, baseline=not config.lambda_s)
+            if config.guided == "another":
+                way, back = evaluate.BorrowedColors(way, root / "source" / "test"), None
         else:
             way = untrained(config, condition)
         judge = trained.judge(config, fabric)
@@ -177,7 +184,7 @@ def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: in
             fabric=fabric,
             target=target,
         )
-        _keep(config, run, parts, key, condition, seed)
+        _keep(config, run, parts, key, condition, seed, trained_as=recipe.name if recipe else "")
     return evaluate.values(parts)
 
 
@@ -216,14 +223,29 @@ def _open(config: Config, run: str, key: str) -> dict | None:
     return evaluate.read_parts(counts)
 
 
-def _keep(config: Config, run: str, parts: dict, key: str, condition: str, seed: int | None) -> None:
+def _reading(config: Config) -> str:
+    """Return what tells two measurements of one training apart: weights other than the profile's, and guided."""
+    weights = config.generator_weights
+    other = weights != configs.make(config.profile).generator_weights
+    return f"-{weights}" * other + f"-guided_{config.guided}" * bool(config.guided)
+
+
+def _keep(
+    config: Config, run: str, parts: dict, key: str, condition: str, seed: int | None, *, trained_as: str = ""
+) -> None:
     counts = folder_of(config) / "counts" / f"{run}.csv"
     evaluate.write_parts(counts, parts)
-    trained_as = run.removesuffix("-guided")
-    provenance = files.results_folder(config.data, config.profile) / trained_as / "provenance.json"
-    made = files.read_record(provenance)
+    folder = files.results_folder(config.data, config.profile) / (trained_as or run)
+    made = files.read_record(folder / "provenance.json")
     record = {"run": run, "condition": condition, "seed": seed, "key": key, "counts": sha256(counts)}
     record |= {name: made[name] for name in _COPIED if name in made}
+    stage = str(made.get("recipe", {}).get("stage", ""))
+    if "unreleased" in stage:
+        raise ValueError(
+            f"{run} was trained by {stage}, which is no released version of the code: it is no evidence. "
+            "Take the change back, or release it (python -m semcg.canary), and train again"
+        )
+    record |= {"stage": stage} if stage else {}
     if "versions" in made:
         record |= {"torch": made["versions"]["torch"], "precision": made["config"]["precision"]}
     files.write_json(folder_of(config) / "records" / f"{run}.json", record)

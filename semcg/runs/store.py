@@ -19,32 +19,39 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable
+from enum import StrEnum
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from semcg import files, locks
-from semcg.runs import states, weights
-from semcg.runs.events import note
-from semcg.runs.history import as_csv
-from semcg.runs.origin import machine, origin
+from semcg.runs import checkpoint
+from semcg.runs.checkpoint import as_csv
 from semcg.runs.recipes import Recipe, beginning, difference, recognized
+from semcg.runs.record import machine, note, origin
 from semcg.training.devices import everyone, rank
 
-__all__ = ["Run", "load", "start"]
+__all__ = ["Run", "Start", "load", "start"]
+
+
+class Start(StrEnum):
+    """How a training begins."""
+
+    NEW = "new"
+    RESUMED = "resumed"
+    REUSED = "reused"
 
 
 class Run:
     """One training: its folder, its history, and how far it is."""
 
-    def __init__(
-        self, recipe: Recipe, *, steps: int, state: dict[str, object], begins: dict[str, list], why: str
-    ):
+    def __init__(self, recipe: Recipe, *, steps: int, state: dict[str, object], begins: dict[str, list]):
         self.recipe = recipe
         self.begins = begins | {"steps": steps}
         self.steps = steps
-        self.why = why
+        self.start = Start.NEW
+        self.why = "no saved run found: training from scratch"
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0
         self._state = state
@@ -105,7 +112,7 @@ class Run:
             no longer is. Names the part and the tensor.
         """
         for name, part in self._state.items():  # in every process, so that none waits for one that has left
-            if bad := states.not_finite(part.state_dict(), name):
+            if bad := checkpoint.not_finite(part.state_dict(), name):
                 raise FloatingPointError(
                     f"{self.name}, step {self.step}: {bad} is not finite. The last saved state is good; a smaller learning "
                     "rate or precision fp32 may help"
@@ -116,7 +123,7 @@ class Run:
 
     def _write_state(self) -> None:
         files.write_text(self.partial / "history.csv", as_csv(self.history))
-        states.write(
+        checkpoint.write_state(
             self.partial,
             {
                 "step": self.step,
@@ -128,7 +135,7 @@ class Run:
 
     def _load(self, folder: Path) -> bool:
         """Load the newest good state in `folder` into the networks and optimisers; tell whether there was one."""
-        found = states.newest(folder)
+        found = checkpoint.newest_state(folder)
         if found is None:
             return False
         content, self.history = found
@@ -152,9 +159,9 @@ class Run:
         for name, part in self._state.items():
             if isinstance(part, nn.Module):
                 path = self.partial / f"{name}.safetensors"
-                with states.named(path):
-                    digests[path.name] = weights.save(part, path)
-        states.settle(self.partial)
+                with checkpoint.named(path):
+                    digests[path.name] = checkpoint.save_weights(part, path)
+        checkpoint.drop_previous(self.partial)
         made = {"run": self.name, **_identity(self), "weights": digests}
         made |= {"config": self.recipe.config.model_dump(mode="json"), "why": self.why, "steps": self.steps}
         made |= {"seconds": round(self.seconds, 2), "processes": processes, **machine(), **origin()}
@@ -193,20 +200,32 @@ def start(
     fresh : bool
         Start over, whatever is stored. $SEMCG_FRESH=1 says the same.
     """
-    run = Run(recipe, steps=steps, state=state, begins=beginning(state, _whole(batch)), why="nothing stored")
+    run = Run(recipe, steps=steps, state=state, begins=beginning(state, _whole(batch)))
     for other, parts in enumerate(everyone(run.parts)):
         if changed := difference(run.parts, parts):
             raise ValueError(f"process {other} begins with other {', '.join(changed)} than process {rank()}")
     run._fresh = fresh or os.environ.get("SEMCG_FRESH") == "1"
     if rank() == 0:
         _find(run)
-    run.why, step = everyone((run.why, run.step))[0]
-    if run.step != step and not (
-        run._load(run.folder if run.why == "reused" else run.partial) and run.step == step
-    ):
+    run.start, run.why, step = everyone((run.start, run.why, run.step))[0]
+    saved = run.folder if run.start is Start.REUSED else run.partial
+    if run.step != step and not (run._load(saved) and run.step == step):
         raise OSError(f"process {rank()} does not see in {run.folder.parent} what process 0 wrote there")
+    stage = str(recipe.parts.get("stage"))
+    if "unreleased" in stage and run.start is not Start.REUSED:
+        logging.getLogger("semcg").warning(
+            "%s: this code computes %s, which is no released version; what it trains is no evidence",
+            run.name,
+            stage,
+        )
     note(
-        "run", run=run.name, fingerprint=recipe.fingerprint, folder=str(run.partial), steps=steps, why=run.why
+        "run",
+        run=run.name,
+        fingerprint=recipe.fingerprint,
+        folder=str(run.partial),
+        steps=steps,
+        start=run.start,
+        why=run.why,
     )
     return run
 
@@ -217,29 +236,27 @@ def _find(run: Run) -> None:
     for left_by_a_kill in run.partial.glob(".*.partial*"):
         left_by_a_kill.unlink()
     if run._fresh:
-        run.why = "asked to start over"
+        run.why = "asked to start over: training from scratch"
     elif run.complete:
         if not run._load(run.folder):
             raise ValueError(f"the state in {run.folder} does not load; remove that folder and train again")
-        run.why = "reused"
+        run.start, run.why = Start.REUSED, "reused"
     elif not run._differs(run.partial) and run._load(run.partial):
-        run.why = f"resumed after step {run.step}"
+        run.start, run.why = Start.RESUMED, f"resumed after step {run.step}"
     else:
         folder = run.folder if run._differs(run.folder) != ["stored"] else run.partial
         changed = run._differs(folder)
-        if not changed:
-            run.why = "nothing saved yet"
-        elif changed != ["stored"]:
-            run.why = f"{', '.join(changed)} differed"
+        if changed and changed != ["stored"]:
+            run.why = f"the saved run has another {_in_words(changed)}: training from scratch"
     if not run.history:
         shutil.rmtree(run.partial, ignore_errors=True)
         torch.manual_seed(
             run.recipe.config.seed
         )  # a step of a learner's own may draw numbers from torch's generator
-    elif run.why != "reused":
+    elif run.start is not Start.REUSED:
         # Rows after the state, the last perhaps cut, would come before those of its successors.
         files.write_text(run.partial / "history.csv", as_csv(run.history))
-    if run.why != "reused":
+    if run.start is not Start.REUSED:
         files.write_json(run.partial / "provenance.json", _identity(run))
     else:
         locks.release(run.lock)
@@ -286,7 +303,7 @@ def load(recipe: Recipe, **networks: nn.Module) -> dict:
     made = files.read_record(folder / "provenance.json")
     for name, network in networks.items():
         path = folder / f"{name}.safetensors"
-        weights.load(network, path, made.get("weights", {}).get(path.name))
+        checkpoint.load_weights(network, path, made.get("weights", {}).get(path.name))
     note("read", run=recipe.name, fingerprint=recipe.fingerprint)
     return made
 
@@ -322,4 +339,8 @@ def _fingerprint(folder: Path) -> str:
 def _in_words(changed: list[str]) -> str:
     """Return the names of parts as a reader would say them: "config.lambda_s" is "lambda_s", "stage" is "code"."""
     words = {"stage": "code", "data": "data", "reads": "segmenters or translation", "step": "training step"}
-    return ", ".join(dict.fromkeys(words.get(c.split(".")[0], c.rpartition(".")[2]) for c in changed))
+    words["begins"] = "beginning"
+    named = ((words.get(c.partition(".")[0]), c.rpartition(".")[2]) for c in changed)
+    return ", ".join(
+        dict.fromkeys(f"{word} ({part})" if word == "beginning" else word or part for word, part in named)
+    )

@@ -9,7 +9,7 @@ from torch import nn
 
 from semcg import files
 from semcg.config import Config
-from semcg.runs import recipes, weights
+from semcg.runs import checkpoint, recipes
 from semcg.runs.store import load
 from semcg.training import generator_for
 from semcg.training.build import network_for
@@ -127,7 +127,7 @@ def segmenter_from(run: Path | str, fabric: Fabric) -> nn.Module:
 
 
 def _made_beside(path: Path) -> dict:
-    weights.require(path)
+    checkpoint.require_weights(path)
     provenance = path.parent / "provenance.json"
     if not provenance.is_file():
         raise FileNotFoundError(
@@ -151,6 +151,6 @@ def _config_of(made: dict, path: Path) -> Config:
 def _filled(build: Callable[[], nn.Module], path: Path, made: dict, fabric: Fabric) -> nn.Module:
     """Return a network with the weights in a file, once the file is known to fit it: a record may promise gigabytes."""
     with torch.device("meta"):
-        weights.check(build(), path)
-    net = weights.load(build(), path, made.get("weights", {}).get(path.name))
+        checkpoint.check_weights(build(), path)
+    net = checkpoint.load_weights(build(), path, made.get("weights", {}).get(path.name))
     return net.to(fabric.device).eval()

@@ -188,8 +188,12 @@ class Guided(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return translations (B, 3, H, W) of images (B, 3, H, W), both in [-1, 1]."""
+        return recolored(x, self.maps(x)).clamp(-1, 1)
+
+    def maps(self, x: Tensor) -> Tensor:
+        """Return the color maps (B, 12, H / shrink, W / shrink) of images (B, 3, H, W), as `recolored` takes them."""
         small, made = (F.avg_pool2d(v, self.shrink) for v in (x, self.G(x)))  # (B, 3, H / shrink, W / shrink)
-        return recolored(x, color_map(small, made, cells=self.cells, ridge=self.ridge)).clamp(-1, 1)
+        return color_map(small, made, cells=self.cells, ridge=self.ridge)
 
 
 def color_map(x: Tensor, y: Tensor, *, cells: int = 5, ridge: float = 1e-3) -> Tensor:

@@ -43,8 +43,7 @@ def course(
     dry_run: DryRun = False,
 ) -> None:
     """Run every notebook in order. What is up to date is reused, and what was interrupted is resumed."""
-    from semcg.runs import clock
-    from semcg.runs import course as courses
+    from semcg_kit.execution import course as courses
 
     given, settings = given_of(profile, data, seed, device, settings_of(set_, config))
     if dry_run:
@@ -53,7 +52,7 @@ def course(
     folder = courses.course(given=given, kernel=kernel, fresh=fresh, say=say, settings=settings)
     print("\n" + (courses.evaluation_folder(given, settings) / "table.txt").read_text(encoding="utf-8"))
     print("Where the minutes went (min:s)")
-    print(indent(clock.table(files.read_json(courses.clock_file(given, settings))), "  "))
+    print(indent(courses.table(files.read_json(courses.clock_file(given, settings))), "  "))
     print(f"\nWhere to look\n  the executed notebooks  {folder / 'notebooks'}")
     print(f"  the runs                {folder}\n  read and change them    make lab")
 
@@ -95,9 +94,9 @@ def run(
 ) -> None:
     """Execute one notebook with parameters, through papermill."""
     from semcg.config import Config
-    from semcg.runs import course as courses
-    from semcg.runs.execute import parameters_of, typed
     from semcg.training.devices import place
+    from semcg_kit.execution import course as courses
+    from semcg_kit.execution.execute import parameters_of, typed
 
     path = courses.notebook_path(notebook)
     has, values = parameters_of(path), settings_of(set_, config)
@@ -203,9 +202,9 @@ def sweep(
 
 def refresh(profile: Profile = "mini", seed: Seed = None) -> None:
     """Run the course and replace the committed notebooks by its executed ones, cleaned and with their minutes."""
-    from semcg.runs import course as courses
-    from semcg.runs import refresh as refreshing
     from semcg_kit.commands.teaching import times
+    from semcg_kit.execution import course as courses
+    from semcg_kit.execution import refresh as refreshing
 
     given, _ = given_of(profile, "world", seed, "auto")
     courses.course(given=given, kernel="", fresh=False, say=say)

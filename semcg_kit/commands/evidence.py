@@ -31,8 +31,8 @@ def ledger(
     from semcg import report as reports
     from semcg.report import floors, front
     from semcg.runs import evidence, shipped
-    from semcg.runs import refresh as refreshing
     from semcg.training import fabric_for, precision_for
+    from semcg_kit.execution import refresh as refreshing
 
     config = configs.make(profile)
     config = config.model_copy(update={"precision": precision_for(config.precision, "auto")})
@@ -101,8 +101,8 @@ def report(
     """Execute the report and write it as Markdown too."""
     from semcg import config as configs
     from semcg import report as reports
-    from semcg.runs import course as courses
     from semcg_kit import site
+    from semcg_kit.execution import course as courses
 
     reports.folder_of(evidence, profile)
     given = {"profile": configs.make(profile).profile, "evidence": evidence}

@@ -275,7 +275,11 @@ def _shrunk(x):
     scale = LONGEST / max(height, width)
     if scale >= 1:
         return x
-    small = [max(1, round(side * scale)) for side in (height, width)]
+    small = [round(side * scale) for side in (height, width)]
+    if min(small) < 16:
+        raise ValueError(
+            f"a picture of {height}x{width} (height x width) is too narrow to look at; cut out a part of it"
+        )
     print(
         f"the picture is shrunk from {height}x{width} to {small[0]}x{small[1]} (height x width) for this look"
     )

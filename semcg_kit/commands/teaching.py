@@ -45,8 +45,9 @@ def times(profile: Profile = "mini") -> None:
     The shipped report is one of them as Markdown, and is written again.
     """
     from semcg import protocol
-    from semcg.runs import course, evidence, refresh
+    from semcg.runs import evidence
     from semcg_kit import site
+    from semcg_kit.execution import course, refresh
 
     for line in write_minutes(FOLDER, _names(), files.results_folder("world", profile)):
         print(line)

@@ -11,6 +11,7 @@ from semcg.system import each
 from semcg_kit.prepare.archive import Entry
 from semcg_kit.prepare.frames import Frame, Look, Recipe, checked_size, look, reshaped
 from semcg_kit.prepare.plans import LABEL_LIKE, Plan, Progress, divide
+from semcg_kit.prepare.records import check_made_by
 
 __all__ = ["MADE_BY", "Domain", "plans"]
 
@@ -71,7 +72,7 @@ def plans(
     source, target : Domain
         The two domains. Labels are optional; what needs them later will say so.
     out : path, optional
-        Where the data will be written, to be refused if an input is in it.
+        Where the data will be written, refused now if it holds something else or an input.
     size, keep_aspect
         As in `Recipe`.
     val_share, test_share : float
@@ -83,8 +84,8 @@ def plans(
 
     Raises
     ------
-    FileNotFoundError
-        If an input is missing.
+    FileNotFoundError, FileExistsError
+        If an input is missing; if `out` is something else than data written by this function.
     ValueError
         If an input is not as `Domain` describes, or too little to divide; if a picture is in both domains or in two
         splits. The message names the file.
@@ -92,6 +93,8 @@ def plans(
     for given in (path for d in (source, target) for path in (d.images, d.labels, d.mapping) if path and out):
         if Path(given).resolve().is_relative_to(Path(out).resolve()):
             raise ValueError(f"{given} is in {out}, which would be replaced; write elsewhere")
+    if out:
+        check_made_by(Path(out), MADE_BY)
     shares = {"val_share": val_share, "test_share": test_share, "judge_share": judge_share}
     for name, share in shares.items():
         if not 0 < share < 1:  # nan is neither

@@ -15,10 +15,10 @@ import threading
 
 from semcg import files, locks
 from semcg.runs import datasets
-from semcg.runs.course import reusable
-from semcg.runs.execute import execute
-from semcg.runs.failures import Failed, Stopped
 from semcg.system import stop_signals
+from semcg_kit.execution.course import reusable
+from semcg_kit.execution.execute import execute
+from semcg_kit.execution.failures import Failed, Stopped
 from semcg_kit.sweep import plan
 from semcg_kit.sweep.attempt import DIED, Task, take_gpu
 

@@ -14,6 +14,7 @@ sys.path[:0] = [str(ROOT), str(HERE.parent)]
 
 def figures() -> str:
     """Return the figures as Markdown: sizes of the corpus, and what each part of the last `make chaos` counted."""
+    import test_bad_files as kinds
     import test_bad_input as bad
     import test_properties as properties
     from chaos import corpus
@@ -22,6 +23,7 @@ def figures() -> str:
 
     pictures, labels = len(corpus.pictures()), len(corpus.labels())
     lines = [
+        f"- Picture files by kinds, given to readers: {len(kinds.CASES)}.",
         f"- Bad pictures: {pictures}, each given to {len(bad.READERS)} readers; bad labels: {labels}, each to 3.",
         f"- Odd pictures that are taken: {len(corpus.usable())}, by {len(bad.READERS)} readers.",
         f"- Impossible values of a config: {len(bad.IMPOSSIBLE)}. Damaged weights: {len(bad.WEIGHTS)}, to 2 readers.",

@@ -57,7 +57,7 @@ class Watch(threading.Thread):
         lines = self._events.read_text().splitlines()
         for event in map(json.loads, lines[self._seen :]):
             if event["event"] == "run":
-                self._run = event if event["why"] != "reused" else None
+                self._run = event if event["start"] != "reused" else None
                 self._first = None
                 self._say(f"  {event['run']}: {event['why']}")
             elif event["event"] == "done":

@@ -1,23 +1,10 @@
-"""What the code computes, as numbers: a run is known by them and not by the text of the code.
-
-For each stage tiny networks take a few true optimizer steps on fixed inputs, through the same functions that train at
-full size. The losses, gradient norms and weight norms that come out are compared with those of the released versions in
-`canary.json`. Code that computes the same is the same version, however it is written; code that computes something else
-is "unreleased", and nothing that it trains is taken for a run of a released version.
-
-    version("translation")    "translation-1", or "translation-unreleased-3f2a91c0"
-
-Arms in float64 agree between processors and thread counts to about 1e-12 and are compared at 1e-9. Arms that begin with
-"exact" or "types" are integers.
-"""
+"""The arms of the canary: what each stage computes on fixed inputs."""
 
 import io
-import json
 import math
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from semcg import config as configs
-from semcg import files
+from semcg import files, metrics
 from semcg.config import Config
 from semcg.contents import remember
 from semcg.data import Batches, Scenes, Unpaired
@@ -35,60 +22,15 @@ from semcg.losses import SEMANTIC_KINDS
 from semcg.reader import DigitReader
 from semcg.training import class_weights, fabric_for, fit
 from semcg.training.build import build_segmentation, build_translation, network_for
+from semcg.training.loop import linear_decay, warm_poly
 from semcg.translate import identity
 from semcg.world import write
 
-__all__ = ["RELEASED", "STAGES", "compute", "difference", "released", "version"]
+__all__ = ["STAGES", "Numbers", "compute", "settings"]
 
 Numbers = dict[str, list[float]]
 
-RELEASED = Path(__file__).with_name("canary.json")
-"""Stage and version -> the numbers that it computes. Only ever added to."""
-TOLERANCE = 1e-9
-FLOAT32 = 1e-5
-"""Relative tolerance of the arms whose name begins with "float32": augmented colors, and digits cut from a picture. They are
-not trained on here, since an optimizer magnifies rounding."""
 _SIDE = 32  # pixels of a crop
-
-
-def version(stage: str, device: str = "cpu") -> str:
-    """Return the version of a stage that this code computes; "<stage>-unreleased-<digest>" if it is none of them.
-
-    Computed once per process.
-
-    Parameters
-    ----------
-    stage : str
-        One of `STAGES`.
-    device : str
-        Where the run will compute.
-    """
-    numbers = _computed(stage, device)
-    for name, expected in reversed(released(stage).items()):
-        if not difference(numbers, expected):
-            return name
-    rounded = {arm: [float(f"{x:.6g}") for x in found] for arm, found in numbers.items()}
-    return f"{stage}-unreleased-{files.digest(rounded)[:8]}"
-
-
-def released(stage: str) -> dict[str, Numbers]:
-    """Return the released versions of a stage, oldest first, by name."""
-    every = json.loads(RELEASED.read_text(encoding="utf-8"))
-    return {name: numbers for name, numbers in every.items() if name.rpartition("-")[0] == stage}
-
-
-def difference(numbers: Numbers, expected: Numbers) -> str:
-    """Return the first number in which two sets differ beyond their tolerance, in words; "" if none does."""
-    if lacking := sorted(numbers.keys() ^ expected.keys()):
-        return f"{lacking[0]}: only one of both has this arm"
-    for arm, found in numbers.items():
-        if len(found) != len(expected[arm]):
-            return f"{arm}: {len(found)} numbers, expected {len(expected[arm])}"
-        tolerance = FLOAT32 if arm.startswith("float32") else TOLERANCE
-        for i, (a, b) in enumerate(zip(found, expected[arm], strict=True)):
-            if not math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance * 1e-3):
-                return f"{arm}, number {i + 1}: {a!r}, expected {b!r}"
-    return ""
 
 
 def compute(stage: str, device: str = "cpu") -> Numbers:
@@ -102,11 +44,6 @@ def compute(stage: str, device: str = "cpu") -> Numbers:
             return {arm: [float(x) for x in numbers] for arm, numbers in STAGES[stage](device, Path(scratch))}
     finally:
         torch.set_num_threads(threads)
-
-
-@cache
-def _computed(stage: str, device: str) -> Numbers:
-    return compute(stage, device)
 
 
 def settings(**changes: object) -> Config:
@@ -184,6 +121,7 @@ def _segmenter(device: str, scratch: Path) -> Iterator[tuple[str, list]]:
         with torch.device("meta"):
             net = network_for(configs.make("paper", segmenter=name), "segmenter")
         yield f"exact {name}", [sum(p.numel() for p in net.parameters()), len(net.state_dict())]
+    yield "schedule", [warm_poly(1000)(n) for n in (0, 10, 49, 50, 500, 999)]
     yield from _data(scratch)
 
 
@@ -205,6 +143,7 @@ def _translation(device: str, scratch: Path) -> Iterator[tuple[str, list]]:
             f"types in {precision}",
             [*(x for types in seen for x in types[:1]), *(x for net in nets for x in _types(net))],
         )
+    yield "schedule", [linear_decay(1000)(n) for n in (0, 499, 500, 501, 999)]
     yield from _data(scratch)
 
 
@@ -230,6 +169,15 @@ class _Exact(nn.Module):
 
 
 def _measures(device: str, scratch: Path) -> Iterator[tuple[str, list]]:
+    pixels = (_waves(2, 24, 24, k=3).double() * 9.4 + 9.5).long()
+    table = metrics.confusion(pixels[0], pixels[1].where(pixels[1] < 17, 255))
+    scores = [metrics.mean_iou, metrics.frequency_weighted_iou, metrics.pixel_accuracy]
+    shares = [*metrics.iou(table), *metrics.category_iou(table).values(), *metrics.flips(table).flatten()]
+    yield "exact confusion", table.flatten().tolist()
+    yield (
+        "scores",
+        [*(score(table) for score in scores), *(x for x in map(float, shares) if math.isfinite(x))],
+    )
     counts = {"train": 0, "val": 0, "test": 4, "judge_train": 0, "judge_val": 0}
     root = write(scratch / "world", size=(64, 128), seed=1, **counts)
     with _float64():  # the first weights as well
@@ -444,36 +392,3 @@ def _data(scratch: Path) -> Iterator[tuple[str, list]]:
             ],
         )
         yield f"exact labels with {name}", [classes(y) for _, y in items]
-
-
-def main() -> None:
-    """Add to `canary.json` what is new: arms of a stage whose other arms agree, or else a next version."""
-    every = json.loads(RELEASED.read_text(encoding="utf-8")) if RELEASED.exists() else {}
-    for stage in STAGES:
-        numbers = compute(stage)
-        versions = [name for name in every if name.rpartition("-")[0] == stage]
-        if any(not difference(numbers, every[name]) for name in versions):
-            continue
-        latest = versions[-1] if versions else ""
-        if latest and not difference({arm: numbers.get(arm, []) for arm in every[latest]}, every[latest]):
-            print(f"{latest}: {', '.join(numbers.keys() - every[latest].keys())} added")
-        else:
-            latest = f"{stage}-{len(versions) + 1}"
-            print(f"{latest}: added")
-        every[latest] = numbers | every.get(latest, {})
-    files.write_text(RELEASED, as_text(every))
-
-
-def as_text(every: dict[str, Numbers]) -> str:
-    """Return the versions as JSON, an arm per line."""
-    versions = (
-        f"{json.dumps(name)}: {{\n"
-        + ",\n".join(f"  {json.dumps(a)}: {json.dumps(v)}" for a, v in arms.items())
-        + "\n}"
-        for name, arms in every.items()
-    )
-    return "{" + ",\n".join(versions) + "}\n"
-
-
-if __name__ == "__main__":
-    main()

@@ -30,12 +30,12 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config as TraitletsConfig
 
 from semcg import files, locks
-from semcg.runs import kernels
-from semcg.runs.events import VARIABLE, summary
-from semcg.runs.failures import Failed, Stopped, with_remedy
-from semcg.runs.scratch import lock_of, scratch
-from semcg.runs.watch import Watch
+from semcg.runs.record import VARIABLE, summary
 from semcg.training.devices import Place, place
+from semcg_kit.execution import kernels
+from semcg_kit.execution.failures import Failed, Stopped, with_remedy
+from semcg_kit.execution.kernels import lock_of, scratch
+from semcg_kit.execution.watch import Watch
 
 __all__ = ["execute", "parameters_of", "typed"]
 

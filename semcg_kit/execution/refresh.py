@@ -7,8 +7,8 @@ import nbformat
 
 from semcg import config as configs
 from semcg import files
-from semcg.runs.course import REPORT, SEQUENCE, code_digest, notebook_path, output_of, run
 from semcg.runs.figures import save_figures
+from semcg_kit.execution.course import REPORT, SEQUENCE, code_digest, notebook_path, output_of, run
 
 __all__ = ["BESIDE", "COPIED", "LEDGER", "cleaned", "refresh", "table_in"]
 
