@@ -70,7 +70,7 @@ def toy(name: str, seed: int, pause: Path | None = None) -> None:
 
     t = test_runs.Toy()
     torch.manual_seed(seed)  # for the noise in its step
-    parts = {"config": {"name": name, "seed": seed}, "rooms": {"gan": "a"}}
+    parts = {"stage": "toy", "config": {"name": name, "seed": seed}}
     recipe = Recipe(f"toy-{name}-s{seed}", "train", config.make("smoke"), parts)
     run = runs.start(recipe, steps=STEPS, state=t.state, batch=t.batch)
 
