@@ -61,7 +61,7 @@ sweep: .venv/.ready  ## the protocol's main conditions at every seed; the furthe
 ledger: .venv/.ready  ## measures and verdicts from what the sweep has counted so far
 	@$(SEMCG) ledger --profile $(PROFILE)
 
-report: .venv/.ready  ## the report on the shipped evidence, as a notebook, a page and Markdown
+report: .venv/.ready  ## the report on the shipped evidence, as a notebook and as Markdown
 	@$(SEMCG) report --profile $(PROFILE)
 
 verify: .venv/.ready  ## derive every shipped number from its counts, without training
@@ -94,7 +94,7 @@ promises: .venv/.ready  ## renew the figures of docs/promises.md
 
 BENCH ?=
 bench: .venv/.ready  ## time and memory as ratios, about 15 minutes on an idle machine (BENCH="--full --write")
-	@for name in step growth data inference; do echo; echo "== $$name"; $(PY) benchmarks/$$name.py $(BENCH) || exit 1; done
+	@for name in step growth data inference threads; do echo; echo "== $$name"; $(PY) benchmarks/$$name.py $(BENCH) || exit 1; done
 
 browser-test: .venv/.ready  ## the notebooks and pages in a headless Chromium, which must be installed
 	@$(PY) -c 'import playwright, axe_playwright_python' || { echo 'first: $(PY) -m pip install -c requirements.lock -e ".[dev,browser]"'; exit 2; }
@@ -103,7 +103,7 @@ browser-test: .venv/.ready  ## the notebooks and pages in a headless Chromium, w
 site: .venv/.ready  ## the course as pages that work offline, in site/
 	@$(SEMCG) site
 
-status: .venv/.ready  ## each notebook's last run, and whether the stated times hold
+status: .venv/.ready  ## each notebook's last run: how it ended, how long it took, on what
 	@$(SEMCG) status
 
 doctor: .venv/.ready  ## what is missing or slow on this machine, and what to do

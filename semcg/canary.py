@@ -26,7 +26,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from semcg import config as configs
-from semcg import files
+from semcg import files, metrics
 from semcg.config import Config
 from semcg.contents import remember
 from semcg.data import Batches, Scenes, Unpaired
@@ -35,6 +35,7 @@ from semcg.losses import SEMANTIC_KINDS
 from semcg.reader import DigitReader
 from semcg.training import class_weights, fabric_for, fit
 from semcg.training.build import build_segmentation, build_translation, network_for
+from semcg.training.loop import linear_decay, warm_poly
 from semcg.translate import identity
 from semcg.world import write
 
@@ -161,6 +162,8 @@ TRANSLATIONS: dict[str, dict] = {
         "batch": 2,
     },
     "resnet9": {"lambda_s": 0.0, "generator": "resnet9", "steps": 1},
+    "recolor": {"lambda_s": 0.0, "generator": "recolor", "steps": 2},
+    "recolor, no grain": {"lambda_s": 0.0, "generator": "recolor", "generator_grain": 0.0, "steps": 1},
     "one graph": {"leaf_split": False, "steps": 1},
 }
 """Arms of the stage "translation": what its config changes."""
@@ -182,6 +185,7 @@ def _segmenter(device: str, scratch: Path) -> Iterator[tuple[str, list]]:
         with torch.device("meta"):
             net = network_for(configs.make("paper", segmenter=name), "segmenter")
         yield f"exact {name}", [sum(p.numel() for p in net.parameters()), len(net.state_dict())]
+    yield "schedule", [warm_poly(1000)(n) for n in (0, 10, 49, 50, 500, 999)]
     yield from _data(scratch)
 
 
@@ -191,6 +195,7 @@ def _translation(device: str, scratch: Path) -> Iterator[tuple[str, list]]:
             yield arm, _train_translation(settings(**changes), device)
     with _float64():
         yield "resumed", _resumes(settings(lambda_s=0.0), device)
+        yield "averages", _averages(settings(lambda_s=0.0, steps=2), device)
     for precision in ("fp32", "bf16"):
         fabric, config = fabric_for(device, precision), settings(precision=precision, steps=1)
         t, step = build_translation(config, fabric, steps=1, **_segmenters())
@@ -202,6 +207,7 @@ def _translation(device: str, scratch: Path) -> Iterator[tuple[str, list]]:
             f"types in {precision}",
             [*(x for types in seen for x in types[:1]), *(x for net in nets for x in _types(net))],
         )
+    yield "schedule", [linear_decay(1000)(n) for n in (0, 499, 500, 501, 999)]
     yield from _data(scratch)
 
 
@@ -227,6 +233,15 @@ class _Exact(nn.Module):
 
 
 def _measures(device: str, scratch: Path) -> Iterator[tuple[str, list]]:
+    pixels = (_waves(2, 24, 24, k=3).double() * 9.4 + 9.5).long()
+    table = metrics.confusion(pixels[0], pixels[1].where(pixels[1] < 17, 255))
+    scores = [metrics.mean_iou, metrics.frequency_weighted_iou, metrics.pixel_accuracy]
+    shares = [*metrics.iou(table), *metrics.category_iou(table).values(), *metrics.flips(table).flatten()]
+    yield "exact confusion", table.flatten().tolist()
+    yield (
+        "scores",
+        [*(score(table) for score in scores), *(x for x in map(float, shares) if math.isfinite(x))],
+    )
     counts = {"train": 0, "val": 0, "test": 4, "judge_train": 0, "judge_val": 0}
     root = write(scratch / "world", size=(64, 128), seed=1, **counts)
     with _float64():  # the first weights as well
@@ -354,6 +369,16 @@ def _train_translation(config: Config, device: str) -> list[float]:
     return numbers
 
 
+def _averages(config: Config, device: str) -> list[float]:
+    """Return the norms of the moving averages of both generators after each step."""
+    fabric = fabric_for(device, "fp32")
+    t, step = build_translation(config, fabric, steps=config.steps)
+    numbers = []
+    for _ in fit(step, lambda n: _pair(n, 1, fabric.device), config.steps):
+        numbers += [_norm(net.state_dict().values()) for net in (t.G_st_ema, t.G_ts_ema)]
+    return numbers
+
+
 def _resumes(config: Config, device: str) -> list[int]:
     """Return whether two steps, a save, a load and a third step give the same bits as three steps: [1]."""
     fabric = fabric_for(device, "fp32")
@@ -434,14 +459,20 @@ def _data(scratch: Path) -> Iterator[tuple[str, list]]:
 
 
 def main() -> None:
-    """Add the numbers of each stage that no released version computes to `canary.json`, as its next version."""
+    """Add to `canary.json` what is new: arms of a stage whose other arms agree, or else a next version."""
     every = json.loads(RELEASED.read_text(encoding="utf-8")) if RELEASED.exists() else {}
     for stage in STAGES:
         numbers = compute(stage)
-        versions = {name: old for name, old in every.items() if name.rpartition("-")[0] == stage}
-        if not any(not difference(numbers, old) for old in versions.values()):
-            every[f"{stage}-{len(versions) + 1}"] = numbers
-            print(f"{stage}-{len(versions) + 1}: added")
+        versions = [name for name in every if name.rpartition("-")[0] == stage]
+        if any(not difference(numbers, every[name]) for name in versions):
+            continue
+        latest = versions[-1] if versions else ""
+        if latest and not difference({arm: numbers.get(arm, []) for arm in every[latest]}, every[latest]):
+            print(f"{latest}: {', '.join(numbers.keys() - every[latest].keys())} added")
+        else:
+            latest = f"{stage}-{len(versions) + 1}"
+            print(f"{latest}: added")
+        every[latest] = numbers | every.get(latest, {})
     files.write_text(RELEASED, as_text(every))
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-__all__ = ["PROFILES", "STAGES", "Config", "make", "settled", "table"]
+__all__ = ["PROFILES", "STAGES", "Config", "chosen", "make", "table"]
 
 STAGES = ("data", "segmenter", "judge", "translation", "downstream", "evaluation")
 """What a field can change the result of. "translation" is the CycleGAN, with or without the semantic loss."""
@@ -25,6 +25,7 @@ def _field(default: Any, source: str, stages: str, words: str, **limits: Any) ->
     )
 
 
+Share = Annotated[float, Field(ge=0, lt=1)]
 Whole = Annotated[int, Field(ge=1)]
 Size = tuple[Whole, Whole]
 
@@ -37,10 +38,10 @@ class Config(BaseModel):
     profile: str = _field("paper", "ours", "", "name of the set of differences this config started from")
     data: str = _field("world", "ours", "", "the drawn world, or a name in data/ or a path", min_length=1)
     seed: int = _field(
-        0, "ours", "translation downstream", "initial weights, order, augmentation, pool", ge=0
+        0, "ours", "translation downstream", "initial weights, order, augmentation, pool", ge=0, lt=2**31
     )
-    world_seed: int = _field(0, "ours", "data", "the drawn scenes", ge=0)
-    segmenter_seed: int = _field(0, "ours", "segmenter judge", "Sem_s, Sem_t and the judge", ge=0)
+    world_seed: int = _field(0, "ours", "data", "the drawn scenes", ge=0, lt=2**31)
+    segmenter_seed: int = _field(0, "ours", "segmenter judge", "Sem_s, Sem_t and the judge", ge=0, lt=2**31)
 
     size: Size = _field((1024, 1024), "2.1", "data", "frames as (H, W), bilinear")
     crop: int = _field(
@@ -96,11 +97,28 @@ class Config(BaseModel):
     downstream_steps: int = _field(10_000, "ours", "downstream", "steps", ge=1)
     downstream_frames: int = _field(400, "ours", "downstream", "translated training frames", ge=2)
 
-    generator: Literal["unet", "resnet9"] = _field("unet", "2.2.1", "translation", "G_st and G_ts")
+    generator: Literal["unet", "resnet9", "recolor"] = _field("unet", "2.2.1", "translation", "G_st and G_ts")
     generator_width: int = _field(64, "ours", "translation", "channels of the first layer", ge=4)
-    generator_depth: int = _field(8, "ours", "translation", "down-samplings of the U-Net", ge=2, le=10)
+    generator_depth: int = _field(
+        8, "ours", "translation", "down-samplings of the U-Net, and of recolor's", ge=2, le=10
+    )
     generator_skip: Literal["half", "full"] = _field(
         "half", "ours", "translation", "finest skip of the U-Net"
+    )
+    generator_grain: float = _field(
+        0.25, "ours", "translation", "largest residual that recolor adds to its colors", ge=0, le=1
+    )
+    generator_ema: float = _field(
+        0.99, "ours", "translation", "decay of the moving average of the generators' weights", ge=0, lt=1
+    )
+    generator_weights: Literal["raw", "ema"] = _field(
+        "raw", "ours", "downstream evaluation", "which weights translate: the last, or their moving average"
+    )
+    guided: Literal["", "own", "another"] = _field(
+        "",
+        "ours",
+        "downstream evaluation",
+        "own: translate by the generator's local colors alone; another: by those of another street, a control",
     )
     discriminator_width: int = _field(
         64, "ours", "translation", "channels of the first layer; patches are 70 x 70", ge=4
@@ -120,7 +138,7 @@ class Config(BaseModel):
         0.0, "ours", "translation", "weight of the identity loss; Eq. 5 has none", ge=0, le=1e4
     )
     lr: float = _field(2e-4, "2.3", "translation", "learning rate of G and D", gt=0, le=1)
-    betas: tuple[float, float] = _field((0.5, 0.999), "ours", "translation", "Adam")
+    betas: tuple[Share, Share] = _field((0.5, 0.999), "ours", "translation", "Adam")
     batch: int = _field(1, "2.3", "translation", "crops of each domain per step", ge=1)
     pool: int = _field(50, "ours", "translation", "translations that D is shown again", ge=0)
     target_layout: Literal["own", "source"] = _field(
@@ -130,7 +148,7 @@ class Config(BaseModel):
         "source: the drawn target streets are built like the source's (a control)",
     )
     leaf_split: bool = _field(
-        True, "ours", "translation", "one loss after the other: equal gradients in a third of the memory"
+        True, "ours", "translation", "one loss after the other: equal gradients in less memory"
     )
     init_std: float = _field(0.02, "ours", "translation", "weights start as N(0, std)", gt=0, le=1)
     epochs: int = _field(
@@ -139,7 +157,10 @@ class Config(BaseModel):
     steps: int = _field(0, "ours", "translation", "steps; 0 means `epochs` passes", ge=0)
 
     precision: Literal["fp32", "bf16", "auto"] = _field(
-        "fp32", "ours", "segmenter judge translation downstream", "auto: bf16 where a probe finds it faster"
+        "fp32",
+        "ours",
+        "segmenter judge translation downstream",
+        "auto: bf16 where the processor has instructions for it",
     )
     save_every: int = _field(1000, "ours", "", "steps between saved training states", ge=1)
 
@@ -150,9 +171,11 @@ class Config(BaseModel):
             raise ValueError(
                 f"crop = {self.crop}: larger than the frames, size = {self.size}; allowed: 32..{min(height, width)}"
             )
-        multiple = 2**self.generator_depth if self.generator == "unet" else 4
+        multiple = 4 if self.generator == "resnet9" else 2**self.generator_depth
         if self.crop % multiple:
             raise ValueError(f"crop = {self.crop}: the generator needs a multiple of {multiple}")
+        if self.generator == "recolor" and self.generator_depth < 3:
+            raise ValueError(f"generator_depth = {self.generator_depth}: recolor needs 3 or more")
         return self
 
     def part(self, *stages: str) -> dict[str, Any]:
@@ -180,6 +203,7 @@ _DRAWN = {  # what every profile on the drawn world shares
     "segmenter_weights": True,
     "segmenter_color": True,
     "generator_skip": "full",
+    "generator_weights": "ema",
 }
 
 PROFILES: dict[str, dict[str, Any]] = {
@@ -202,11 +226,13 @@ PROFILES: dict[str, dict[str, Any]] = {
     | {
         "size": (128, 256),
         "crop": 128,
-        "segmenter_width": 0.25,
+        "segmenter_width": 0.125,
         "segmenter_stride": 4,
-        "segmenter_steps": 800,
-        "second_judge_width": 0.25,
-        "judge_steps": 1300,
+        "segmenter_lr": 5e-3,
+        "segmenter_batch": 3,
+        "segmenter_steps": 1600,
+        "second_judge_width": 0.125,
+        "judge_steps": 3000,
         "downstream_steps": 300,
         "generator_width": 16,
         "generator_depth": 5,
@@ -267,22 +293,10 @@ def make(profile: str = "", **changes: Any) -> Config:
         raise ValueError("\n".join(_readable(e) for e in error.errors())) from None
 
 
-def settled(parameters: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Config:
-    """Return the config that a notebook makes of its parameters.
-
-    Parameters
-    ----------
-    parameters : mapping
-        Fields of `Config`. An empty text, and 0 for numbers of steps and batches, mean the profile's.
-    settings : mapping, optional
-        Further fields that differ from the profile; a parameter that says something itself comes first.
-    """
-    given = {
-        name: value
-        for name, value in parameters.items()
-        if value != "" and not (name.endswith(("steps", "batch")) and value == 0)
-    }
-    return make(**dict(settings or {}) | given)
+def chosen(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those parameters of a notebook that do not mean "what the profile says": "", and 0 steps or a batch of 0."""
+    silent = {name for name in ("steps", "batch") if parameters.get(name) == 0}
+    return {name: value for name, value in parameters.items() if value != "" and name not in silent}
 
 
 def _readable(error: dict[str, Any]) -> str:

@@ -1,15 +1,19 @@
-"""Distances between sets of frames, and between a frame and what it should be.
+"""Distances between sets of frames, between a frame and what it should be, and how much of a frame is a grid.
 
 The kernel distance compares two sets of features and needs no pairs; SSIM and PSNR compare a frame with the one frame
-that it should be.
+that it should be. The grid index needs the frame alone.
 """
 
 import math
 
 import numpy as np
+from scipy.signal import get_window
 from skimage.metrics import structural_similarity
 
-__all__ = ["kid", "kid_halves", "psnr", "ssim"]
+__all__ = ["grid_powers", "kid", "kid_halves", "psnr", "ssim"]
+
+NEIGHBORHOOD = 0.40, 0.46
+"""Frequencies in cycles per pixel, periods of 2.2 to 2.5 px, that a period of 2 px is compared with."""
 
 
 def kid(x: np.ndarray, y: np.ndarray) -> float:
@@ -97,6 +101,38 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
     """
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return float(structural_similarity(a, b, channel_axis=2, data_range=2.0, **options))
+
+
+def grid_powers(luminance: np.ndarray) -> dict[str, float]:
+    """Return the spectral power of a frame at a period of 2 px and in its neighborhood, along both axes.
+
+    Their ratio is the grid index. It is 1 where the period of 2 px is nothing special, as in photographs and in white
+    noise, and large where an up-convolution left a checkerboard (Odena et al., "Deconvolution and checkerboard
+    artifacts", 2016). Powers are means over all lines along an axis, under a Hann window, so that the rim adds nothing.
+
+    Parameters
+    ----------
+    luminance : (H, W) float
+        Of 32 pixels a side at least; an odd last line is left out.
+
+    Returns
+    -------
+    dict
+        "peak" and "around", the sums over both axes; those of frames are added.
+    """
+    image = np.asarray(luminance, float)
+    if min(image.shape) < 32:
+        raise ValueError(f"a grid index takes 32 pixels a side at least, not {image.shape}")
+    found = {"peak": 0.0, "around": 0.0}
+    for lines in (image, image.T):
+        length = lines.shape[1] // 2 * 2
+        lines = (lines - lines.mean(1, keepdims=True))[:, :length] * get_window("hann", length)
+        power = (np.abs(np.fft.rfft(lines, axis=1)) ** 2).mean(0)  # frequencies 0, 1 / length, ..., 1 / 2
+        low, high = NEIGHBORHOOD
+        near = power[math.ceil(low * length) : math.floor(high * length) + 1]
+        found["peak"] += float(power[-1])
+        found["around"] += float(near.mean())
+    return found
 
 
 def _kernels(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -42,6 +42,7 @@ __all__ = [
     "read_json",
     "read_record",
     "remove_torn",
+    "repository",
     "results_folder",
     "swap",
     "unfinished",
@@ -64,9 +65,16 @@ def home() -> Path:
     site-packages, the working folder.
     """
     if named := os.environ.get("SEMCG_HOME"):
-        return Path(named).expanduser().resolve()
-    repository = Path(__file__).resolve().parent.parent
-    return repository if (repository / "notebooks").is_dir() else Path.cwd()
+        try:
+            return Path(named).expanduser().resolve()
+        except RuntimeError:
+            raise ValueError(f"SEMCG_HOME = {named!r}: there is no such user") from None
+    return repository() if (repository() / "notebooks").is_dir() else Path.cwd()
+
+
+def repository() -> Path:
+    """Return the folder that this package is in: the repository, or site-packages."""
+    return Path(__file__).resolve().parent.parent
 
 
 def data_folder(data: str, profile: str) -> Path:

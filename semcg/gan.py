@@ -6,6 +6,8 @@ never depends on its batch:
 
 - `UNet`, `PatchGAN`: Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017.
   Without dropout, as CycleGAN uses it; `skip="full"` is ours.
+- `Recolor`: a generator that only changes colors, after Gharbi et al., "Deep Bilateral Learning for Real-Time Image
+  Enhancement", SIGGRAPH 2017, and, as the output layer of a CycleGAN, "Multi-Curve Translator", ECCV 2022.
 - `ResNet9`: Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", ECCV 2016, in the
   form of Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks", ICCV 2017.
 - `ImagePool`: Shrivastava et al., "Learning from Simulated and Unsupervised Images through Adversarial Training",
@@ -18,8 +20,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-__all__ = ["CycleGAN", "ImagePool", "PatchGAN", "ResNet9", "UNet", "initialise"]
+__all__ = ["CycleGAN", "ImagePool", "PatchGAN", "Recolor", "ResNet9", "UNet", "initialise", "recolored"]
 
 
 class UNet(nn.Module):
@@ -81,6 +84,10 @@ class UNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return translations (B, 3, H, W) in [-1, 1] of images (B, 3, H, W) in [-1, 1]."""
+        return torch.tanh(self.join(self.trunk(images)))  # (B, 3, H, W)
+
+    def trunk(self, images: Tensor) -> Tensor:
+        """Return the features of the last level, joined with its skip where it has one."""
         _check(images, self, multiple=self.multiple)
         x, skips = images, [images] if self.skip == "full" else []
         for down in self.downs:
@@ -91,7 +98,83 @@ class UNet(nn.Module):
             x = up(x)  # (B, c_k, H / 2^k, W / 2^k), k = depth - 1, ..., 0
             if skips:
                 x = torch.cat([skips.pop(), x], dim=1)  # (B, 2 c_k, ...); "full" at last (B, 3 + width, H, W)
-        return torch.tanh(self.join(x))  # (B, 3, H, W)
+        return x
+
+
+def recolored(images: Tensor, maps: Tensor) -> Tensor:
+    """Change the colors of images by a map that is smooth in space: y = x + A x + b at every pixel.
+
+    Twelve numbers a pixel, a 3 x 3 matrix A and an offset b, given at a fraction of the resolution and raised
+    bilinearly. Since A and b are smooth, a stroke keeps its place, its width and, up to the factor 1 + A, its contrast,
+    whatever the map is. Gharbi et al., SIGGRAPH 2017, there on a bilateral grid.
+
+    Parameters
+    ----------
+    images : (B, 3, H, W) float
+    maps : (B, 12, H / n, W / n) float
+        A row by row, then b. Zeros leave the images unchanged.
+
+    Returns
+    -------
+    (B, 3, H, W) float
+        Not limited to [-1, 1].
+    """
+    raised = _raised(maps, images)  # (B, 12, H, W)
+    A, b = raised[:, :9].unflatten(1, (3, 3)), raised[:, 9:]
+    return images + (A * images[:, None]).sum(2) + b
+
+
+class Recolor(UNet):
+    """Generator that changes colors and cannot redraw: the trunk of a `UNet` predicts the map of `recolored`.
+
+    The U-Net's last two up-convolutions are left out. What remains has a quarter of the resolution, and a 1 x 1
+    convolution makes the twelve numbers a pixel of it, so that the output starts near the input. A limited residual
+    `grain * tanh(r)` can be added, r from the trunk and the frame at full resolution by two 3 x 3 convolutions: texture
+    such as a camera's noise, too weak to draw or erase an object. What neither can do: geometry, strong texture, shadows.
+
+    Parameters
+    ----------
+    width, depth : int
+        As in `UNet`, with a depth of 3 or more.
+    grain : float
+        Largest value of the residual, 0 for none. Images span 2.
+
+    Raises
+    ------
+    ValueError
+        For a depth below 3 or a negative grain.
+    """
+
+    def __init__(self, *, width: int = 64, depth: int = 8, grain: float = 0.25) -> None:
+        if depth < 3 or grain < 0:
+            raise ValueError(
+                f"a Recolor has a depth of 3 or more and a grain of 0 or more, not {depth} and {grain}"
+            )
+        super().__init__(width=width, depth=depth)
+        self.ups = self.ups[:-2]
+        self.grain = grain
+        self.color = nn.Conv2d(4 * width, 12, 1)
+        if grain:
+            self.lift = nn.Conv2d(4 * width, width, 1)
+            self.join = nn.Sequential(
+                nn.Conv2d(width + 3, width, 3, padding=1),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(width, 3, 3, padding=1),
+            )
+        initialise(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return translations (B, 3, H, W) of images (B, 3, H, W) in [-1, 1].
+
+        In training mode values may leave [-1, 1]: cut off there, they would have no gradient back. In evaluation mode
+        they are clamped.
+        """
+        features = F.relu(self.trunk(images))  # (B, 4 width, H / 4, W / 4)
+        y = recolored(images, self.color(features))
+        if self.grain:
+            raised = _raised(self.lift(features), images)  # (B, width, H, W)
+            y = y + self.grain * torch.tanh(self.join(torch.cat([images, raised], dim=1)))
+        return y if self.training else y.clamp(-1, 1)  # (B, 3, H, W)
 
 
 class ResNet9(nn.Module):
@@ -178,7 +261,7 @@ def initialise(network: nn.Module, *, std: float = 0.02, generator: torch.Genera
     Parameters
     ----------
     network : Module
-        On the CPU: a CPU generator then gives the same weights on every machine.
+        On the CPU: a CPU generator then gives the same weights on every machine, up to rounding (about 1e-7).
     std : float
         Standard deviation; 0.02 is CycleGAN's, the paper gives none.
     generator : torch.Generator, optional
@@ -289,6 +372,10 @@ def _normed(convolution: nn.Module, *, slope: float = 0.0) -> tuple[nn.Module, .
     """Return a convolution, its instance normalisation and (leaky) ReLU."""
     activation = nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)
     return convolution, nn.InstanceNorm2d(convolution.out_channels), activation
+
+
+def _raised(maps: Tensor, images: Tensor) -> Tensor:
+    return F.interpolate(maps, images.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def _check(images: Tensor, network: nn.Module, *, multiple: int = 1, smallest: int = 1) -> None:

@@ -54,7 +54,7 @@ def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple
         On an impossible value; names the field, the value and what is allowed.
     """
     settings = json.loads(os.environ.get("SEMCG_SETTINGS") or "{}")
-    config = configs.settled({"profile": profile} | knobs, settings)
+    config = configs.make(profile, **settings | configs.chosen(knobs))
     config = config.model_copy(update={"precision": precision_for(config.precision, device)})
     fabric = fabric_for(device, config.precision, shared=True)
     share(config.batch, fabric)  # refuses now what would fail in the training cell

@@ -34,6 +34,7 @@ for command in (
     images.translate,
     images.export,
     images.evaluate,
+    images.score,
     images.compare,
     images.figures,
     pages.site,
@@ -62,7 +63,7 @@ def main() -> None:
                 f"stopped by {name}; what is written is kept, and the same command resumes", 128 + arrived[0]
             )
         except Exception as error:
-            from semcg.runs.failures import Failed, with_remedy
+            from semcg_kit.execution.failures import Failed, with_remedy
 
             if isinstance(error, Failed):
                 _end(str(error), error.exit_code)

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _GIB = 2**30
 _MEMORY, _DISK = 3 * _GIB, 2 * _GIB  # peak of profile mini, and its data and runs on disk, both rounded up
 _EXPORT = ("onnx", "onnxscript", "onnxruntime")
-_IMPORTED_AS = {"fonttools": "fontTools", "pillow": "PIL", "scikit-image": "skimage"}
+_IMPORTED_AS = {"pillow": "PIL", "scikit-image": "skimage"}
 _AGAIN, _ANEW = "`rm -f .venv/.ready && make setup`", "`rm -rf .venv && make setup`"
 
 ADVICE = {  # problem -> whether the course fails because of it, and what to do

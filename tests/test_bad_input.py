@@ -22,11 +22,11 @@ from torch import nn
 from semcg import config, evaluate, files, gan, labels, losses, metrics, segmenters, translate
 from semcg.data import Batches, Scenes, Unpaired
 from semcg.runs import trained
-from semcg.runs.course import notebook_path
-from semcg.runs.execute import typed
 from semcg.segmenters import load_published
 from semcg.training import fabric_for
 from semcg_kit import prepare
+from semcg_kit.execution.course import notebook_path
+from semcg_kit.execution.execute import typed
 from semcg_kit.prepare import frames
 
 PATIENCE = 20  # seconds

@@ -74,7 +74,7 @@ def test_the_law_of_times_finds_its_own_coefficients():
     assert growth.MEMORY_LEFT_OUT not in growth.MEMORY_FITTED
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "segmenters"])
 def test_what_is_written_says_on_which_machine(name):
     found = files.read_json(FOLDER / f"{name}.json")
     assert {"processor", "cores", "threads", "load", "torch", "amx"} <= found["machine"].keys()
@@ -91,6 +91,18 @@ def test_the_written_figures_hold_what_is_promised():
     assert 0.6 < memory["not fitted"]["model over measured"] < 1.6
     sizes = files.read_json(FOLDER / "inference.json")["sizes"]
     assert all(rows["onnxruntime"]["largest difference"] <= 1e-5 for rows in sizes.values())
+
+
+def test_the_cuts_of_the_segmenter_are_those_of_the_profile():
+    import segmenters
+
+    rows = files.read_json(FOLDER / "segmenters.json")["settings"]
+    assert {name: row["differs"] for name, row in rows.items()} == segmenters.SETTINGS
+    mini = config.make("mini")
+    cuts = {name: {**segmenters.BEFORE, **differs} for name, differs in segmenters.SETTINGS.items()}
+    (now,) = (n for n, cut in cuts.items() if all(getattr(mini, key) == cut[key] for key in cut))
+    assert rows[now]["time of the training"]["median"] < 1
+    assert rows[now]["mIoU"] >= 0.45
 
 
 @pytest.fixture

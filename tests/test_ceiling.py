@@ -5,7 +5,7 @@ from safetensors.torch import load_file
 
 from semcg import evaluate, files, segmenters, world
 from semcg.config import make
-from semcg.runs import evidence, measuring, recipes
+from semcg.runs import evidence, measuring, recipes, trainings
 from semcg.training import fabric_for
 
 FABRIC = fabric_for("cpu")
@@ -78,3 +78,31 @@ def test_data_without_notes_have_no_ceiling(config):
     files.write_manifest(root)
     measuring.references(config, FABRIC)
     assert not (measuring.folder_of(config) / "records").exists()
+
+
+def labels_in(folder):
+    return {p.name: p.read_bytes() for p in (folder / "labels").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("condition", "domain"), [(measuring.CEILING, "target"), ("color transfer", "source")]
+)
+def test_a_segmenter_learns_from_target_frames_for_the_ceiling(config, condition, domain):
+    """Its frames and labels are the target's; under any other name those of the source, translated."""
+    made = files.results_folder("world", "smoke") / "translated" / f"downstream-{recipes.slug(condition)}-s0"
+    seen = []
+
+    def progress(records, steps):
+        seen.append(labels_in(made))
+        return records
+
+    way = measuring.untrained(config, condition)
+    trainings.downstream(config, condition, condition, way, FABRIC, progress=progress)
+    root = files.data_folder("world", "smoke")
+    assert seen == [labels_in(root / domain / "train")]
+    assert labels_in(root / "source" / "train") != labels_in(root / "target" / "train")
+
+
+def test_a_translation_that_must_be_trained_is_named(config):
+    with pytest.raises(ValueError, match="'CycleGAN' translates without training: allowed: identity"):
+        measuring.untrained(config, "CycleGAN")

@@ -3,7 +3,7 @@
 import pytest
 
 from semcg import files
-from semcg.runs import clock
+from semcg_kit.execution import course as clock
 
 TRAINED = {
     "sem_s-s0": 100.0,

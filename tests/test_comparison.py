@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from semcg import config as configs
 from semcg import files, runs
-from semcg.runs import comparison, figures, recipes, trained
+from semcg.runs import figures, recipes, trained
 from semcg.training import Segmentation, Translation, fabric_for, fit
+from semcg.translate import Guided
+from semcg_kit import comparison
 from semcg_kit.__main__ import app
 
 FABRIC = fabric_for("cpu")
@@ -26,37 +29,53 @@ def provenance(folder, config, recipe, **measures):
 
 
 def test_differences_by_hand(tmp_path):
+    """E3: two CycleGANs differ in settings, in losses, and in the rows of the evaluation."""
     a = provenance(
-        tmp_path / "a",
-        {"lambda_s": 0.0, "seed": 1, "size": [64, 128]},
-        {"config": {"lambda_s": 0.0}, "rooms": {"losses": "aa", "gan": "x"}},
+        tmp_path / "cyclegan-s1",
+        {"lambda_s": 0.0, "semantic_loss": "scores_l2", "seed": 1, "size": [64, 128]},
+        {"config": {"lambda_s": 0.0}, "data": "aa"},
         judge={"mIoU": 0.25, "per class": [0.5, 0.75], "name": "a", "done": True},
         old={"x": 1},
     )
     b = provenance(
-        tmp_path / "b",
-        {"lambda_s": 1.0, "seed": 1, "size": [64, 128]},
-        {"config": {"lambda_s": 1.0}, "rooms": {"losses": "bb", "gan": "x"}, "reads": {"source": "r"}},
+        tmp_path / "semantic-scores_l2-1-s1",
+        {"lambda_s": 1.0, "semantic_loss": "scores_l2", "seed": 1, "size": [64, 128]},
+        {"config": {"lambda_s": 1.0}, "data": "bb", "reads": {"source": "r"}},
         judge={"mIoU": 0.375, "per class": [0.5, 0.5], "name": "b", "done": False},
     )
+    for folder, gan in ((a, 2.0), (b, 3.0)):
+        rows = "".join(f"{n},{9.0 if n < 18 else gan + n - 18.5}\n" for n in range(20))
+        (folder / "history.csv").write_text("step,gan\n" + rows)
+    evaluation = tmp_path / "evaluation-s1"
+    evaluation.mkdir()
+    text = ",mIoU,sky kept\nCycleGAN,0.25,0.5\nsemantic (paper),0.5,0.5\nsemantic (ours),0.75,\n"
+    (evaluation / "table.csv").write_text(text)
     assert comparison.compare(a, b) == [
         f"a: {a}",
         f"b: {b}",
-        "config.lambda_s: 0.0 | 1.0",
-        "recipe.reads: absent | {'source': 'r'}",
-        "recipe.rooms.losses: aa | bb",
+        "lambda_s: 0.0 | 1.0",
+        "also made with other: data, reads",
+        "gan, mean of the last tenth of the steps: 2 | 3 (+1)",
         "judge.mIoU: 0.25 | 0.375 (+0.125)",
         "judge.per class.1: 0.75 | 0.5 (-0.25)",
-        "old.x: 1 | absent",
+        "old.x: 1 | -",
+        "mIoU (notebook 05): 0.25 | 0.5 (+0.25)",
     ]
-    assert "differ neither" in comparison.compare(str(a), a)[-1]
+    assert comparison.compare(str(a), a)[-1] == "no difference in settings or results"
+    other = tmp_path / "evaluation-s2"
+    other.mkdir()
+    (other / "table.csv").write_text(text.replace("0.75,", "0.5,1.0"))
+    assert comparison.compare(evaluation, other)[2:] == [
+        "semantic (ours), mIoU: 0.75 | 0.5 (-0.25)",
+        "semantic (ours), sky kept: - | 1",
+    ]
 
 
-def test_what_is_no_run_is_said(tmp_path):
+def test_what_is_no_run_is_told(tmp_path):
     a = provenance(tmp_path / "runs" / "a", {}, {})
     with pytest.raises(FileNotFoundError, match="no folder"):
         comparison.compare(a, tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match="not the folder of a run; runs in it: a"):
+    with pytest.raises(FileNotFoundError, match="not the folder of a run or an evaluation.*; in it are a"):
         comparison.compare(a, tmp_path / "runs")
     files.write_json(tmp_path / "half" / "provenance.json", {"recipe": {}})
     with pytest.raises(ValueError, match="has no config: the run is not complete"):
@@ -104,7 +123,7 @@ def test_figures_are_redrawn_without_training(small, home, monkeypatch):
     monkeypatch.setattr(figures, "EXAMPLES", 2)
     monkeypatch.setattr(figures, "ROWS", 1)
     *paths, captions = figures.save_figures(small, device="cpu")
-    folder = home / "results" / "few-smoke" / "figures"
+    folder = files.results_folder("few", "smoke") / "figures"
     assert paths == [folder / f"figure_{k}{suffix}" for k in (1, 2, 3) for suffix in (".png", ".svg")]
     assert captions == folder / "captions.md"
     assert sorted(folder.iterdir()) == sorted([*paths, captions]), "nothing half-written is left"
@@ -119,18 +138,18 @@ def test_figures_are_redrawn_without_training(small, home, monkeypatch):
     figures.save_figures(small, device="cpu")
     assert before == {p.name: p.read_bytes() for p in paths}
     ours = recipes.translation(recipes.conditions(small)["semantic (ours)"])
-    shutil.rmtree(home / "results" / "few-smoke" / ours.name)
+    shutil.rmtree(files.results_folder("few", "smoke") / ours.name)
     with pytest.raises(FileNotFoundError, match="no run semantic-softmax_l2-10-.*-s0.*semcg run 04_semantic"):
         figures.save_figures(small, device="cpu")
 
 
 def test_a_generator_from_a_folder(small, home, tmp_path):
-    run = home / "results" / "few-smoke" / baseline_of(small)
+    run = files.results_folder("few", "smoke") / baseline_of(small)
     moved = shutil.copytree(run, tmp_path / "elsewhere")
     expected = trained.generators(small.model_copy(update={"lambda_s": 0.0}), FABRIC, baseline=True)
     x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     for k, direction in enumerate(("st", "ts")):
-        for weights in (moved, moved / f"G_{direction}.safetensors"):
+        for weights in (moved, moved / f"G_{direction}_ema.safetensors"):
             G = trained.generator_from(weights, direction, FABRIC)
             assert not G.training
             with torch.no_grad():
@@ -139,13 +158,13 @@ def test_a_generator_from_a_folder(small, home, tmp_path):
         (moved, "back"): "direction = 'back'",
         (moved / "G_ts.safetensors", "st"): "is the generator of the direction ts",
         (moved / "D_s.safetensors", "st"): "does not fit the UNet",
-        (tmp_path / "none", "st"): "no weights at all",
+        (tmp_path / "none", "st"): "there is no folder",
     }
     for (weights, direction), message in wrong.items():
         with pytest.raises((ValueError, FileNotFoundError), match=re.escape(message)):
             trained.generator_from(weights, direction, FABRIC)
-    (moved / "G_st.safetensors").write_bytes(b"torn")
-    with pytest.raises(ValueError, match=r"G_st\.safetensors does not fit"):
+    (moved / "G_st_ema.safetensors").write_bytes(b"torn")
+    with pytest.raises(ValueError, match=r"G_st_ema\.safetensors was changed after it was written"):
         trained.generator_from(moved, "st", FABRIC)
     files.write_json(moved / "provenance.json", {"config": {"generator": "diffusion"}})
     with pytest.raises(ValueError, match="not one of this version"):
@@ -156,6 +175,26 @@ def test_a_generator_from_a_folder(small, home, tmp_path):
     (moved / "provenance.json").unlink()
     with pytest.raises(FileNotFoundError, match="says what network"):
         trained.generator_from(moved, "ts", FABRIC)
+
+
+def test_the_config_says_which_weights_translate_and_how(small, home):
+    run = files.results_folder("few", "smoke") / baseline_of(small)
+    averaged, path = load_file(run / "G_st_ema.safetensors"), run / "provenance.json"
+    save_file({k: torch.full_like(v, 0.01) for k, v in averaged.items()}, run / "G_st_ema.safetensors")
+    made = files.read_json(path)
+    files.write_json(path, made | {"weights": {}})  # these were not trained
+    base = small.model_copy(update={"lambda_s": 0.0})
+    ema, raw, guided = (
+        trained.generators(base.model_copy(update=changes), FABRIC, baseline=True)[0]
+        for changes in ({}, {"generator_weights": "raw"}, {"guided": "own"})
+    )
+    assert small.generator_weights == "ema"
+    assert all((p == 0.01).all() for G in (ema, guided) for p in G.parameters())
+    assert not all((p == 0.01).all() for p in raw.parameters())
+    assert isinstance(guided, Guided)
+    assert all((p == 0.01).all() for p in trained.generator_from(run, "st", FABRIC).parameters())
+    save_file(averaged, run / "G_st_ema.safetensors")
+    files.write_json(path, made)
 
 
 SEGMENTERS = {
@@ -185,7 +224,7 @@ def test_a_segmenter_from_a_folder(small, home, kind):
 
 
 def test_a_run_without_a_segmenter_is_told(home, small):
-    folder = home / "results" / "few-smoke" / baseline_of(small)
+    folder = files.results_folder("few", "smoke") / baseline_of(small)
     with pytest.raises(FileNotFoundError, match=r"in that folder: D_s\.safetensors, D_t\.safetensors, G_st"):
         trained.segmenter_from(folder, FABRIC)
     with pytest.raises(ValueError, match="is no segmenter; take one of a judge"):
@@ -193,7 +232,7 @@ def test_a_run_without_a_segmenter_is_told(home, small):
 
 
 def test_the_command_says_how_tiles_differ_and_skips_what_is_there(small, home, tmp_path):
-    run = home / "results" / "few-smoke" / baseline_of(small)
+    run = files.results_folder("few", "smoke") / baseline_of(small)
     frames, sizes = tmp_path / "frames", {"a": (96, 150), "b with blank": (64, 200)}
     frames.mkdir()
     for k, (name, (height, width)) in enumerate(sizes.items()):
@@ -205,7 +244,7 @@ def test_the_command_says_how_tiles_differ_and_skips_what_is_there(small, home, 
             app, ["translate", "--weights", str(run), str(frames), str(out), "--device", "cpu", *more]
         )
         assert done.exit_code == 0, done.output
-        return re.findall(r"tiles and whole frame differ by (\S+) grey levels", done.output)
+        return re.findall(r"tiles and full frame differ by (\S+) gray levels", done.output)
 
     whole, tiled = tmp_path / "whole", tmp_path / "tiled"
     assert translate(whole) == []
@@ -216,6 +255,9 @@ def test_the_command_says_how_tiles_differ_and_skips_what_is_there(small, home, 
         a, b = (np.asarray(Image.open(out / f"{name}.png")).astype(int) for out in (whole, tiled))
         assert a.shape == b.shape == (*sizes[name], 3)
         assert abs(a - b).mean() == pytest.approx(float(plain[k]), abs=0.02)
+    assert translate(tmp_path / "colors", "--guided") == []
+    about = [files.read_json(out / "about.json")["translation"] for out in (whole, tmp_path / "colors")]
+    assert about[1] == about[0] | {"guided": [4, 5, 1e-3]}
     before = {p: p.stat().st_mtime_ns for p in tiled.iterdir()}
     translate(tiled, "--tile", "64")
     assert {p: p.stat().st_mtime_ns for p in tiled.iterdir()} == before

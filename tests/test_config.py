@@ -26,6 +26,8 @@ def test_the_defaults_are_the_papers():
         ({"crop": 256}, ["crop = 256", "(128, 256)", "32..128"]),
         ({"crop": 100}, ["crop = 100", "multiple of 32"]),
         ({"mean": 0.4}, ["mean = 0.4", "0.5"]),
+        ({"generator": "recolor", "generator_depth": 2}, ["generator_depth = 2", "recolor needs 3 or more"]),
+        ({"generator_ema": 1.0}, ["generator_ema = 1.0", "less than 1"]),
         ({"seed": "first"}, ["seed = 'first'", "integer"]),
     ],
 )
@@ -39,6 +41,11 @@ def test_a_wrong_value_is_named_with_what_is_allowed(changes, words):
 def test_an_unknown_profile_lists_the_known():
     with pytest.raises(ValueError, match="profile = 'large': unknown; allowed: paper, gpu, mini, smoke"):
         config.make("large")
+
+
+def test_what_a_notebook_leaves_to_the_profile():
+    given = {"gan_loss": "", "steps": 0, "batch": 2, "seed": 0, "lambda_s": 0.0, "precision": "fp32"}
+    assert config.chosen(given) == {"batch": 2, "seed": 0, "lambda_s": 0.0, "precision": "fp32"}
 
 
 def test_a_config_cannot_change(monkeypatch):

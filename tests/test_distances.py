@@ -71,6 +71,27 @@ def test_wrong_features_are_refused():
         distances.kid_halves(np.zeros((3, 3)), good)
 
 
+def test_grid_powers_by_hand():
+    """A line of 32 pixels with an impulse of 1 where the Hann window is 1, and a checkerboard of 1/8: 1 + 16 / 8 = 3.
+
+    Away from a period of 2 px the window lets nothing of the checkerboard through, and the impulse has power 1
+    everywhere. Without the impulse's mean, which is taken out first, nothing but the constant changes.
+    """
+    line = np.zeros(32)
+    line[16] = 1
+    image = np.tile(line + np.cos(np.pi * np.arange(32)) / 8, (40, 1))
+    found = distances.grid_powers(image)
+    assert found["peak"] == pytest.approx(9)  # the columns are constant: their mean is taken out
+    assert found["around"] == pytest.approx(1)
+    plain = distances.grid_powers(np.tile(line, (40, 1)))
+    assert plain["peak"] == pytest.approx(plain["around"]) == pytest.approx(1)
+    noise = np.random.default_rng(0).normal(size=(129, 257))  # an odd last line is left out
+    found = distances.grid_powers(noise)
+    assert found["peak"] / found["around"] == pytest.approx(1, abs=0.2)
+    with pytest.raises(ValueError, match="32 pixels a side"):
+        distances.grid_powers(noise[:31])
+
+
 def test_psnr_is_scikit_images():
     draw = np.random.default_rng(3)
     a, b = draw.uniform(-1, 1, (2, 16, 20, 3))

@@ -12,9 +12,9 @@ import nbformat
 import pytest
 
 from semcg import files
-from semcg.runs import scratch
-from semcg.runs.execute import execute, typed
-from semcg.runs.failures import Failed, with_remedy
+from semcg_kit.execution import kernels as scratch
+from semcg_kit.execution.execute import execute, typed
+from semcg_kit.execution.failures import Failed, with_remedy
 
 PARAMETERS = "n: int = 1  # how many\nrate: float = 0.5  # how fast\nloud: bool = False  # or not\nname: str = 'a'  # whose"
 
@@ -201,8 +201,8 @@ for record in runs.keep(run, fit(toy.step, batch, t.STEPS, start=run.step)):
 RUNNER = """
 import sys
 from pathlib import Path
-from semcg.runs.execute import execute
-from semcg.runs.failures import Failed
+from semcg_kit.execution.execute import execute
+from semcg_kit.execution.failures import Failed
 try:
     execute(Path(sys.argv[1]), Path(sys.argv[2]), {"n": int(sys.argv[3])}, say=lambda line: print(line, flush=True))
 except Failed as error:

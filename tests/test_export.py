@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from semcg import export
-from semcg.gan import ResNet9, UNet
-from semcg.translate import Padded, to_bytes
+from semcg.gan import Recolor, ResNet9, UNet
+from semcg.translate import Guided, Padded, to_bytes
 
 pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
@@ -73,13 +73,18 @@ def test_a_file_for_one_size(tmp_path, capfd, recwarn):
     assert told["direction"] == "st"
 
 
+@pytest.mark.parametrize("G", [Recolor(width=4, depth=3).eval(), Guided(unet())], ids=["recolor", "guided"])
+def test_color_maps_are_exported(G, tmp_path):
+    agree(export.onnx(G, tmp_path / "g", size=(17, 30)), G, pictures(1, 2, 17, 30))
+
+
 @pytest.mark.slow  # sizes that are free are traced as symbols
 def test_a_file_for_any_size(tmp_path):
     torch.manual_seed(1)
-    G = UNet(width=2, depth=2).eval()
-    path = export.onnx(G, tmp_path / "g.onnx")
-    for k, shape in enumerate([(1, 8, 12), (2, 13, 7), (3, 1, 1), (1, 40, 3)]):
-        agree(path, G, pictures(k, *shape))
+    for G in (UNet(width=2, depth=2), Recolor(width=2, depth=3), Guided(UNet(width=2, depth=2))):
+        path = export.onnx(G.eval(), tmp_path / "g.onnx")
+        for k, shape in enumerate([(1, 8, 12), (2, 13, 7), (3, 1, 1), (1, 40, 3)]):
+            agree(path, G, pictures(k, *shape))
 
 
 def test_what_cannot_be_exported_leaves_nothing(tmp_path, monkeypatch):

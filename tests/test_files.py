@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -141,7 +142,7 @@ def test_images_are_sorted_and_strays_left_out(tmp_path):
         (tmp_path / name).touch()
     found = files.images_in(tmp_path)
     assert [p.name for p in found.images] == ["a.jpeg", "b.PNG", "c.jpg"]
-    assert found.passed_over() == f"passed over in {tmp_path}: 1 that are no PNG or JPEG, notes.txt for one"
+    assert found.passed_over() == f"passed over in {tmp_path.name}: 1 that are no PNG or JPEG, notes.txt for one"
 
 
 @pytest.fixture
@@ -186,4 +187,21 @@ def test_where_things_lie(tmp_path, monkeypatch):
     assert files.data_folder("streets", "mini") == tmp_path.resolve() / "data/streets"
     assert files.data_folder(str(tmp_path / "x"), "mini") == tmp_path / "x"
     assert files.results_folder("world", "mini") == tmp_path.resolve() / "results/mini"
-    assert files.results_folder(str(tmp_path / "x"), "mini") == tmp_path.resolve() / "results/x-mini"
+    for parent in ("a", "b"):  # two folders of one name
+        (tmp_path / parent / "mine").mkdir(parents=True)
+        (tmp_path / parent / "mine" / "scenes.jsonl").write_text(parent)
+    a, b = (files.results_folder(str(tmp_path / parent / "mine"), "mini") for parent in ("a", "b"))
+    assert a != b
+    assert re.fullmatch(r"mine-[0-9a-f]{6}-mini", a.name)
+
+
+def test_results_of_the_first_edition_are_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMCG_HOME", str(tmp_path))
+    data = tmp_path / "data" / "mine"
+    data.mkdir(parents=True)
+    files.write_manifest(data)
+    run = tmp_path / "results" / "mine-paper" / "cyclegan-s0"
+    files.write_json(run / "provenance.json", {"recipe": {"data": files.manifest_digest(data)}})
+    assert files.results_folder("mine", "paper") == run.parent
+    files.write_json(run / "provenance.json", {"recipe": {"data": "of the other mine"}})
+    assert files.results_folder("mine", "paper") != run.parent

@@ -1,18 +1,24 @@
 """Faults that real use found in what runs the course, by their numbers in the list of findings."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
+import warnings
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
-from semcg import files
-from semcg.runs import course
+from semcg import evaluate, files, labels
+from semcg.training import devices
 from semcg_kit import doctor
+from semcg_kit.execution import course
+from semcg_kit.sweep import cluster
 
 ROOT = Path(__file__).parent.parent
 
@@ -195,6 +201,37 @@ def test_b10_what_a_command_cannot_use_is_refused_in_a_sentence(home, book, argu
     assert not (home / "results").exists()
 
 
+@pytest.mark.parametrize("content", ["[]", "{}", "x", '{"cells": 3, "nbformat": 4, "nbformat_minor": 5}'])
+def test_d4_a_file_that_is_no_notebook_is_named(tmp_path, content):
+    path = tmp_path / "mine.ipynb"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"mine\.ipynb is not a notebook: "):
+        course.notebook_path(str(path))
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"WORLD_SIZE": "abc"}, "WORLD_SIZE = 'abc': torchrun and Slurm set a number here"),
+        ({"WORLD_SIZE": "2", "RANK": "x"}, "RANK = 'x'"),
+        ({"SLURM_STEP_NUM_TASKS": "2"}, "SLURM_PROCID = ''"),
+        ({"SEMCG_HOME": "~nosuchuser/x"}, "SEMCG_HOME = '~nosuchuser/x': there is no such user"),
+    ],
+)
+def test_d5_an_odd_environment_is_named(monkeypatch, variables, words):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=re.escape(words)):
+        files.home() if "SEMCG_HOME" in variables else devices.place()
+
+
+def test_d5_a_scheduler_that_is_none_is_named():
+    with pytest.raises(
+        OSError, match=r"no Dask scheduler at 'http://x y' .*write --scheduler tcp://host:8786"
+    ):
+        cluster.Dask(scheduler="http://x y")
+
+
 def test_a4_the_lab_opens_copies(tmp_path):
     for name in ("Makefile", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, tmp_path)
@@ -212,3 +249,79 @@ def test_a4_the_lab_opens_copies(tmp_path):
     assert "-m jupyterlab --ip=127.0.0.1 my-notebooks" in done.stdout
     copies = {path.name: path.read_text() for path in (tmp_path / "my-notebooks").iterdir()}
     assert copies == {"00.ipynb": "original", "01.ipynb": "changed"}
+
+
+# ---------------------------------------------------------------- scores
+
+
+FRAME = "frankfurt_000000_00{:04d}"
+
+
+@pytest.fixture
+def as_published(tmp_path) -> tuple[np.ndarray, np.ndarray, Path]:
+    """Predictions and labels (3, H, W) as train ids, and a folder with them in label ids, named as by Cityscapes."""
+    draw = np.random.default_rng(0)
+    label = draw.choice([*range(18), 255], (3, 24, 31)).astype(np.uint8)  # class 18 is predicted alone
+    pred = np.where(
+        draw.random(label.shape) < 0.5, label, draw.choice([*range(19), 255], label.shape)
+    ).astype(np.uint8)
+    truth, flat = tmp_path / "gtFine" / "val" / "frankfurt", tmp_path / "predictions"
+    truth.mkdir(parents=True)
+    flat.mkdir()
+    for k in range(3):
+        name = FRAME.format(k)
+        Image.fromarray(labels.to_label_ids(label[k])).save(truth / f"{name}_gtFine_labelIds.png")
+        Image.fromarray(labels.to_colors(label[k])).save(truth / f"{name}_gtFine_color.png")
+        Image.fromarray(label[k]).save(truth / f"{name}_gtFine_labelTrainIds.png")
+        Image.fromarray(labels.to_label_ids(pred[k])).save(flat / f"{name}_leftImg8bit_pred_labelIds.png")
+    return pred, label, tmp_path
+
+
+def test_score_is_the_published_evaluation(as_published):
+    """Issue 17.4: equal to 1e-12 to cityscapesScripts on the very files, in label ids and in train ids."""
+    pytest.importorskip("cityscapesscripts")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling as scripts
+    pred, label, folder = as_published
+    flat, truth = folder / "predictions", folder / "gtFine" / "val"
+    scripts.args.evalInstLevelScore, scripts.args.JSONOutput, scripts.args.quiet = False, False, True
+    pairs = [sorted(map(str, where.rglob("*_labelIds.png"))) for where in (flat, truth)]
+    theirs = scripts.evaluateImgLists(*pairs, scripts.args)
+
+    counts, frames, holds = evaluate.scored(flat, truth)
+    ours = evaluate.score_table(counts)
+    assert (frames, holds) == (3, "label")
+    for name in labels.names():
+        assert ours[name] == pytest.approx(theirs["classScores"][name], abs=1e-12)
+    assert ours["mean IoU, labelled or predicted"] == pytest.approx(theirs["averageScoreClasses"], abs=1e-12)
+    assert ours["mean IoU, labelled classes"] == pytest.approx(
+        19 / 18 * theirs["averageScoreClasses"], abs=1e-12
+    )
+    for k in range(3):
+        Image.fromarray(pred[k]).save(flat / f"{FRAME.format(k)}_leftImg8bit_pred_labelIds.png")
+    assert evaluate.score_table(evaluate.scored(flat, truth, "train")[0]) == ours
+    done = semcg("score", flat, truth, "--ids", "train")
+    assert done.returncode == 0, done.stderr
+    assert f"{ours['pixel accuracy']:.4f}" in done.stdout
+    assert "3 frames, predictions read as train ids; 18 of 19 classes are labelled" in done.stdout
+
+
+def test_e1_score_says_what_does_not_pair_and_what_is_there(as_published):
+    _, _, folder = as_published
+    flat, truth = folder / "predictions", folder / "gtFine" / "val"
+    Image.fromarray(np.full((24, 31), 19, np.uint8)).save(flat / f"{FRAME.format(0)}.png")
+    (flat / f"{FRAME.format(0)}_leftImg8bit_pred_labelIds.png").unlink()
+    with pytest.raises(
+        ValueError, match=r"0000\.png holds values that are no train id.* 19 .*give --ids label"
+    ):
+        evaluate.scored(flat, truth, "train")
+    (flat / f"{FRAME.format(0)}.png").unlink()
+    with pytest.raises(
+        ValueError,
+        match=r"no picture in .* for 1 of 3 file\(s\): frankfurt_000000_000000_gtFine.*It holds frank",
+    ):
+        evaluate.scored(flat, truth)
+    (folder / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="no PNG or JPEG file in"):
+        evaluate.scored(folder / "empty", truth)

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from semcg import gan
-from semcg.gan import CycleGAN, ImagePool, PatchGAN, ResNet9, UNet
+from semcg.gan import CycleGAN, ImagePool, PatchGAN, Recolor, ResNet9, UNet, recolored
 from semcg.segmenters import DRN26
 
 
@@ -74,6 +74,40 @@ def test_full_skip_carries_single_pixels():
         assert x.grad.abs().sum((0, 1)).count_nonzero() == seen
 
 
+def test_recoloring_by_hand():
+    """y = x + A x + b at (0.5, 0, -0.5), and how a map of two values is raised over eight pixels."""
+    x = torch.tensor([0.5, 0.0, -0.5]).view(1, 3, 1, 1).expand(1, 3, 4, 8)
+    maps = torch.zeros(1, 12, 1, 2)
+    maps[:, 0], maps[:, 2], maps[:, 10] = 0.2, 0.4, 0.1  # A[0, 0], A[0, 2] and b[1]
+    expected = torch.tensor([0.5 + 0.2 * 0.5 - 0.4 * 0.5, 0.1, -0.5]).view(1, 3, 1, 1).expand(1, 3, 4, 8)
+    torch.testing.assert_close(recolored(x, maps), expected)
+    maps = torch.zeros(1, 12, 1, 2)
+    maps[0, 9, 0, 1] = 1
+    raised = torch.tensor([0, 0, 1, 3, 5, 7, 8, 8]) / 8
+    torch.testing.assert_close(recolored(x, maps)[0, 0, 0], 0.5 + raised)
+
+
+def test_recolor_starts_near_its_input_and_keeps_strokes():
+    """A stroke on a plain ground keeps its contrast up to 1 + A, even where the trunk has never seen it."""
+    for grain, more in ((0.0, 0), (0.25, (64 * 16 + 16) + (9 * 19 * 16 + 16) + (9 * 16 * 3 + 3))):
+        net = Recolor(width=16, depth=5, grain=grain)
+        # The trunk of a U-Net less its last two up-convolutions, and twelve numbers from its 64 features.
+        trunk = parameters(UNet(width=16, depth=5)) - (64 * 16 * 16 + 16) - (32 * 3 * 16 + 3)
+        assert parameters(net) == trunk + (64 * 12 + 12) + more
+        x = images(1, 3, 64, 64)
+        off = net(x) - x
+        assert 0 < off.abs().mean() < 0.2
+    for module in (net.color, net.lift, net.join[2]):
+        nn.init.zeros_(module.weight)
+        nn.init.zeros_(module.bias)
+    assert torch.equal(net(x), x)
+    nn.init.constant_(net.join[2].bias, 100.0)  # however much the residual wants, it gets a quarter
+    torch.testing.assert_close(net(x), x + 0.25)
+    assert net.eval()(x).max() == 1
+    with pytest.raises(ValueError, match="depth of 3 or more"):
+        Recolor(depth=2)
+
+
 def test_resnet_blocks_are_added():
     """Blocks of zero weights leave what they are added to."""
     net = ResNet9(width=2).double()
@@ -93,9 +127,15 @@ def test_resnet_reflects_at_the_border():
 
 
 def test_generators_stay_within_range_and_smallest_sizes_work():
-    for net, side in [(UNet(width=2, depth=5), 32), (UNet(width=2, depth=1), 2), (ResNet9(width=2), 8)]:
+    nets = (
+        (UNet(width=2, depth=5), 32),
+        (UNet(width=2, depth=1), 2),
+        (ResNet9(width=2), 8),
+        (Recolor(width=2, depth=3), 8),
+    )
+    for net, side in nets:
         gan.initialise(net, std=1.0)
-        out = net(images(1, 3, side, side))
+        out = net.eval()(images(1, 3, side, side))
         assert out.shape == (1, 3, side, side)
         assert out.abs().max() <= 1
         assert side % net.multiple == 0
@@ -103,7 +143,7 @@ def test_generators_stay_within_range_and_smallest_sizes_work():
 
 def test_networks_treat_each_image_by_itself():
     x = images(3, 3, 32, 32).double()
-    for net in (UNet(width=4, depth=5), ResNet9(width=2), PatchGAN(width=4)):
+    for net in (UNet(width=4, depth=5), ResNet9(width=2), Recolor(width=4, depth=3), PatchGAN(width=4)):
         net = net.double()
         torch.testing.assert_close(net(x)[1:2], net(x[1:2]), rtol=1e-9, atol=1e-12)
 

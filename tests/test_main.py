@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from semcg import files
 from semcg_kit.__main__ import app
 
 
@@ -19,16 +18,16 @@ def semcg(*arguments: str) -> subprocess.CompletedProcess:
         (["course", "--profile", "huge"], "profile = 'huge': unknown; allowed: paper, gpu, mini, smoke"),
         (["course", "--device", "abacus"], "device = 'abacus'"),
         (["course", "--data", "nowhere"], "no data in"),
-        (["run", "09_none"], "no notebook 09_none; there are 00_start_here"),
+        (["run", "09_none"], "no notebook 09_none; the course has 00_start_here"),
         (
             ["run", "04_semantic_cyclegan", "-p", "lambda=3"],
             "04_semantic_cyclegan has no parameter lambda; it has",
         ),
         (
             ["run", "04_semantic_cyclegan", "-p", "lambda_s=big"],
-            "lambda_s = 'big': 04_semantic_cyclegan wants float",
+            "lambda_s = 'big': input should be a valid number",
         ),
-        (["run", "04_semantic_cyclegan", "-p", "lambda_s"], "-p lambda_s: write -p name=value"),
+        (["run", "04_semantic_cyclegan", "-p", "lambda_s"], "'lambda_s': write name=value"),
         (["run", "04_semantic_cyclegan", "--profile", "smoke"], "no data in"),
         (
             ["prepare", "folder", "--out", "o", "--source", "nowhere", "--target", "nowhere"],
@@ -48,14 +47,6 @@ def test_what_a_user_can_mend_is_said_without_a_traceback(home, monkeypatch, arg
     assert "Traceback" not in done.stderr
     left = [p.name for p in sorted(home.rglob("*")) if p.is_file()]
     assert left in ([], ["04_semantic_cyclegan-s0.failed.ipynb", "04_semantic_cyclegan-s0.json"])
-
-
-def test_a_wrong_value_also_stops_in_the_cell_after_the_parameters(home):
-    done = semcg("run", "04_semantic_cyclegan", "--profile", "smoke", "-p", "semantic_loss=l3")
-    assert done.returncode == 1
-    assert "semantic_loss = 'l3': input should be 'scores_l2'" in done.stderr
-    record = files.read_json(home / "results" / "smoke" / "notebooks" / "04_semantic_cyclegan-s0.json")
-    assert record["status"] == "failed"
 
 
 def test_help_needs_no_torch():

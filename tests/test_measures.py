@@ -13,9 +13,12 @@ from torch import nn
 from semcg import world
 from semcg.data import Scenes
 from semcg.evaluate import (
+    BorrowedColors,
     Pictures,
     collect,
+    contradictions,
     counts_of,
+    frame_counts,
     known,
     read_parts,
     read_scenes,
@@ -24,9 +27,9 @@ from semcg.evaluate import (
     values,
     write_parts,
 )
-from semcg.evaluate.markings import marking_contrast, marking_sums
+from semcg.evaluate.reading import marking_contrast, marking_sums
 from semcg.labels import names
-from semcg.translate import identity, to_bytes
+from semcg.translate import Guided, identity, to_bytes
 
 ROAD, BUILDING, SKY, CAR = (names().index(n) for n in ("road", "building", "sky", "car"))
 FRAMES = 6
@@ -81,6 +84,7 @@ def axis(streets, judge, reader):
         "oracle, blurred 1 px": "blur 1",
         "oracle, blurred 2 px": "blur 2",
         "oracle, shuffled": "shuffled",
+        "oracle, checkered": "checkers",
     }
     short |= {"oracle": "oracle", "oracle, sky and buildings swapped": "swap"}
     translations = {"identity": identity} | {short[name]: way for name, way in known(streets).items()}
@@ -124,6 +128,10 @@ def test_the_axis_of_plates_and_markings(axis):
     assert digits["oracle"] >= digits["blur 1"] > digits["blur 2"]
     assert digits["oracle"] > digits["shuffled"] + 0.2
     assert order(axis, "plates read")["shuffled"] <= 0.1
+    kept = order(axis, "markings kept")
+    assert kept["identity"] == 1
+    assert kept["oracle"] > 0.75
+    assert kept["oracle"] > kept["blur 1"] > kept["blur 2"] > kept["shuffled"]
     assert contrast["identity"] == pytest.approx(1)
     assert 1 > contrast["oracle"] > contrast["blur 1"] > contrast["blur 2"] > contrast["shuffled"]
 
@@ -136,6 +144,56 @@ def test_the_axis_of_distances(axis):
     assert l1["blur 1"] < l1["blur 2"] < l1["swap"] < l1["identity"]
     assert psnr["blur 1"] > psnr["blur 2"] > psnr["shuffled"]
     assert all(found["KID error", "all"] > 0 for found in axis.values())
+
+
+def test_the_axis_of_the_grid(axis):
+    """A checkerboard added to frames of the target's style moves the index far, and KID by less than its error."""
+    grid, kid = order(axis, "grid index"), order(axis, "KID")
+    assert grid["checkers"] > 10 * grid["oracle"]
+    assert grid["oracle"] == pytest.approx(1, abs=0.3)
+    assert abs(kid["checkers"] - kid["oracle"]) < axis["oracle"]["KID error", "all"]
+
+
+def test_the_axis_of_edges_has_two_sides(axis):
+    off = order(axis, "edge width off oracle")
+    assert off["oracle"] == off["shuffled"] - off["shuffled"] == 0
+    assert 0 < off["blur 1"] < off["blur 2"]
+    assert off["identity"] > 0.05, "too sharp is off as well"
+
+
+def test_colors_of_another_street_are_a_control(streets, judge):
+    """A generator that adds a frame's mean: the control adds that of the next street, the first after the last."""
+
+    class Brighter(nn.Module):
+        multiple = 4
+
+        def forward(self, x):
+            return x + x.mean((1, 2, 3), keepdim=True)
+
+    scenes = Scenes(streets / "source" / "test")
+    control = BorrowedColors(Guided(Brighter()), scenes.folder)
+    x, other = (scenes.frame(i)[0][None] for i in (FRAMES - 1, 0))
+    got = control(x, [scenes.names[-1]])
+    assert got.shape == x.shape
+    expected = (x + other.mean()).clamp(-1, 1)
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=0)
+    assert abs(float(x.mean() - other.mean())) > 0.01, "the frame's own brightness would give another picture"
+    found = collect(control, folder=streets, judge=judge, frames=scenes.names[:2], batch=1)
+    assert found["grid"].keys() == set(scenes.names[:2])
+
+
+def test_frames_add_up_to_the_judges_table(streets, judge):
+    found = collect(identity, folder=streets, judge=judge, second_judge=judge)
+    hits, unions = frame_counts(found)
+    assert hits.shape == unions.shape == (FRAMES, 19)
+    iou = values(found)
+    sky = hits[:, SKY].sum() / unions[:, SKY].sum()
+    assert sky == pytest.approx(iou["judge IoU", "sky"])
+    assert contradictions(found) == []
+    found["second judge"]["sky"]["sky"] += 1
+    first = next(iter(found["judge frames"].values()))
+    first["hits"] = "1" + first["hits"]
+    assert [line.partition(" ")[0] for line in contradictions(found)] == ["second", "the"]
 
 
 def test_the_reader_has_a_ceiling_and_a_floor(streets, reader):
@@ -190,9 +248,12 @@ PARTS = {
         "sky": {"predicted": 6, "predicted matched": 3, "true": 12, "true matched": 2},
     },
     "edges": {
-        "a": {"points": 90, "measured": 50, "source": 0.5, "translated": 0.6},
-        "b": {"points": 90, "measured": 50, "source": 0.5, "translated": 1.0},
-        "c": {"points": 90, "measured": 50, "source": 0.4, "translated": 0.6},
+        "a": {"points": 90, "measured": 50, "source": 0.5, "translated": 0.6}
+        | {"compared": 50, "oracle": 0.8, "beside oracle": 0.6},
+        "b": {"points": 90, "measured": 50, "source": 0.5, "translated": 1.0}
+        | {"compared": 50, "oracle": 0.6, "beside oracle": 1.0},
+        "c": {"points": 90, "measured": 50, "source": 0.4, "translated": 0.6}
+        | {"compared": 5, "oracle": 0.6, "beside oracle": 4.0},
         "d": {"points": 90, "measured": 3, "source": 0.4, "translated": 4.0},
         "e": {"points": 90, "measured": 0},
     },
@@ -204,11 +265,12 @@ PARTS = {
     },
     "signs": {"a/0": {"text": "30", "read": "30", "confidence": 0.9, "digit_px": 7.0}},
     "markings": {
-        "a": {"markings": 4, "markings before": 3.2, "markings after": 2.4}
+        "a": {"kept": 3, "markings": 4, "markings before": 3.2, "markings after": 2.4}
         | {"asphalt": 10, "asphalt before": 4.0, "asphalt after": 4.0},
-        "b": {"markings": 4, "markings before": 3.2, "markings after": 2.4}
+        "b": {"kept": 4, "markings": 4, "markings before": 3.2, "markings after": 2.4}
         | {"asphalt": 10, "asphalt before": 4.0, "asphalt after": 4.0},
     },
+    "grid": {"a": {"peak": 6.0, "around": 1.0}, "b": {"peak": 2.0, "around": 3.0}},
     "oracle": {
         "a": {"values": 100, "absolute": 10.0, "squared": 4.0, "ssim": 0.5},
         "b": {"values": 300, "absolute": 30.0, "squared": 12.0, "ssim": 0.7},
@@ -241,6 +303,9 @@ def test_every_number_by_hand():
         ("plates read", "5.5-6.5"): 1,
         ("sign numbers read", "all"): 1,
         ("marking contrast", "all"): (0.2 / 1.0) / (0.4 / 1.2),  # .6 on .4 where .8 stood on .4
+        ("markings kept", "all"): 7 / 8,
+        ("grid index", "all"): 2,
+        ("edge width off oracle", "all"): 0.3,  # 0.2 too sharp, 0.4 too blurred; "c" has too few points
         ("KID", "all"): 0.03,
         ("KID error", "all"): 0.01,
         ("oracle L1", "all"): 0.1,
@@ -284,6 +349,7 @@ def test_markings_by_hand():
     source[5, 4] = 0.8  # one marking; the asphalt within three steps of it, which the sky is not
     sums = marking_sums(label, source, source / 2)
     assert sums == {
+        "kept": 1,
         "markings": 1,
         "markings before": 0.8,
         "markings after": 0.4,
@@ -292,6 +358,10 @@ def test_markings_by_hand():
         "asphalt after": pytest.approx(24 * 0.2),
     }
     assert marking_contrast(sums) == pytest.approx(1), "an exposure is no contrast"
+    faded = np.where(source == 0.8, 0.4 * 1.1, 0.4)  # contrast .04 / .84, less than a quarter of .4 / 1.2
+    assert marking_sums(label, source, faded)["kept"] == 0
+    faded = np.where(source == 0.8, 0.4 * 1.3, 0.4)  # .12 / .92
+    assert marking_sums(label, source, faded)["kept"] == 1
     assert marking_sums(label, np.full((9, 9), 0.4), source) == {}
     assert marking_sums(np.full((9, 9), SKY), source, source) == {}
 
@@ -301,7 +371,7 @@ def test_what_the_data_do_not_have_is_absent(streets, judge, reader, tmp_path):
     for kind in ("images", "labels"):
         shutil.copytree(streets / "source" / "test" / kind, bare / "source" / "test" / kind)
     parts = collect(identity, folder=bare, judge=judge, reader=reader)
-    assert set(parts) == {"judge", "boundary", "edges", "markings"}
+    assert set(parts) == {"judge", "judge frames", "boundary", "edges", "grid", "markings"}
     assert not {m for m, _ in values(parts)} & {"KID", "plates read", "oracle L1", "cycle L1", "Sem_t mIoU"}
     shutil.rmtree(bare / "source" / "test" / "labels")
     with pytest.raises(ValueError, match="no labels"):

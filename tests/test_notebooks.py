@@ -19,10 +19,10 @@ import nbformat
 import pytest
 
 from semcg import files
-from semcg.exercises.cells import generated
-from semcg.runs.course import SEQUENCE, code_digest
 from semcg.runs.figures import CAPTIONS
-from semcg.runs.refresh import table_in
+from semcg_kit.commands.teaching import generated
+from semcg_kit.execution.course import SEQUENCE, code_digest
+from semcg_kit.execution.refresh import table_in
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = [ROOT / "notebooks" / f"{name}.ipynb" for name in SEQUENCE]

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from semcg import config, files, gan, labels, metrics, segmenters
 from semcg.labels import CATEGORIES, CLASSES, IGNORE
-from semcg.runs.history import as_csv, read_csv
+from semcg.runs.checkpoint import as_csv, read_csv
 from semcg.translate import translations
 
 few = settings(

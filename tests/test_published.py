@@ -265,7 +265,12 @@ class Answers(http.server.BaseHTTPRequestHandler):
         if how == "absent":
             self.send_error(404)
             return
-        self.send_response(302 if how == "away" else 200)
+        begun = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        if how == "whole" and begun:
+            content = content[int(begun[1]) :]
+            self.send_response(206 if content else 416)
+        else:
+            self.send_response(302 if how == "away" else 200)
         if how == "away":
             self.send_header("Location", "http://example.com/drn-00000000.pth")
         body = {"altered": content[:-1] + b"?", "page": PAGE, "ends": content[:-9], "away": b""}
@@ -330,8 +335,22 @@ def test_what_comes_wrong_is_named_and_not_kept(how, server, tmp_path):
         fetch_imagenet(folder, url=server.at(how))
     assert server.at(how) in str(error.value)
     assert str(error.value).endswith(f"put the file by hand at {folder / server.name}")
-    assert list(folder.iterdir()) == []
+    part = folder / f".{server.name}.part"
+    assert list(folder.iterdir()) == ([part] if how == "cut" else [])
+    if how == "cut":  # what came is kept, and only the rest is asked for
+        assert 0 < part.stat().st_size < len(server.content)
     assert fetch_imagenet(folder, url=server.at("whole")).read_bytes() == server.content
+    assert list(folder.iterdir()) == [folder / server.name]
+
+
+def test_a_part_from_a_server_that_sends_everything_again(server, tmp_path):
+    (tmp_path / f".{server.name}.part").write_bytes(server.content[:1000])
+    assert fetch_imagenet(tmp_path, url=server.at("again")).read_bytes() == server.content
+
+
+def test_a_part_that_is_all(server, tmp_path):
+    (tmp_path / f".{server.name}.part").write_bytes(server.content)
+    assert fetch_imagenet(tmp_path, url=server.at("whole")).read_bytes() == server.content
 
 
 def test_a_detour_to_plain_http_is_not_taken(server, tmp_path):

@@ -16,10 +16,10 @@ from papermill.exceptions import PapermillExecutionError
 from safetensors.torch import load_file
 
 from semcg import files, training
-from semcg.runs.execute import _loss_of_another, execute
 from semcg.runs.keeping import _joined
 from semcg.training import devices
 from semcg.training.devices import Place, place
+from semcg_kit.execution.execute import _loss_of_another, execute
 
 STEPS = 8
 
@@ -293,7 +293,8 @@ def test_two_kernels_train_one_run_and_the_first_alone_writes_and_reports(tmp_pa
     found = sorted(
         p.relative_to(home / "results" / "smoke").as_posix() for p in home.rglob("*") if p.is_file()
     )
-    nets = [f"toy-s0/{net}.safetensors" for net in ("D_s", "D_t", "G_st", "G_ts")]
+    names = ("D_s", "D_t", "G_st", "G_st_ema", "G_ts", "G_ts_ema")
+    nets = [f"toy-s0/{net}.safetensors" for net in names]
     rest = ["history.csv", "provenance.json", "state.pt"]
     books = ["notebooks/03_book.ipynb", "notebooks/03_book.json"]
     assert found == books + nets + [f"toy-s0/{name}" for name in rest]

@@ -1,19 +1,23 @@
 """A run is reused only when nothing that decides it has changed, resumes to the same bits, and is never half there."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 
 from semcg import config, files, runs
-from semcg.runs import recipes, states
-from semcg.runs.course import rooms_reached
+from semcg.contents import data_digest
+from semcg.runs import checkpoint, recipes
 from semcg.runs.recipes import Recipe
 from semcg.training import fit
 
@@ -22,7 +26,7 @@ STEPS = 12
 
 def recipe(**parts) -> Recipe:
     return Recipe(
-        "toy-s0", "03_cyclegan", config.make("smoke"), {"config": {"lr": 0.1}, "rooms": {"gan": "a"}} | parts
+        "toy-s0", "03_cyclegan", config.make("smoke"), {"config": {"lr": 0.1}, "stage": "a"} | parts
     )
 
 
@@ -125,19 +129,150 @@ def test_a_cut_run_resumes_to_the_same_bits(home, cut, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("changed", "named"), [({"config": {"lr": 0.2}}, "config.lr"), ({"rooms": {"gan": "b"}}, "rooms.gan")]
+    ("changed", "named", "words"),
+    [({"config": {"lr": 0.2}}, "config.lr", "another lr"), ({"stage": "b"}, "stage", "another code")],
 )
-def test_a_stale_run_is_named_and_stays_until_its_successor_is_complete(home, changed, named):
+def test_a_stale_run_is_named_and_stays_until_its_successor_is_complete(home, changed, named, words):
     _, first, _ = train()
     folder = home / "results" / "smoke" / "toy-s0"
     old = (folder / "provenance.json").read_bytes()
     _, _, run = train(until=3, made=recipe(**changed))
     assert run.why == f"{named} differed"
     assert (folder / "provenance.json").read_bytes() == old
-    with pytest.raises(ValueError, match=named):
+    with pytest.raises(ValueError, match=words):
         runs.load(recipe(**changed), net=nn.Linear(3, 2))
     train(made=recipe(**changed))
     assert files.read_json(folder / "provenance.json")["recipe"] == recipe(**changed).parts
+    kept = folder.with_name(f"toy-s0.{recipe().fingerprint[:6]}")
+    assert (kept / "provenance.json").read_bytes() == old, "finished work is not replaced unasked"
+
+
+def test_finished_work_is_replaced_when_asked(home):
+    train()
+    toy = Toy()
+    run = runs.start(recipe(stage="b"), steps=STEPS, state=toy.state, batch=toy.batch, fresh=True)
+    list(runs.keep(run, fit(toy.step, toy.batch, STEPS)))
+    assert [p.name for p in (home / "results" / "smoke").iterdir()] == ["toy-s0"]
+
+
+@pytest.mark.parametrize("at", [100, -1, -400])
+def test_one_flipped_bit_in_a_weight_is_named(home, at):
+    train()
+    path = home / "results" / "smoke" / "toy-s0" / "net.safetensors"
+    content = bytearray(path.read_bytes())
+    content[at % len(content)] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"net\.safetensors was changed after it was written"):
+        runs.load(recipe(), net=nn.Linear(3, 2))
+
+
+@pytest.mark.parametrize("what", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path, what):
+    net = nn.Linear(3, 2)
+    net.weight.data[0, 0] = what
+    checkpoint.save_weights(net, tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match=r"net\.safetensors: weight holds a weight that is not finite"):
+        checkpoint.load_weights(nn.Linear(3, 2), tmp_path / "net.safetensors")
+
+
+def test_weights_of_another_type_or_shape_are_refused(tmp_path):
+    path = tmp_path / "net.safetensors"
+    save_file({"weight": torch.zeros(2, 3, dtype=torch.int32), "bias": torch.zeros(2)}, path)
+    with pytest.raises(ValueError, match="weight is I32, expected floating-point"):
+        checkpoint.load_weights(nn.Linear(3, 2), path)
+    checkpoint.save_weights(nn.Linear(4, 2), path)
+    with torch.device("meta"):  # nothing is allocated for what a record promises
+        promised = nn.Linear(100_000, 100_000)
+    with pytest.raises(ValueError, match=r"weight is \(2, 4\), expected \(100000, 100000\)"):
+        checkpoint.check_weights(promised, path)
+
+
+@pytest.mark.parametrize("record", ["{}", "[]", "", "x", "\xff\xfe"])
+def test_a_damaged_record_counts_as_not_stored(home, record, caplog):
+    _, first, _ = train()
+    path = home / "results" / "smoke" / "toy-s0" / "provenance.json"
+    path.write_bytes(record.encode("latin-1"))
+    with pytest.raises(FileNotFoundError, match="It is made by"):
+        runs.load(recipe(), net=nn.Linear(3, 2))
+    assert str(path) in caplog.text
+    _, again, run = train()
+    assert again == first
+    assert files.read_json(path)["fingerprint"] == run.recipe.fingerprint
+
+
+# --- runs of the first edition, and other machines
+
+
+def drawn(config_, folder: Path) -> None:
+    from semcg import world
+
+    counts = {"train": 2, "val": 0, "test": 0, "judge_train": 2, "judge_val": 0}
+    world.write(folder, size=config_.size, **counts, recipe=recipes.world(config_))
+
+
+def as_first_edition(folder: Path, data: Path) -> None:
+    """Rewrite a run's record as the first edition would have written it."""
+    path = folder / "provenance.json"
+    made = files.read_json(path)
+    stored = made["recipe"]
+    del stored["stage"]
+    for field in ("generator_grain", "generator_ema"):
+        stored["config"].pop(field, None)
+    stored |= {"rooms": dict(recipes.EDITION_1), "torch": "2.13.0", "data": files.manifest_digest(data)}
+    made |= {"fingerprint": files.digest(stored), "begins": {"net": "0123456789abcdef", "steps": str(STEPS)}}
+    del made["weights"]
+    files.write_json(path, made)
+
+
+def test_a_run_of_the_first_edition_is_recognized(home):
+    small = config.make("smoke", generator_weights="raw", lambda_s=0.0)
+    drawn(small, home / "data" / "world-smoke")
+    wanted = recipes.translation(small, baseline=True)
+    assert wanted.parts["stage"] == "translation-1"
+    train(made=wanted)
+    folder = home / "results" / "smoke" / wanted.name
+    as_first_edition(folder, home / "data" / "world-smoke")
+    _, _, run = train(made=wanted)
+    assert run.why == "reused"
+    runs.load(wanted, net=nn.Linear(3, 2))
+    made = files.read_json(folder / "provenance.json")
+    made["recipe"]["rooms"]["losses"] = "another code"
+    files.write_json(folder / "provenance.json", made)
+    with pytest.raises(ValueError, match="has another code"):
+        runs.load(wanted, net=nn.Linear(3, 2))
+
+
+def test_data_are_known_by_their_pixels(tmp_path):
+    """Written by another encoder, at another time: the same data. One pixel changed: other data."""
+    small = config.make("smoke")
+    drawn(small, tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    pictures = sorted((tmp_path / "b").rglob("*.png"))
+    for path in pictures:
+        with Image.open(path) as opened:
+            pixels = np.asarray(opened)
+        Image.fromarray(pixels).save(path, compress_level=9)
+    assert data_digest(tmp_path / "a") == data_digest(tmp_path / "b")
+    changed = pixels.copy()
+    changed[0, 0] ^= 1
+    Image.fromarray(changed).save(path)
+    assert data_digest(tmp_path / "a") != data_digest(tmp_path / "b")
+
+
+def test_what_a_training_begins_with_is_compared_across_processors():
+    begun = recipes.beginning(Toy().state, Toy().batch)
+    rounded = {
+        k: [v * (1 + 1e-6) if isinstance(v, float) else v for v in values] for k, values in begun.items()
+    }
+    assert recipes.difference(begun, rounded) == []
+    toy = Toy()
+    toy.net.weight.data *= 1.001
+    assert recipes.difference(begun, recipes.beginning(toy.state, toy.batch)) == ["net"]
+    labels = torch.zeros(2, 4, 4, dtype=torch.int64)
+    other = labels.clone()
+    other[0, 0, 0] = 1
+    a, b = (recipes.beginning(Toy().state, lambda n, y=y: (y,)) for y in (labels, other))
+    assert recipes.difference(a, b) == ["first batch"]
 
 
 def test_an_edited_cell_is_not_answered_with_the_run_before(home, monkeypatch):
@@ -202,7 +337,7 @@ def test_a_state_that_is_not_finite_is_never_saved(home, at, where, named, what)
     saved = list((home / "results" / "smoke" / ".toy-s0.partial").glob("state*.pt"))
     assert len(saved) == 2
     for path in saved:
-        assert states.not_finite(torch.load(path, weights_only=True)["state"], "state") == ""
+        assert checkpoint.not_finite(torch.load(path, weights_only=True)["state"], "state") == ""
     _, resumed, run = train()
     assert run.why == f"resumed after step {at - 2}"
     state = state_of(run.folder)
@@ -325,50 +460,6 @@ def test_a_signal_at_any_step_loses_nothing(home, number):
     _, calm, run = train()
     assert resumed == calm
     assert equal(state, state_of(run.folder))
-
-
-def test_room_digests_see_code_and_nothing_else(tmp_path, monkeypatch):
-    monkeypatch.setattr(recipes, "_PACKAGE", tmp_path)
-    seen = []
-    for source in (
-        '"""Doc."""\n\n\ndef f(x):\n    """D."""\n    return x + 1\n',
-        "def f(x):  # c\n    return x + 1\n",
-    ):
-        (tmp_path / "gan.py").write_text(source)
-        recipes.room_digest.cache_clear()
-        seen.append(recipes.room_digest("gan"))
-    (tmp_path / "gan.py").write_text("def f(x):\n    return x + 2\n")
-    recipes.room_digest.cache_clear()
-    changed = recipes.room_digest("gan")
-    recipes.room_digest.cache_clear()
-    assert seen[0] == seen[1] != changed
-
-
-def test_recipes_hold_the_rooms_that_make_them():
-    """Each stage lists every room that its code imports, but for config and files, which decide nothing by themselves."""
-    import ast
-
-    package = Path(recipes.__file__).parent.parent
-    for rooms in (recipes._SEGMENTER_ROOMS, recipes._TRANSLATION_ROOMS):
-        listed = {room.split("/")[0] for room in rooms} | {"config", "files"}
-        for room in rooms:
-            path = package / room
-            for module in path.glob("*.py") if path.is_dir() else [path.with_suffix(".py")]:
-                for node in ast.walk(ast.parse(module.read_text())):
-                    if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("semcg"):
-                        names = (
-                            [a.name for a in node.names]
-                            if node.module == "semcg"
-                            else [node.module.split(".")[1]]
-                        )
-                        assert set(names) <= listed, f"{room} imports {names}"
-
-
-def test_the_rooms_that_a_notebook_reaches():
-    assert rooms_reached(["from semcg import labels"]) == {"labels"}
-    assert rooms_reached(["import torch\nfrom semcg.plots import frames"]) == {"plots", "labels"}
-    assert {"gan", "losses", "data", "config"} <= rooms_reached(["from semcg import runs"])
-    assert "widgets" not in rooms_reached(["from semcg import runs, notebook"])
 
 
 def test_a_learners_step_is_part_of_the_recipe():

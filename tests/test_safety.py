@@ -21,9 +21,9 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from semcg import files, segmenters, translate
-from semcg.runs.execute import execute, typed
 from semcg.segmenters import published
 from semcg_kit import prepare
+from semcg_kit.execution.execute import execute, typed
 from semcg_kit.prepare.archive import entries
 
 ROOT = Path(__file__).parent.parent

@@ -1,484 +1,317 @@
-"""The pages: formulas, figures, links and search without another host; the status of runs."""
+"""The site: formulas, pictures, headings and links of every page, and no request to another host; the table of runs."""
 
-import base64
-import html
-import io
 import json
-import os
 import re
-from itertools import product
+import shutil
+from collections import Counter
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-import nbformat
 import pytest
-import typer
+from bs4 import BeautifulSoup, NavigableString
 from fontTools.ttLib import TTFont
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from pygments.styles import get_style_by_name
 
-from semcg import pages
-from semcg.exercises import minutes
-from semcg.pages import cells, check, font, frame, markup, status
-from semcg_kit.commands import pages as commands
+from semcg_kit import site
+from semcg_kit.commands import pages
 
 ROOT = Path(__file__).parent.parent
-PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+LOADED = {"img": "src", "script": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}
 
 
-def link(target: str) -> str | None:
-    return {"01_data.ipynb": "01_data.html"}.get(target)
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("pages") / "site"
+    assert site.build(out) == [], "Sphinx has no warnings"
+    return out
 
 
-# ---------------------------------------------------------------- Markdown
+# ---------------------------------------------------------------- what is wrong with a folder of pages
 
 
-def test_formulas_become_mathml():
-    page, _ = markup.markdown("Let $x_s < 1$.\n\n$$\\frac{a}{b} \\quad (1)$$\n", link=link)
-    assert page.count("<math ") == 2
-    assert 'alttext="x_s &lt; 1"' in page
-    assert 'display="block"' in page
-    assert "<mfrac>" in page
-    assert "$" not in re.sub(r"<[^>]*>", "", page)
+def faults(folder: Path) -> list[str]:
+    """Return what is wrong with the pages of a folder, a line each."""
+    pages = {path: _read(path) for path in sorted(folder.rglob("*.html"))}
+    ids = {path: Counter(tag["id"] for tag in page.find_all(id=True)) for path, page in pages.items()}
+    found = [] if pages else [f"{folder} holds no page"]
+    for path, page in pages.items():
+        name = path.relative_to(folder).as_posix()
+        found += [f"{name}: {fault}" for fault in _of_page(page)]
+        found += [f"{name}: the anchor {anchor} occurs {n} times" for anchor, n in ids[path].items() if n > 1]
+        loads = [(t, t[LOADED[t.name]]) for t in page.find_all(list(LOADED)) if t.get(LOADED[t.name])]
+        for tag, target in [*loads, *((tag, tag["href"]) for tag in page.find_all("a", href=True))]:
+            parts = urlsplit(target)
+            if parts.scheme == "data" or (tag.name == "a" and parts.scheme in ("http", "https", "mailto")):
+                continue
+            file = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            if parts.scheme or parts.netloc:
+                found.append(f"{name}: <{tag.name}> is loaded from {parts.netloc or target}")
+            elif not file.is_file():
+                found.append(f"{name}: {target} is not there")
+            elif parts.fragment and file in pages and unquote(parts.fragment) not in ids[file]:
+                found.append(f"{name}: {target} leads to no place on that page")
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".css", ".js")):
+        text = path.read_text(encoding="utf-8")
+        for address in re.findall(
+            r"""(?:url\(|import |fetch\(|src\s*=)\s*['"]?((?:https?:)?//[^\s'")]+)""", text
+        ):
+            found.append(f"{path.name}: {address} is loaded from another host")
+    return found
 
 
-def test_the_bars_of_a_norm_keep_their_height():
-    for formula in (r"\lVert x \rVert_1", r"\|x\|_1"):
-        assert markup.mathml(formula).count('<mo fence="false" stretchy="false">&#x02016;</mo>') == 2
+def _read(path: Path) -> BeautifulSoup:
+    text = path.read_text(encoding="utf-8")
+    return BeautifulSoup(re.sub(r'="data:[^"]*"', '="data:"', text), "html.parser")
 
 
-def test_the_font_of_formulas_lowers_subscripts_and_is_the_same_each_time():
-    """Chromium puts a subscript on the line where no font has a MATH table; the style names ours as the last one."""
-    made = font.face()
-    font.face.cache_clear()
-    assert font.face() == made
-    data = base64.b64decode(re.search(r"base64,([^)]+)\)", made)[1])
-    read = TTFont(io.BytesIO(data))
-    constants = read["MATH"].table.MathConstants
-    assert 0.1 < constants.SubscriptShiftDown.Value / read["head"].unitsPerEm < 0.4
-    assert constants.ScriptPercentScaleDown == 71
-    assert read.getBestCmap().keys() >= {ord(c) for c in "𝑥𝜆ℒ𝔼ℎ∑‖′(+"}
-    assert not any("stix" in r.toUnicode().lower() for r in read["name"].names if r.nameID in (1, 4, 6))
-    assert len(made) < 80_000
-    style = frame.assets([])["style.css"]
-    assert re.search(rf'math \{{ font: [^;]*"{font.NAME}", math;', style)
-    assert made in style
+def _of_page(page: BeautifulSoup) -> list[str]:
+    if page.find("meta", attrs={"http-equiv": "refresh"}):
+        return []
+    found = [] if page.html.get("lang") else ["no language"]
+    found += [] if page.title and page.title.text.strip() else ["no title"]
+    levels = [int(tag.name[1]) for tag in page.find_all(re.compile("^h[1-6]$"))]
+    if levels.count(1) != 1 and not page.find(id="search-results"):
+        found.append(f"{levels.count(1)} headings of level 1")
+    steps = zip(levels, levels[1:], strict=False)
+    found += [f"an h{after} follows an h{before}" for before, after in steps if after > before + 1]
+    for image in page.find_all("img"):
+        alt = (image.get("alt") or "").strip()
+        if not alt or re.fullmatch(r"\S+\.(png|jpe?g|svg|webp)", alt):
+            found.append(f"a picture has no description: {str(image)[:80]}")
+    labels = {label.get("for") for label in page.find_all("label")}
+    for field in page.find_all(["input", "select", "textarea"]):
+        if field.get("type") != "hidden" and not field.get("aria-label") and field.get("id") not in labels:
+            found.append(f"a field has no label: {field}")
+    return found
+
+
+def test_the_site_has_no_fault(built):
+    assert faults(built) == []
+
+
+PAGE = """<html lang="en"><head><title>T</title><script src="a.js"></script></head><body><h1>One</h1>
+<h2 id="two">Two</h2><a href="#two">up</a><a href="other.html#far">far</a>
+<img alt="a dot" src="data:image/png;base64,x"><label for="q">Search</label><input id="q"></body></html>"""
+PLANTED = {
+    "no language": (' lang="en"', ""),
+    "no title": ("<title>T</title>", ""),
+    "0 headings of level 1": ("<h1>One</h1>", ""),
+    "an h4 follows an h1": ('<h2 id="two">Two</h2>', '<h4 id="two">Two</h4>'),
+    "occurs 2 times": ('<a href="#two">', '<a id="two" href="#two">'),
+    "gone.html is not there": ("other.html#far", "gone.html"),
+    "leads to no place": ("#far", "#near"),
+    "loaded from example.org": ('src="a.js"', 'src="https://example.org/a.js"'),
+    "loaded from cdn.example.org": ('src="a.js"', 'src="//cdn.example.org/a.js"'),
+    "a.css is not there": ("</head>", '<link rel="stylesheet" href="a.css"></head>'),
+    "no description: <img": ('alt="a dot"', 'alt=" "'),
+    "no description: <img alt": ('alt="a dot"', 'alt="../_images/dot.png"'),
+    "no label": ('for="q"', 'for="p"'),
+}
+
+
+@pytest.mark.parametrize("words", [None, *PLANTED])
+def test_a_planted_fault_is_found(words, tmp_path):
+    (tmp_path / "page.html").write_text(PAGE.replace(*PLANTED[words]) if words else PAGE)
+    (tmp_path / "other.html").write_text(
+        PAGE.replace('id="two"', 'id="far"').replace('"#two"', '"page.html"')
+    )
+    (tmp_path / "a.js").write_text("")
+    found = faults(tmp_path)
+    assert len(found) == bool(words)
+    assert not words or words in found[0]
+
+
+def test_a_style_may_load_nothing_from_elsewhere(tmp_path):
+    (tmp_path / "page.html").write_text(PAGE.replace("other.html#far", "#two"))
+    (tmp_path / "a.js").write_text("")
+    (tmp_path / "a.css").write_text("body { background: url(https://example.org/x.png) }")
+    assert faults(tmp_path) == ["a.css: https://example.org/x.png is loaded from another host"]
+
+
+# ---------------------------------------------------------------- contents
+
+
+def test_every_notebook_and_document_is_a_page(built):
+    wanted = [*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "docs").glob("*.md"), ROOT / "README.md"]
+    for path in wanted:
+        assert (built / path.relative_to(ROOT)).with_suffix(".html").is_file()
+    assert f"url={site.FIRST_PAGE}" in (built / "index.html").read_text()
+    first = _read(built / site.FIRST_PAGE)
+    assert first.find("article").find("img"), "the first page has a picture"
+    assert len(first.select("nav a, .sidebar-tree a")) >= len(wanted) - 1
+
+
+def test_formulas_are_mathml_in_characters_of_the_shipped_font(built):
+    pages = [_read(path) for path in (built / "notebooks").glob("*.html")]
+    formulas = [formula for page in pages for formula in page.find_all("math")]
+    assert len(formulas) > 50
+    assert all(formula["alttext"] for formula in formulas)
+    drawn = {ord(c) for f in formulas for piece in f.find_all(["mi", "mn", "mo"]) for c in piece.text}
+    assert drawn <= TTFont(ROOT / "docs" / "_static" / "formulas.woff").getBestCmap().keys()
+    for page in pages:
+        prose = " ".join(p.text for p in page.select("article p, article li") if not p.find("code"))
+        assert not re.search(r"\$[^$]+\$|\\lambda", prose)
+        assert not page.select("p .math-block"), "browsers end a paragraph there"
+        bare = [
+            t for part in page.select("article section") for t in part.children if type(t) is NavigableString
+        ]
+        assert not "".join(bare).strip(), "prose stands in paragraphs"
+
+
+def test_words_lead_to_the_glossary(built):
+    text = "".join(path.read_text() for path in (built / "notebooks").glob("*.html"))
+    assert len(set(re.findall(r'href="glossary\.html#([^"]+)"', text))) > 30
+
+
+@pytest.mark.parametrize("formula", [r"\lVert x \rVert_1", r"\|x\|_1"])
+def test_the_bars_of_a_norm_keep_their_height(formula):
+    assert site.mathml(formula).count('<mo fence="false" stretchy="false">&#x02016;</mo>') == 2
+
+
+def test_a_formula_keeps_its_source_for_readers():
+    made = site.mathml(r"a < \frac{b}{c}", block=True)
+    assert r'alttext="a &lt; \frac{b}{c}"' in made
+    assert 'display="block"' in made
+    assert "<mfrac>" in made
 
 
 def test_an_unknown_command_is_named():
     with pytest.raises(ValueError, match=r"\\nonsense"):
-        markup.mathml(r"a + \nonsense b")
+        site.mathml(r"a + \nonsense b")
 
 
-def test_headings_are_anchored_as_in_jupyterlab():
-    _, sections = markup.markdown("# 01  The *data*\n\n## Read\n\n## Read\n", link=link)
-    assert sections == [(1, "01-The-data", "01 The data"), (2, "Read", "Read"), (2, "Read-2", "Read")]
-    _, sections = markup.markdown("## Turning $\\lambda_s$", link=link)
-    assert sections == [(2, "Turning-\\lambda_s", "Turning λs")], "LaTeX is for the anchor alone"
+SHEET = """
+[[question]]
+text = "What is $1 + 1$?"
+right = "two < three"
+[question.choices]
+"one" = "One too few."
+"two < three" = "Two ones."
+
+[[question]]
+text = "How much is it here?"
+choices = ["much", "little"]
+"""
 
 
-def test_plain_text_has_no_gap_before_a_comma():
-    assert (
-        markup.plain("<p>A <em>look</em>, a <a href='x'>link</a>.</p><p>More</p>") == "A look, a link. More"
-    )
+def test_a_quiz_is_answered_on_the_page(tmp_path, monkeypatch):
+    """A question whose answer depends on the run stays in the notebook."""
+    monkeypatch.setattr(site, "ROOT", tmp_path)
+    cell = {"cell_type": "code", "id": "quiz", "metadata": {}, "source": "exercises.quiz(...)"}
+    source = [json.dumps({"cells": [cell]})]
+    site.add_quiz(None, "notebooks/03_c", source)
+    assert json.loads(source[0])["cells"] == [cell], "no sheet"
+    sheet = tmp_path / "notebooks" / "exercises" / "03_c.toml"
+    sheet.parent.mkdir(parents=True)
+    sheet.write_text(SHEET)
+    site.add_quiz(None, "notebooks/03_c", source)
+    made, kept = json.loads(source[0])["cells"]
+    assert kept == cell
+    assert "**1.** What is $1 + 1$?" in made["source"]
+    assert "<summary>two &lt; three</summary>\n\nRight. Two ones.\n" in made["source"]
+    assert "<summary>one</summary>\n\nNo. One too few.\n" in made["source"]
+    assert "much" not in made["source"]
 
 
-def test_links_that_the_pages_lack_become_text():
-    page, _ = markup.markdown("[a](01_data.ipynb) and [b](../README.md)", link=link)
-    assert '<a href="01_data.html">a</a> and b' in page
+# ---------------------------------------------------------------- the folder (finding A1)
 
 
-def test_tables_and_code():
-    page, _ = markup.markdown(
-        "| a | b |\n|---|---|\n| $x$ | `y` |\n\n```python\nx = 1  # one\n```\n", link=link
-    )
-    assert '<div class="scroll"><table>' in page
-    assert '<div class="code">' in page
-    assert "<code>y</code>" in page
-
-
-# ---------------------------------------------------------------- cells
-
-
-def shown(*outputs, source: str = "1") -> nbformat.NotebookNode:
-    cell = new_code_cell(source, outputs=list(outputs), execution_count=1, id="c01")
-    return new_notebook(cells=[new_markdown_cell("# Title", id="c00"), cell])
-
-
-def figure(alt: str) -> nbformat.NotebookNode:
-    page = f'<figure><img {alt} src="data:image/png;base64,{PIXEL}"><figcaption>One.</figcaption></figure>'
-    return new_output("display_data", {"text/html": page, "text/plain": "Figure"})
-
-
-def test_a_figure_becomes_a_file_with_its_description():
-    made = cells.body(shown(figure('alt="a dot"')), name="n", link=link)
-    (name,) = made.pictures
-    assert made.pictures[name].startswith(b"\x89PNG")
-    assert f'<img loading="lazy" alt="a dot" src="pictures/{name}">' in made.html
-    assert "base64" not in made.html
-
-
-@pytest.mark.parametrize(
-    "output", [figure(""), figure('alt=" "'), new_output("display_data", {"image/png": PIXEL})]
-)
-def test_a_figure_without_description_stops_the_build(output):
-    with pytest.raises(ValueError, match="n, cell c01: a picture without a description"):
-        cells.body(shown(output), name="n", link=link)
-
-
-def test_what_is_printed_in_pieces_is_one_text():
-    pieces = [
-        new_output("stream", name=n, text=t)
-        for n, t in (("stdout", "a\n"), ("stdout", "b\n"), ("stderr", "c\n"))
-    ]
-    page = cells.body(shown(*pieces), name="n", link=link).html
-    assert page.count('<pre class="output">') == 2
-    assert '<pre class="output">a\nb</pre>' in page
-
-
-def test_outputs_are_text_and_nothing_else():
-    made = cells.body(
-        shown(
-            new_output("stream", text="\x1b[31mred\x1b[0m <b>\n"),
-            new_output("error", ename="E", evalue="x", traceback=["\x1b[1mE\x1b[0m: x"]),
-            new_output(
-                "display_data", {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "VBox"}
-            ),
-        ),
-        name="n",
-        link=link,
-    )
-    assert '<pre class="output">red &lt;b&gt;</pre>' in made.html
-    assert "E: x" in made.html
-    assert "VBox" not in made.html
-    assert "the picture beside it says the same" in made.html
-    assert cells.body(shown(), name="n", link=link).html.count("output") == 0
-
-
-# ---------------------------------------------------------------- the whole
-
-
-def course(folder: Path) -> list[Path]:
-    first = shown(figure('alt="a dot"'))
-    first.cells[0].source = "# 00  Start\n\nA *first* look.\n\n## Losses\n\nSee [data](01_data.ipynb#Where)."
-    second = shown(new_output("stream", text="sky 3\n"))
-    second.cells[0].source = "# 01  Data\n\nBytes & labels.\n\n## Where\n\nThe zenith $x_s$."
-    paths = [folder / "00_start.ipynb", folder / "01_data.ipynb"]
-    for path, notebook in zip(paths, (first, second), strict=True):
-        nbformat.write(notebook, path)
-    (folder / "instructor.md").write_text("# For instructors\n\n## Ninety minutes\n\nPlan.\n")
-    return paths
-
-
-def built(folder: Path, **options) -> Path:
-    out = folder / "site"
-    pages.build(out, notebooks=course(folder), documents=[folder / "instructor.md"], **options)
-    return out
-
-
-def test_a_course_becomes_pages_without_a_fault(tmp_path):
-    out = built(tmp_path)
-    assert pages.faults(out) == []
-    names = {p.name for p in out.glob("*.html")}
-    assert names == {
-        "index.html",
-        "00_start.html",
-        "01_data.html",
-        "instructor.html",
-        "status.html",
-        "search.html",
-    }
-    assert 'href="01_data.html#Where"' in (out / "00_start.html").read_text()
-    overview = (out / "index.html").read_text()
-    assert "A first look." in overview
-    assert "Bytes &amp; labels." in overview
-    index = json.loads(
-        (out / "assets" / "index.js").read_text().removeprefix("const PAGES = ").removesuffix(";\n")
-    )
-    (where,) = [s for s in index if s["anchor"] == "Where"]
-    assert where["file"] == "01_data.html"
-    assert where["text"].startswith("The zenith x_s.")
-    assert "sky 3" in where["text"]
-    assert not any("zenith" in s["text"] for s in index if s["anchor"] != "Where")
-
-
-def test_what_the_notebooks_lead_to_becomes_a_page_too(tmp_path):
-    """A glossary beside them, and what that leads to; nothing that is not there, and nothing if that is not wanted."""
-    paths = course(tmp_path)
-    for name, text in (
-        ("00_start", "# 00\n\nA word: [sky](glossary.ipynb#Sky). [Gone](gone.ipynb), [up](../README.md)."),
-        ("glossary", "# Words\n\n## Sky\n\nMore in [more](more.ipynb), less in [01](01_data.ipynb)."),
-        ("more", "# More\n\nBack to [00](00_start.ipynb)."),
-        ("other", "# Other"),
-    ):
-        nbformat.write(new_notebook(cells=[new_markdown_cell(text)]), tmp_path / f"{name}.ipynb")
-    for out, linked in ((tmp_path / "site", True), (tmp_path / "alone", False)):
-        pages.build(out, notebooks=paths, linked=linked)
-        assert {p.stem for p in out.glob("*.html")} == {
-            *("index", "status", "search", "00_start", "01_data"),
-            *(("glossary", "more") if linked else ()),
-        }
-        assert pages.faults(out) == []
-    page = (tmp_path / "site" / "00_start.html").read_text()
-    assert '<a href="glossary.html#Sky">sky</a>. Gone, up.' in page
-    overview = (tmp_path / "site" / "index.html").read_text()
-    assert '<li><a href="glossary.html">Words</a></li>' in overview
-
-
-def test_pages_are_the_same_each_time_and_replace_the_old(tmp_path):
-    out = built(tmp_path)
+def test_a_site_is_replaced_by_the_same_site(built, tmp_path):
+    out = shutil.copytree(built, tmp_path / "site")
     before = {p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()}
-    (out / "left over.html").write_text("x")
-    built(tmp_path)
+    site.build(out)
     assert {p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["site"], "nothing else is left"
 
 
-def test_a_foreign_folder_is_not_replaced(tmp_path):
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "thesis.tex").write_text("x")
-    with pytest.raises(ValueError, match="no folder of pages"):
-        built(tmp_path)
-    assert (tmp_path / "site" / "thesis.tex").read_text() == "x"
+@pytest.mark.parametrize("name", ["thesis.tex", ".notes", "figures/mine.png", "README.html"])
+def test_a_folder_with_a_file_of_somebody_else_is_refused(name, built, tmp_path):
+    """Also where a site was built before, and where one of its pages was changed by hand."""
+    for out in (shutil.copytree(built, tmp_path / "site"), tmp_path / "home"):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("mine")
+        (out / "index.html").write_text((built / "index.html").read_text())
+        with pytest.raises(ValueError, match=re.escape(name)):
+            site.build(out)
+        assert (out / name).read_text() == "mine"
 
 
-def test_a_fault_keeps_the_old_pages(tmp_path):
-    out = built(tmp_path)
-    before = (out / "index.html").read_bytes()
-    deep = tmp_path / "deep.md"
-    deep.write_text("# A\n\n### Too deep\n")
-    with pytest.raises(ValueError, match="deep.html: an h3 follows an h1"):
-        pages.build(out, notebooks=course(tmp_path), documents=[deep])
-    assert (out / "index.html").read_bytes() == before
+def test_a_file_and_a_damaged_marker_are_refused(built, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ValueError, match="file"):
+        site.build(tmp_path / "file")
+    out = shutil.copytree(built, tmp_path / "site")
+    for text in ("[", "[1]", "null", ""):
+        (out / site.MARKER).write_text(text)
+        with pytest.raises(ValueError, match=r"\d+ more"):
+            site.build(out)
 
 
-def test_the_committed_course_has_no_fault(tmp_path):
-    notebooks = sorted((ROOT / "notebooks").glob("0*.ipynb"))
-    documents = sorted((ROOT / "docs").glob("*.md"))
-    pages.build(tmp_path / "site", notebooks=notebooks, documents=documents)
-    text = "".join(p.read_text() for p in (tmp_path / "site").glob("*.html"))
-    assert text.count("<math ") > 50
-    drawn = {
-        ord(c)
-        for formula in re.findall(r"<math.*?</math>", text, re.DOTALL)
-        for piece in re.findall(r"<m[ino][^>]*>([^<]*)<", formula)
-        for c in html.unescape(piece)
-    }
-    assert drawn <= font.GLYPHS, [chr(c) for c in drawn - font.GLYPHS]
-    words = {anchor for _, anchor, _ in markdown_sections(ROOT / "notebooks" / "glossary.ipynb")}
-    led = re.findall(r'href="glossary\.html#([^"]+)"', text)
-    assert len(set(led)) > 30
-    assert set(map(html.unescape, led)) <= words
-    assert len(list((tmp_path / "site" / "pictures").iterdir())) >= 10
-    assert not re.search(r'<(?:img|script|link)[^>]*(?:src|href)="(?:https?:)?//', text)
+def test_a_link_is_refused_and_what_the_system_leaves_is_not(built, tmp_path):
+    out = shutil.copytree(built, tmp_path / "site")
+    (out / ".DS_Store").write_text("x")
+    (tmp_path / "thesis").mkdir()
+    assert site._foreign(out) == []
+    (out / "thesis").symlink_to(tmp_path / "thesis")
+    assert site._foreign(out) == ["thesis"]
 
 
-def markdown_sections(notebook: Path) -> list[markup.Section]:
-    return cells.body(nbformat.read(notebook, as_version=4), name="n", link=link).sections
+def test_a_failure_keeps_the_old_site(built, tmp_path, monkeypatch):
+    out = shutil.copytree(built, tmp_path / "site")
+    monkeypatch.setattr(site.sys, "executable", shutil.which("false"))
+    with pytest.raises(ValueError, match="Sphinx could not build the site"):
+        site.build(out)
+    assert (out / site.FIRST_PAGE).read_bytes() == (built / site.FIRST_PAGE).read_bytes()
 
 
-PLANTED = {
-    "no language": ('<html lang="en">', "<html>"),
-    "no title": ("<title>01 Data · semcg</title>", ""),
-    "one h1": ("<h1 ", "<h2 "),
-    "an h4 follows": ('<h2 id="Where">', '<h4 id="Where">'),
-    "occurs 2 times": ('id="cell-c01"', 'id="cell-c00"'),
-    "leads nowhere": ('href="index.html"', 'href="gone.html"'),
-    "leads to no place": ('id="main"', 'id="other"'),
-    "loaded from example.org": ('src="assets/site.js"', 'src="https://example.org/site.js"'),
-    "is not there": ("assets/style.css", "assets/other.css"),
-    "has no label": ('<label for="q">', '<label for="p">'),
-    "has no description": ("<footer>", ""),
-}
-
-
-@pytest.mark.parametrize("words", PLANTED)
-def test_a_planted_fault_is_found(words, tmp_path):
-    out = built(tmp_path)
-    path = out / ("00_start.html" if words == "has no description" else "01_data.html")
-    text = path.read_text()
-    if words == "has no description":
-        path.write_text(text.replace('alt="a dot"', 'alt=""'))
-    else:
-        assert PLANTED[words][0] in text
-        path.write_text(text.replace(*PLANTED[words]))
-    assert any(words in fault for fault in pages.faults(out)), pages.faults(out)
-
-
-def test_a_style_may_load_nothing_from_elsewhere(tmp_path):
-    out = built(tmp_path)
-    with open(out / "assets" / "style.css", "a") as style:
-        style.write("body { background: url(https://example.org/x.png) }")
-    assert any("another host" in fault for fault in check.faults(out))
-
-
-# ---------------------------------------------------------------- contrast
-
-
-def luminance(color: str) -> float:
-    parts = [int(color[i : i + 2], 16) / 255 for i in (0, 2, 4)]
-    r, g, b = (p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b
-
-
-def contrast(one: str, other: str) -> float:
-    """WCAG 2.2: (lighter + 0.05) / (darker + 0.05)."""
-    low, high = sorted((luminance(one.lstrip("#")), luminance(other.lstrip("#"))))
-    return (high + 0.05) / (low + 0.05)
-
-
-def palettes() -> dict[str, dict[str, str]]:
-    style = frame.assets([])["style.css"]
-    light, dark = (
-        dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", block))
-        for block in re.findall(r":root[^{]*\{(.*?)\}", style, re.S)[:2]
-    )
-    return {"light": light, "dark": light | dark}
-
-
-def test_contrast_by_hand():
-    assert contrast("#000000", "#ffffff") == pytest.approx(21)
-    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_text_can_be_read_on_every_plate(theme):
-    colors = palettes()[theme]
-    for ink, plate in product(("ink", "soft", "link", "accent"), ("paper", "plate")):
-        assert contrast(colors[ink], colors[plate]) >= 4.5, (ink, plate)
-    assert contrast(colors["soft"], colors["mark"]) >= 4.5
-    style = get_style_by_name({"light": frame.LIGHT, "dark": frame.DARK}[theme])
-    for token, look in style:
-        if look["color"] and not str(token).startswith("Token.Generic"):
-            assert contrast(look["color"], colors["plate"]) >= 4.5, token
+def test_a_missing_extra_is_named_with_the_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(site, "find_spec", lambda name: None if name == "furo" else name)
+    with pytest.raises(ValueError, match=r"needs furo; .* pip install -c requirements.lock -e '\.\[site\]'"):
+        site.build(tmp_path / "site")
 
 
 # ---------------------------------------------------------------- status
 
 
-def recorded(results: Path, name: str, record: dict) -> None:
+def recorded(results: Path, name: str, record: object) -> None:
     folder = results / "mini" / "notebooks"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(record))
 
 
-def stating(folder: Path, name: str, seconds: float | None) -> None:
-    said = minutes.Minutes(20, seconds, "mini")
-    kept = json.dumps({"read": 20, "seconds": seconds, "profile": "mini"})
-    cell = new_markdown_cell(f"# {name}\n\n<!-- time {kept} -->{said.text}<!-- end of time -->")
-    nbformat.write(new_notebook(cells=[cell]), folder / f"{name}.ipynb")
-
-
-@pytest.fixture
-def runs(tmp_path) -> tuple[Path, Path]:
-    """Results with an execution of 100 s that reused a training of 500 s, and notebooks that state times."""
-    results, notebooks = tmp_path / "results", tmp_path / "notebooks"
-    notebooks.mkdir()
-    ok = {"status": "ok", "seconds": 100.0, "trained": {}, "why": {"cyclegan-s0": "reused"}}
-    recorded(results, "03_c-s0", ok)
-    recorded(results, "04_d", {"status": "killed", "seconds": 5.0, "reason": "the kernel died"})
-    made = results / "mini" / "cyclegan-s0"
-    made.mkdir()
-    provenance = {"seconds": 500.0, "peak_memory_bytes": 3 * 2**30, "device": "CPU (AVX2)"}
-    (made / "provenance.json").write_text(json.dumps(provenance))
-    for name, seconds in (("02_b", None), ("03_c", 590.0), ("04_d", 60.0)):
-        stating(notebooks, name, seconds)
-    return results, notebooks
-
-
-NAMES = ("02_b", "03_c", "04_d")
-
-
-def test_a_run_is_reported_with_the_trainings_it_reused(runs):
-    none, ran, killed = pages.rows(*runs, NAMES)
-    assert (none.state, none.seconds) == ("not run", None)
-    assert (ran.state, ran.seconds, ran.whole) == ("ok", 100.0, 600.0)
-    assert (ran.memory, ran.device, ran.stated) == (3 * 2**30, "CPU (AVX2)", 590.0)
-    assert (killed.state, killed.whole, killed.off) == ("killed", None, False)
-    text = pages.table([none, ran, killed])
-    assert re.search(r"03_c +mini +ok .* 1:40 +10:00 +3\.0 GiB  CPU \(AVX2\)", text)
-    assert "04_d, mini: the kernel died" in text
+def test_the_table_of_runs(tmp_path, capsys):
+    machine = {"device": "CPU (AVX2)", "peak_memory_bytes": 3 * 2**30}
+    recorded(tmp_path, "03_c-s0", {"status": "ok", "seconds": 100.4, "machine": machine})
+    recorded(tmp_path, "04_d", {"status": "killed", "seconds": 5.0, "reason": "the kernel died"})
+    (tmp_path / "mini" / "notebooks" / "05_e.partial.ipynb").write_text("")
+    pages.status(tmp_path)
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split()[:3] == ["profile", "notebook", "state"]
+    assert re.fullmatch(r"mini +03_c-s0 +ok +\d{4}-\d\d-\d\d \d\d:\d\d +1:40 +3\.0 +CPU \(AVX2\)", rows[0])
+    assert re.match(r"mini +04_d +killed .* 0:05 +- +-$", rows[1])
+    assert re.match(r"mini +05_e +unfinished ", rows[2])
+    assert rows[3:] == ["04_d, mini: the kernel died"]
 
 
 @pytest.mark.parametrize(
-    ("stated", "off"),
-    [(590.0, False), (301.0, False), (299.0, True), (1199.0, False), (1201.0, True), (None, False)],
+    "record",
+    [[], None, {}, {"status": "ok"}, {"status": "ok", "seconds": "long"}, {"status": "ok", "seconds": 1e400}]
+    + [{"status": "ok", "seconds": 1, "machine": m} for m in ("fast", {"peak_memory_bytes": "much"})],
 )
-def test_a_time_may_be_wrong_by_a_factor_of_two(runs, stated, off):
-    stating(runs[1], "03_c", stated)
-    row = pages.rows(*runs, NAMES)[1]
-    assert row.off is off
-    assert ("semcg times --profile mini" in pages.table([row])) is off
-
-
-def test_short_times_are_not_told_apart():
-    assert not status.Row("a", "mini", "ok", whole=3.0, stated=40.0).off
-    assert status.Row("a", "mini", "ok", whole=130.0, stated=10.0).off
-
-
-def test_a_time_for_another_profile_is_no_statement(runs):
-    assert pages.stated_seconds(runs[1] / "03_c.ipynb", "gpu") is None
-
-
-def test_the_newest_seed_counts(runs):
-    results, notebooks = runs
-    recorded(
-        results, "03_c-s1", {"status": "failed", "seconds": 1.0, "reason": "03_c, cell 4: ValueError: x"}
-    )
-    old = results / "mini" / "notebooks" / "03_c-s0.json"
-    os.utime(old, (1, 1))
-    row = pages.rows(results, notebooks, NAMES)[1]
-    assert row.state == "failed"
-    assert row.seconds == 1.0
-    assert row.whole == 600.0, "of the newest that ended well"
-
-
-def test_the_status_and_the_times_take_the_same_execution(runs):
-    """Seed 3 is newer than seed 0: what it took counts, in the table and in what `semcg times` would write."""
-    results, notebooks = runs
-    recorded(results, "03_c-s3", {"status": "ok", "seconds": 2000.0, "trained": {}, "why": {}})
-    os.utime(results / "mini" / "notebooks" / "03_c-s0.json", (1, 1))
-    row = pages.rows(results, notebooks, NAMES)[1]
-    assert (row.seconds, row.whole, row.off) == (2000.0, 2000.0, True)
-    assert minutes.measured(results / "mini", "03_c") == 2000.0
-
-
-def test_the_command_fails_where_a_time_is_wrong(runs, monkeypatch, capsys):
-    results, notebooks = runs
-    monkeypatch.setattr(commands, "_notebooks", lambda: [notebooks / f"{n}.ipynb" for n in NAMES])
-    commands.status(results=results)
-    stating(notebooks, "03_c", 100.0)
-    with pytest.raises(typer.Exit) as stopped:
-        commands.status(results=results)
-    assert stopped.value.exit_code == 1
-    assert "03_c states 1:40 under profile mini, but takes 10:00" in capsys.readouterr().out
-
-
-def test_the_pages_are_written_before_the_command_fails(runs, monkeypatch, tmp_path, capsys):
-    results, notebooks = runs
-    monkeypatch.setattr(commands, "_notebooks", lambda: [notebooks / f"{n}.ipynb" for n in NAMES])
-    monkeypatch.setattr(commands, "_ROOT", tmp_path)
-    commands.site(out=tmp_path / "site", results=results)
-    assert "off" not in capsys.readouterr().out
-    stating(notebooks, "03_c", 100.0)
-    with pytest.raises(typer.Exit) as stopped:
-        commands.site(out=tmp_path / "site", results=results)
-    assert stopped.value.exit_code == 1
+def test_a_damaged_record_is_named(record, tmp_path, capsys):
+    recorded(tmp_path, "03_c", record)
+    pages.status(tmp_path)
     said = capsys.readouterr().out
-    assert said.startswith(f"6 pages; open {tmp_path / 'site' / 'index.html'}")
-    assert "03_c states 1:40 under profile mini, but takes 10:00" in said
-    assert "The pages are whole" in said
-    assert "1:40 (off)" in (tmp_path / "site" / "status.html").read_text()
-    assert pages.faults(tmp_path / "site") == []
+    assert re.search(r"mini +03_c +damaged ", said)
+    assert f"{tmp_path / 'mini' / 'notebooks' / '03_c.json'} cannot be read" in said
 
 
-def test_the_status_page_says_what_is_off(runs, tmp_path):
-    stating(runs[1], "03_c", 100.0)
-    out = built(tmp_path, status=pages.rows(*runs, NAMES))
-    text = (out / "status.html").read_text()
-    assert "1:40 (off)" in text
-    assert "Off by more than a factor of two" in text
+def test_a_record_that_is_no_json_is_named(tmp_path, capsys):
+    recorded(tmp_path, "03_c", {})
+    (tmp_path / "mini" / "notebooks" / "03_c.json").write_bytes(b"\xff{")
+    pages.status(tmp_path)
+    assert "damaged" in capsys.readouterr().out
 
 
-def test_nothing_was_run(tmp_path):
-    (tmp_path / "results").mkdir()
-    assert pages.rows(tmp_path / "results", tmp_path, NAMES) == []
-    assert "make course" in pages.table([])
+def test_nothing_was_run(tmp_path, capsys):
+    pages.status(tmp_path)
+    assert "make course" in capsys.readouterr().out

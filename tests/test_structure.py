@@ -14,15 +14,15 @@ FLOORS = [  # a room may import from lower floors, and from its own if listed in
     {"labels", "config", "files", "locks", "pictures", "mappings", "system", "terminal", "contents"},
     {"world", "data", "segmenters", "gan", "losses", "metrics", "statistics", "plots", "protocol"}
     | {"edges", "distances", "reader"},
+    {"instruments"},
     {"training", "translate", "evaluate", "export", "claims"},
     {"canary"},
-    {"runs", "report", "notebook", "widgets", "exercises", "pages"},
+    {"runs", "report", "notebook", "widgets", "exercises"},
 ]
 BESIDE = {
     ("notebook", "runs"),
     ("notebook", "plots"),
     ("widgets", "runs"),
-    ("pages", "exercises"),
     ("report", "runs"),
     ("evaluate", "translate"),
     ("evaluate", "training"),
@@ -31,12 +31,8 @@ BESIDE = {
 ONLY_IN = {
     "matplotlib": {"plots"},
     "seaborn": {"plots"},
-    "papermill": {"runs"},
+    "papermill": set(),
     "ipywidgets": {"widgets"},
-    "latex2mathml": {"pages"},
-    "mistune": {"pages"},
-    "pygments": {"pages"},
-    "nbconvert": {"pages"},
     "pydantic": {"config", "protocol"},
     "lightning_fabric": {"canary", "training", "translate", "evaluate", "runs", "report", "notebook"},
 }
@@ -55,6 +51,7 @@ CONFIG_FREE = {
     "edges",
     "distances",
     "reader",
+    "instruments",
     "statistics",
     "plots",
     "labels",

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from semcg.gan import ResNet9, UNet
-from semcg.translate import Compiled, Padded, Tiled, check, difference, fingerprint
+from semcg.gan import Recolor, ResNet9, UNet
+from semcg.translate import Compiled, Guided, Padded, Tiled, check, difference, fingerprint
 from semcg.translate.memory import free_bytes, needed_bytes, peak_bytes
 from semcg.translate.tiles import fixed_norms, starts, whole_norms
 
@@ -114,7 +114,14 @@ def test_statistics_of_the_whole_frame_hold_in_every_tile():
 
 
 @pytest.mark.parametrize(
-    "G", [UNet(width=4, depth=3, skip="full"), ResNet9(width=2)], ids=["unet", "resnet9"]
+    "G",
+    [
+        UNet(width=4, depth=3, skip="full"),
+        ResNet9(width=2),
+        Recolor(width=4, depth=3),
+        Guided(UNet(width=4, depth=3)),
+    ],
+    ids=["unet", "resnet9", "recolor", "guided"],
 )
 def test_tiles_differ_from_the_whole_and_less_with_its_statistics(G):
     torch.manual_seed(0)

@@ -126,9 +126,10 @@ def parameters_after(leaf_split: bool, **changes) -> tuple[dict, torch.Tensor]:
     return terms, torch.cat(weights)
 
 
-def test_cutting_at_the_translation_changes_no_gradient():
+@pytest.mark.parametrize("generator", ["unet", "recolor"])
+def test_cutting_at_the_translation_changes_no_gradient(generator):
     """Float64, three steps of Adam, every loss on."""
-    (cut, weights), (whole, same) = parameters_after(True), parameters_after(False)
+    (cut, weights), (whole, same) = (parameters_after(leaf, generator=generator) for leaf in (True, False))
     assert float((weights - same).norm() / same.norm()) < 1e-10
     for a, b in zip(cut, whole, strict=True):
         assert {k for k in a if k not in b} == {"pull gan", "pull cycle", "pull semantic"}
@@ -144,6 +145,51 @@ def test_the_pulls_add_up_to_the_gradient_of_the_translation():
     (gradient,) = torch.autograd.grad(10 * losses.cycle(x_s, t.m.G_ts(x_st)), x_st)
     terms = training.translation_step(t, fabric=fabric, lambda_s=0)(x_s, y_s, x_t, y_t)
     assert float(terms["pull cycle"]) == pytest.approx(float(gradient.norm()), rel=1e-9)
+
+
+def taken(t, fabric, seeds) -> None:
+    step = training.translation_step(t, fabric=fabric, lambda_s=0)
+    for seed in seeds:
+        step(*crops(seed))
+
+
+def weights(net) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in net.parameters()]
+
+
+def test_the_average_of_the_weights_by_hand():
+    """average <- 0.9 average + 0.1 weights after each step, whoever takes it; the averages never feed back."""
+    t, fabric, _ = small(generator_ema=0.9)
+    averages = weights(t.m.G_ts)
+    for seed in range(3):
+        taken(t, fabric, [seed])
+        averages = [0.9 * a + 0.1 * w for a, w in zip(averages, weights(t.m.G_ts), strict=True)]
+    for mine, by_hand in zip(weights(t.G_ts_ema), averages, strict=True):
+        torch.testing.assert_close(mine, by_hand)
+    other, fabric, _ = small(generator_ema=0.0)
+    taken(other, fabric, range(3))
+    for raw, same, latest in zip(
+        weights(t.m.G_ts), weights(other.m.G_ts), weights(other.G_ts_ema), strict=True
+    ):
+        assert torch.equal(raw, same)
+        assert torch.equal(latest, same)
+    assert t.translators("ema") == (t.G_st_ema, t.G_ts_ema)
+    assert t.translators("raw") == (t.m.G_st, t.m.G_ts)
+
+
+def test_a_resumed_training_has_the_same_averages_to_the_bit(tmp_path):
+    through, fabric, _ = small()
+    taken(through, fabric, range(4))
+    stopped, fabric, _ = small()
+    taken(stopped, fabric, range(2))
+    torch.save({name: part.state_dict() for name, part in stopped.state().items()}, tmp_path / "state.pt")
+    resumed, fabric, _ = small(seed=1)
+    for name, state in torch.load(tmp_path / "state.pt", weights_only=True).items():
+        resumed.state()[name].load_state_dict(state)
+    taken(resumed, fabric, range(2, 4))
+    for name in ("G_st_ema", "G_ts_ema"):
+        one, other = (getattr(t, name).state_dict() for t in (through, resumed))
+        assert all(torch.equal(one[k], other[k]) for k in one)
 
 
 @pytest.mark.parametrize("lambda_s", [0.0, 1.0])

@@ -11,17 +11,21 @@ from skimage.exposure import match_histograms
 from torch import nn
 
 from semcg.data import Scenes
-from semcg.gan import ResNet9, UNet
+from semcg.gan import Recolor, ResNet9, UNet
 from semcg.translate import (
+    ColorTable,
     Compiled,
+    Guided,
     HistogramMatching,
     Padded,
+    color_map,
     fingerprint,
     folder,
     folders,
     identity,
     image,
     pad,
+    pixels_of,
     sizes,
     split,
 )
@@ -84,7 +88,11 @@ def test_what_fits_is_not_padded():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 40), (17, 23), (31, 8), (64, 65)])
-@pytest.mark.parametrize("G", [generator(), ResNet9(width=2).eval()], ids=["unet", "resnet9"])
+@pytest.mark.parametrize(
+    "G",
+    [generator(), ResNet9(width=2).eval(), Recolor(width=2, depth=3).eval(), Guided(ResNet9(width=2).eval())],
+    ids=["unet", "resnet9", "recolor", "guided"],
+)
 def test_any_size_comes_back(G, size):
     x = torch.rand(1, 3, *size) * 2 - 1
     with torch.no_grad():
@@ -96,6 +104,76 @@ def test_any_size_comes_back(G, size):
 def test_padding_and_cropping_keep_every_pixel_in_place():
     x = torch.rand(2, 3, 13, 22)
     assert torch.equal(Padded(Counting())(x), -x)
+
+
+def test_a_color_table_by_hand():
+    """One pair at an entry of the table: exactly that color there, the same change elsewhere, cut off at the ends."""
+    x, y = np.zeros((50, 3)), np.tile([0.2, -0.4, 0.0], (50, 1))
+    table = ColorTable.fit(x, y, cells=9)
+    image = torch.tensor([[0.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.9, -0.9, 0.1]]).T.view(1, 3, 1, 3)
+    got = table(image)[0, :, 0].T
+    torch.testing.assert_close(got[0], torch.tensor([0.2, -0.4, 0.0]), atol=0.01, rtol=0)
+    assert got[1, 1] < 0.2
+    assert table(torch.ones(1, 3, 2, 2)).max() <= 1
+    draw = np.random.default_rng(0)
+    x = draw.uniform(-1, 1, (20_000, 3))
+    y = 0.5 * x[:, [2, 1, 0]] + 0.1  # red and blue exchanged: the axes are not confused
+    image = torch.from_numpy(x[:600].T.reshape(1, 3, 20, 30)).float()
+    torch.testing.assert_close(ColorTable.fit(x, y)(image), 0.5 * image.flip(1) + 0.1, atol=0.03, rtol=0)
+
+
+def test_sliced_transport_by_hand():
+    """On a line every direction sorts alike: the k-th darkest color becomes the target's k-th darkest."""
+    x, y = (np.repeat(v, 3).reshape(-1, 3) for v in ([0.5, -0.5, 0.0], [0.1, -0.9, 0.4]))
+    table = ColorTable.transport(np.tile(x, (100, 1)), np.tile(y, (100, 1)))
+    got = table(torch.from_numpy(x.T).float().view(1, 3, 1, 3))[0, 0, 0]
+    torch.testing.assert_close(got, torch.tensor([0.4, -0.9, 0.1]), atol=0.03, rtol=0)
+    draw = np.random.default_rng(0)
+    x = draw.normal(0, 0.2, (5000, 3))
+    y = draw.normal(0, 0.1, (5000, 3)) @ np.array([[1, 0.5, 0], [0, 1, 0], [0, 0, 2.0]]) + [0.1, -0.2, 0.3]
+    moved = ColorTable.transport(x, y)(torch.from_numpy(x.T).float().view(1, 3, 50, 100))[0].flatten(1)
+    np.testing.assert_allclose(moved.mean(1), y.mean(0), atol=0.01)
+    np.testing.assert_allclose(np.cov(moved), np.cov(y.T), atol=0.003)
+
+
+def test_pixels_are_drawn_from_every_frame(tmp_path):
+    scenes = Scenes(frames(tmp_path, n=4))
+    found = pixels_of(scenes, count=10, frames=3)
+    assert found.shape == (10, 3)
+    of_frames = [{tuple(p) for p in scenes.frame(i)[0].flatten(1).T.tolist()} for i in range(3)]
+    shares = [found[:4], found[4:7], found[7:]]
+    assert all(tuple(p) in own for own, share in zip(of_frames, shares, strict=True) for p in share)
+
+
+def test_a_color_map_by_hand():
+    """Two pixels, red -1 and 1, doubled: cov(change, x) = cov(x, x) = 1, so a ridge of 1 leaves half of the change."""
+    x = torch.zeros(1, 3, 1, 2)
+    x[0, 0, 0] = torch.tensor([-1.0, 1.0])
+    maps = color_map(x, 2 * x, ridge=1.0)
+    expected = torch.zeros(1, 12, 1, 2)
+    expected[:, 0] = 0.5
+    torch.testing.assert_close(maps, expected)
+    # A map that is the same everywhere is found exactly, as scipy's solver finds the inverses.
+    draw = torch.Generator().manual_seed(0)
+    x, M = torch.rand(2, 3, 9, 11, generator=draw).double(), torch.rand(3, 3, generator=draw).double()
+    y = torch.einsum("ij,bjhw->bihw", M, x) + 0.3
+    wanted = torch.cat([(M - torch.eye(3)).flatten(), torch.full((3,), 0.3)]).view(1, 12, 1, 1)
+    torch.testing.assert_close(color_map(x, y, ridge=0.0), wanted.expand(2, 12, 9, 11).to(x))
+
+
+def test_guided_keeps_the_colors_of_a_generator_and_not_its_strokes():
+    class Painter(nn.Module):
+        multiple = 4
+
+        def forward(self, x):
+            checkers = (torch.arange(x.shape[-1]) + torch.arange(x.shape[-2])[:, None]) % 2 * 0.4 - 0.2
+            return 0.5 * x + 0.1 + checkers
+
+    x = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    torch.testing.assert_close(Guided(Painter(), ridge=1e-9)(x), 0.5 * x + 0.1, atol=1e-4, rtol=0)
+    plain = torch.full((1, 3, 32, 48), 0.2)
+    torch.testing.assert_close(Guided(Painter())(plain), plain * 0.5 + 0.1, atol=1e-5, rtol=0)
+    assert Guided(UNet(width=2, depth=3), shrink=5).multiple == 40
 
 
 def test_histogram_matching_is_that_of_scikit_image_on_the_pooled_pixels(tmp_path):
@@ -360,6 +438,8 @@ def test_a_split_is_read_as_scenes(tmp_path):
 def test_fingerprints():
     assert fingerprint(generator(0)) == fingerprint(Padded(generator(0))) != fingerprint(generator(1))
     assert fingerprint(identity) == {"name": "identity"}
+    guided = fingerprint(Padded(Guided(generator(0))))
+    assert guided == fingerprint(generator(0)) | {"guided": [4, 5, 1e-3]}
     one, two = np.ones((3, 256), int), np.ones((3, 256), int)
     two[0, 0] = 500
     assert fingerprint(HistogramMatching(one)) != fingerprint(HistogramMatching(two))

@@ -9,7 +9,6 @@ import pytest
 from matplotlib.figure import Figure
 
 from semcg import notebook
-from semcg.pages.cells import body
 from semcg.plots import curves
 
 ROOT = Path(__file__).parent.parent
@@ -45,19 +44,6 @@ def test_a_file_of_pixels_is_no_vector(monkeypatch, tmp_path):
     drawn().savefig(tmp_path / "floors.png")
     with pytest.raises(ValueError, match=r"floors.png holds pixels"):
         shown(monkeypatch, tmp_path / "floors.png")
-
-
-def test_a_page_takes_a_vector_as_a_file_with_its_description(monkeypatch):
-    cell = nbformat.v4.new_code_cell("show()")
-    cell.outputs = [
-        nbformat.v4.new_output("display_data", data={"text/html": shown(monkeypatch, drawn())}, metadata={})
-    ]
-    made = body(nbformat.v4.new_notebook(cells=[cell]), name="00", link=lambda target: target)
-    ((name, content),) = made.pictures.items()
-    assert name.endswith(".svg")
-    assert content.rstrip().endswith(b"</svg>")
-    assert 'alt="Bars, &quot;floors&quot; &amp; shares"' in made.html
-    assert f'src="pictures/{name}"' in made.html
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)

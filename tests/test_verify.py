@@ -138,6 +138,43 @@ def test_whatever_is_altered_is_named(copied, what):
     assert words in str(error.value)
 
 
+def forged(folder: Path, run: str, content: str) -> None:
+    """Write other counts of a run, with their digest wherever it stands."""
+    (folder / "counts" / f"{run}.csv").write_text(content)
+    record = folder / "records" / f"{run}.json"
+    made = json.loads(record.read_text()) | {"counts": evidence.sha256(folder / "counts" / f"{run}.csv")}
+    record.write_text(json.dumps(made))
+
+
+def more_pixels(content: str, *parts: str) -> str:
+    table = [line.split(",") for line in content.splitlines()]
+    for row in table:
+        if row[0] in parts and row[1] == row[2] == "car":
+            row[3] = str(int(row[3]) + 5000)
+    return "".join(",".join(row) + "\n" for row in table)
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        (["judge"], "contradicts itself: second judge and judge counted other numbers of labelled pixels"),
+        (["judge", "second judge", "Sem_t"], "judge counted other labelled pixels than in counts/cyclegan"),
+    ],
+)
+def test_counts_with_too_many_pixels_are_found(copied, parts, words):
+    run = "semantic-scores_l2-1-s3"
+    content = (copied / "counts" / f"{run}.csv").read_text()
+    forged(copied, run, more_pixels(content, *parts))
+    with pytest.raises(ValueError, match=words):
+        list(evidence.verify(copied, DECIDED))
+
+
+def test_a_copied_run_is_found(copied):
+    forged(copied, "cyclegan-s4", (copied / "counts" / f"{RUN}.csv").read_text())
+    with pytest.raises(ValueError, match=rf"counts/cyclegan-s4\.csv is a copy of counts/{RUN}\.csv"):
+        list(evidence.verify(copied, DECIDED))
+
+
 def test_every_shipped_file_is_derived_or_held(copied):
     """Of each file that is there, a changed byte is found: none stands outside of the chain."""
     digests = json.loads((copied / "digests.json").read_text())

@@ -1,6 +1,7 @@
 """Two domains together, and batch n of what one rank sees."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Self
 
 import torch
@@ -103,10 +104,15 @@ class Batches:
 
     def close(self) -> None:
         """End the loader processes, if any run."""
-        if self._stream is not None:
-            # Dropping it would do, but not while the traceback of an error still refers to it.
-            self._stream._shutdown_workers()
-            self._stream = None
+        if self._stream is None:
+            return
+        # A process that is ended in the middle of sending a batch is aborted by torch: take what is on its way first.
+        for _ in range(self.workers * 2):
+            with suppress(Exception):
+                self._stream._try_get_data(timeout=0.1)
+        # Dropping the stream would do, but not while the traceback of an error still refers to it.
+        self._stream._shutdown_workers()
+        self._stream = None
 
     def __enter__(self) -> Self:
         return self

@@ -8,10 +8,19 @@ from the sum. Frames are scored whole, at the size of their labels, in float32.
 """
 
 from semcg.evaluate.frames import counts_of_folders, cycle_distance, oracle_distance, segmentation_counts
-from semcg.evaluate.known import AXIS, known
+from semcg.evaluate.known import AXIS, BorrowedColors, known
 from semcg.evaluate.measures import Pictures, collect, target_features
-from semcg.evaluate.parts import Parts, counts_of, read_parts, values, write_parts
+from semcg.evaluate.parts import (
+    Parts,
+    contradictions,
+    counts_of,
+    frame_counts,
+    read_parts,
+    values,
+    write_parts,
+)
 from semcg.evaluate.reading import read_scenes, train_reader
+from semcg.evaluate.scoring import label_pairs, score_table, scored
 from semcg.evaluate.tables import (
     COLUMNS,
     class_table,
@@ -25,11 +34,13 @@ from semcg.evaluate.tables import (
 
 __all__ = [
     "AXIS",
+    "BorrowedColors",
     "COLUMNS",
     "Parts",
     "Pictures",
     "class_table",
     "collect",
+    "contradictions",
     "comparison_table",
     "comparison_text",
     "counts_of",
@@ -37,12 +48,16 @@ __all__ = [
     "cycle_distance",
     "flip_share",
     "flip_table",
+    "frame_counts",
     "judged",
     "known",
+    "label_pairs",
     "oracle_distance",
     "read_parts",
     "read_scenes",
     "segmentation_counts",
+    "score_table",
+    "scored",
     "sky_kept",
     "target_features",
     "train_reader",

@@ -1,16 +1,15 @@
 """What a training step costs: seconds in interleaved rounds, operations, memory. Claim C7 is about ratios of these."""
 
 import time
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+
+from semcg.translate.memory import LivingBytes
 
 __all__ = ["count", "operations", "seconds"]
 
@@ -74,7 +73,7 @@ def count(begin: Callable[[], tuple[Step, Sequence[Tensor]]]) -> dict[str, int]:
         moment of a step (activations above all). The batch is in neither. Of tensors alone: what a library needs besides
         is not known.
     """
-    with FakeTensorMode(), _Living() as living:
+    with FakeTensorMode(), LivingBytes() as living:
         # A tensor without values lies nowhere: torch neither moves nor copies a network of such.
         with (
             patch.object(nn.Module, "to", lambda net, *args, **options: net),
@@ -92,33 +91,3 @@ def count(begin: Callable[[], tuple[Step, Sequence[Tensor]]]) -> dict[str, int]:
         "kept": kept - sum(given.values()),
         "passing": living.peak - kept,
     }
-
-
-class _Living(TorchDispatchMode):
-    """Counts the bytes of the storages that are alive, and remembers the most."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self.known: set[int] = set()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(out):
-            if isinstance(tensor, Tensor):
-                self._meet(tensor.untyped_storage())
-        return out
-
-    def _meet(self, storage: torch.UntypedStorage) -> None:
-        key = storage._cdata
-        if (
-            key not in self.known
-        ):  # views share one; a tensor that autograd saved may be another with the same
-            self.known.add(key)
-            self.now += storage.nbytes()
-            self.peak = max(self.peak, self.now)
-            weakref.finalize(storage, self._leave, key, storage.nbytes())
-
-    def _leave(self, key: int, size: int) -> None:
-        self.known.discard(key)
-        self.now -= size

@@ -9,8 +9,9 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semcg import mappings, metrics, pictures
+from semcg import metrics
 from semcg.data import Scenes
+from semcg.evaluate.scoring import label_pairs, train_ids
 from semcg.labels import CLASSES
 from semcg.segmenters import upsample
 from semcg.translate import Translation, any_size, identity, image, pad, stems
@@ -76,7 +77,7 @@ def counts_of_folders(
     Parameters
     ----------
     images, labels : path
-        As `semcg.pictures` takes them, paired by name (`pictures.pairs`) and of the same sizes; labels hold train ids.
+        Paired by name (`label_pairs`) and of the same sizes; labels hold train ids, or are as Cityscapes publishes them.
     score_size : (int, int), optional
         As in `segmentation_counts`. The labels may then have another size than the images.
 
@@ -91,12 +92,12 @@ def counts_of_folders(
     ValueError
         If files do not pair by name or size, do not decode, or a label holds what is no train id; names the file.
     """
-    found = pictures.pairs(images, labels)
+    found = label_pairs(images, labels)
 
     def frames() -> Iterator[tuple[Tensor, Tensor]]:
-        for path, truth in (found[stem] for stem in sorted(found)):
+        for path, truth, holds in (found[stem] for stem in sorted(found)):
             x = image(path, turn=False)
-            y = torch.from_numpy(mappings.decode(pictures.stored(truth), name=truth).train_ids).long()
+            y = torch.from_numpy(train_ids(truth, holds)).long()
             if score_size is None and x.shape[-2:] != y.shape:
                 raise ValueError(
                     f"sizes differ (height x width): {path} is {x.shape[1]}x{x.shape[2]}, "

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from semcg import edges, metrics
 from semcg.data import Scenes
-from semcg.distances import kid, kid_halves, ssim
-from semcg.evaluate.markings import marking_sums
-from semcg.evaluate.parts import Parts, table_part
-from semcg.evaluate.reading import notes, read_frames
+from semcg.distances import grid_powers, kid, kid_halves, ssim
+from semcg.evaluate.parts import Parts, frame_part, table_part
+from semcg.evaluate.reading import marking_sums, notes, read_frames
 from semcg.labels import CLASSES, names
 from semcg.reader import grey
 from semcg.segmenters import upsample
@@ -59,10 +58,12 @@ def collect(
     judge: nn.Module,
     second_judge: nn.Module | None = None,
     Sem_t: nn.Module | None = None,
+    plain: nn.Module | None = None,
     reader: nn.Module | None = None,
     back: Translation | None = None,
     fabric: Fabric | None = None,
     target: Tensor | None = None,
+    plain_target: Tensor | None = None,
     batch: int = 4,
     frames: Sequence[str] | None = None,
 ) -> Parts:
@@ -81,14 +82,16 @@ def collect(
         KID: their mean over the frame.
     second_judge, Sem_t : Module, optional
         Score too; Sem_t's score is circular and goes beside.
+    plain : Module, optional
+        A segmenter with a `down4` that was trained without added marks of networks, for "KID plain".
     reader : Module, optional
         Reads plates and signs (`train_reader`).
     back : callable, optional
         G_ts, for the way back.
     fabric : Fabric, optional
         Its device is used; the CPU without one. All networks lie there. They are run in evaluation mode and float32.
-    target : (n, d) float, optional
-        `target_features(judge, folder)`, for whoever measures many translations; computed here without it.
+    target, plain_target : (n, d) float, optional
+        `target_features` of judge and of `plain`, for whoever measures many translations; computed here without them.
     batch : int
         Frames at once; a few that fit a CPU's cache are fastest there. No number depends on it, nor on the order of
         the frames, beyond the rounding of floats.
@@ -118,9 +121,11 @@ def collect(
     device = torch.device("cpu") if fabric is None else fabric.device
     counts = {name: torch.zeros(len(CLASSES), len(CLASSES) + 1, dtype=torch.int64) for name in nets}
     outlines = np.zeros((len(CLASSES), len(edges.COUNTS)), np.int64)
-    parts: Parts = {p: {} for p in ("edges", "plates", "signs", "markings", "oracle", "cycle")}
+    items = ("judge frames", "edges", "grid", "plates", "signs", "markings", "oracle", "cycle")
+    parts: Parts = {part: {} for part in items}
     features: dict[str, Tensor] = {}
-    with _evaluating(*nets.values(), reader, translate, back), torch.inference_mode():
+    plain_features: dict[str, Tensor] = {}
+    with _evaluating(*nets.values(), plain, reader, translate, back), torch.inference_mode():
         for those, x, y in _batches(scenes, batch, device, frames):
             x_st = run(x, those) if getattr(run, "takes_names", False) else run(x)
             if x_st.shape != x.shape:
@@ -131,22 +136,34 @@ def collect(
                 counts[name] += metrics.confusion(read[name], y).cpu()
             if seen:
                 features |= zip(those, seen[0], strict=True)
+            if plain is not None:
+                with _watched(plain) as seen:
+                    _classes(plain, x_st)
+                plain_features |= zip(those, seen[0], strict=True)
+            parts["judge frames"] |= zip(those, map(frame_part, read["judge"], y), strict=True)
             outlines += edges.boundary_counts(read["judge"].cpu().numpy(), y.cpu().numpy())
             before, after = grey(x), grey(x_st)
             if written:
                 for kind, boards in read_frames(reader, after, those, written).items():
                     parts[kind] |= boards
-            for name, *three in zip(those, *(v.cpu().numpy() for v in (y, before, after)), strict=True):
-                parts["edges"][name] = _edge_medians(*three)
-                parts["markings"][name] = marking_sums(*three)
+            there = oracle(x, those) if oracle else None
+            perfect = [None] * len(x) if there is None else grey(there).cpu().numpy()
+            three = (v.cpu().numpy() for v in (y, before, after))
+            for name, label, source, translated, drawn in zip(those, *three, perfect, strict=True):
+                parts["edges"][name] = _edge_medians(label, source, translated, drawn)
+                parts["markings"][name] = marking_sums(label, source, translated)
+                if min(translated.shape) >= 32:
+                    parts["grid"][name] = grid_powers(translated)
             if oracle:
-                there = oracle(x, those)
                 parts["oracle"] |= zip(those, map(_differences, x_st, there, [True] * len(x)), strict=True)
             if home:
                 parts["cycle"] |= zip(those, map(_differences, home(x_st), x), strict=True)
     if target is None:
         target = target_features(judge, folder, fabric=fabric, batch=batch)
+    if plain is not None and plain_target is None:
+        plain_target = target_features(plain, folder, fabric=fabric, batch=batch)
     parts["KID"] = _kernel_distance(features, target)
+    parts["KID plain"] = {} if plain is None else _kernel_distance(plain_features, plain_target)
     parts |= {name: table_part(table) for name, table in counts.items()}
     parts["boundary"] = {
         name: dict(zip(edges.COUNTS, row, strict=True))
@@ -237,7 +254,9 @@ def _classes(net: nn.Module, x: Tensor) -> Tensor:
     return scores[..., top : top + x.shape[-2], left : left + x.shape[-1]].argmax(1)
 
 
-def _edge_medians(label: np.ndarray, before: np.ndarray, after: np.ndarray) -> dict[str, int | float]:
+def _edge_medians(
+    label: np.ndarray, before: np.ndarray, after: np.ndarray, perfect: np.ndarray | None
+) -> dict[str, int | float]:
     points = edges.edge_points(label)
     source, translated = edges.edge_widths(before, points), edges.edge_widths(after, points)
     both = ~np.isnan(source) & ~np.isnan(translated)
@@ -245,6 +264,13 @@ def _edge_medians(label: np.ndarray, before: np.ndarray, after: np.ndarray) -> d
     if both.any():
         found["source"] = float(np.median(source[both]))
         found["translated"] = float(np.median(translated[both]))
+    if perfect is not None:
+        drawn = edges.edge_widths(perfect, points)
+        both = ~np.isnan(drawn) & ~np.isnan(translated)
+        found["compared"] = int(both.sum())
+        if both.any():
+            found["oracle"] = float(np.median(drawn[both]))
+            found["beside oracle"] = float(np.median(translated[both]))
     return found
 
 

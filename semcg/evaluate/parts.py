@@ -6,13 +6,17 @@ scores, so that whoever has the file can compute each number anew, or another on
 | part | item | keys |
 |---|---|---|
 | judge, second judge, Sem_t, downstream | class labelled | class read ("none": outside the classes): pixels |
+| judge frames | frame | hits, unions: pixels of each class, 19 numbers in the order of the classes |
 | boundary | class | `semcg.edges.COUNTS`: boundary pixels |
-| edges | frame | points, measured; source, translated: median sigma in px at the points measured in both |
+| edges | frame | points, measured; source, translated: median sigma in px at the points measured in both; compared, \
+oracle, beside oracle: points measured in the translation and in the oracle, median sigma of the oracle and of the \
+translation there |
 | plates, signs | frame/number | text, read, confidence, digit_px |
-| markings | frame | pixels and sums of `semcg.evaluate.markings` |
+| markings | frame | pixels and sums of `marking_sums` |
+| grid | frame | peak, around: powers of `semcg.distances.grid_powers` |
 | oracle | frame | values, absolute, squared, ssim: sums of differences to the oracle; ssim is the frame's |
 | cycle | frame | values, absolute, squared: sums of differences of the frame to itself brought back |
-| KID | frames, half | all: of all frames; 0, 1, ...: of each random half |
+| KID, KID plain | frames, half | all: of all frames; 0, 1, ...: of each random half |
 
 A part that the data do not have is missing, never zero.
 """
@@ -29,11 +33,23 @@ from torch import Tensor
 from semcg import files, metrics
 from semcg.distances import psnr
 from semcg.edges import COUNTS, boundary_f
-from semcg.evaluate.markings import marking_contrast
+from semcg.evaluate.reading import marking_contrast
 from semcg.evaluate.tables import flip_share, sky_kept
 from semcg.labels import names
 
-__all__ = ["BINS", "CONFIDENT", "Parts", "counts_of", "read_parts", "table_part", "values", "write_parts"]
+__all__ = [
+    "BINS",
+    "CONFIDENT",
+    "Parts",
+    "contradictions",
+    "counts_of",
+    "frame_counts",
+    "frame_part",
+    "read_parts",
+    "table_part",
+    "values",
+    "write_parts",
+]
 
 Parts = dict[str, dict[str, dict[str, int | float | str]]]
 """Part -> item -> key -> value."""
@@ -48,8 +64,8 @@ CONFIDENT = 0.9
 FEWEST = 10
 """Boundary points that a frame needs for a median of its own."""
 COLUMNS = ("part", "item", "key", "value")
-TEXTS = ("text", "read")
-"""Keys whose values are text: the plate "007" is no number."""
+TEXTS = ("text", "read", "hits", "unions")
+"""Keys whose values are text: the plate "007" is no number, nor are nineteen numbers."""
 OUTSIDE = "none"
 
 
@@ -73,6 +89,41 @@ def counts_of(parts: Parts, part: str = "judge") -> Tensor:
     return table
 
 
+def frame_part(read: Tensor, label: Tensor) -> dict[str, str]:
+    """Return one frame's entry of the part "judge frames" from the classes read and labelled, (H, W)."""
+    table = metrics.confusion(read, label)
+    hits = table.diagonal()
+    unions = table.sum(1) + table[:, : len(table)].sum(0) - hits
+    return {"hits": " ".join(map(str, hits.tolist())), "unions": " ".join(map(str, unions.tolist()))}
+
+
+def frame_counts(parts: Parts) -> tuple[np.ndarray, np.ndarray]:
+    """Return the judge's hits and unions of each frame, (frames, 19) int64 each, the frames in their order.
+
+    Summed over any set of frames they give its IoU, and so intervals over frames.
+    """
+    rows = parts["judge frames"].values()
+    hits, unions = (np.array([str(row[key]).split() for row in rows], np.int64) for key in ("hits", "unions"))
+    return hits, unions
+
+
+def contradictions(parts: Parts) -> list[str]:
+    """Return what cannot be in the parts of one measurement: counts of the same frames that do not add up."""
+    wrong = []
+    tables = {name: counts_of(parts, name) for name in ("judge", "second judge", "Sem_t") if name in parts}
+    labelled = {name: table.sum(1) for name, table in tables.items()}
+    for name, row in labelled.items():
+        if not torch.equal(row, labelled["judge"]):
+            wrong.append(f"{name} and judge counted other numbers of labelled pixels")
+    if "judge frames" in parts:
+        table = tables["judge"]
+        hits, unions = (torch.from_numpy(counts.sum(0)) for counts in frame_counts(parts))
+        union = table.sum(1) + table[:, : len(table)].sum(0) - table.diagonal()
+        if not (torch.equal(hits, table.diagonal()) and torch.equal(unions, union)):
+            wrong.append("the judge's frames do not add up to its table")
+    return wrong
+
+
 def values(parts: Parts) -> dict[tuple[str, str], float]:
     """Compute every number of a measurement from its parts, and from nothing else.
 
@@ -88,7 +139,9 @@ def values(parts: Parts) -> dict[tuple[str, str], float]:
         0..2, PSNR in dB and infinite for equal frames, KID without a factor. What cannot be computed from these parts
         is missing. NaN: a class that is neither labelled nor read.
 
-        "plates read" counts plates read whole, "plates wrong but confident" those that were read wrong with a
+        "edge width" is relative to the source's; "edge width off oracle" is the mean over frames of the distance between the
+        median widths of translation and oracle, in pixels, so that too sharp counts as too blurred does. "KID plain" is
+        KID on features that were trained without added marks of networks. "plates read" counts plates read whole, "plates wrong but confident" those that were read wrong with a
         confidence of 0.9 or more; both among the plates with digits of 4.5 px and more, or of the class's height.
     """
     found: dict[tuple[str, str], float] = {}
@@ -105,9 +158,22 @@ def values(parts: Parts) -> dict[tuple[str, str], float]:
     ]
     if ratios:
         found["edge width", "all"] = float(np.median(ratios))
+    off = [
+        abs(e["beside oracle"] - e["oracle"])
+        for e in parts.get("edges", {}).values()
+        if e.get("compared", 0) >= FEWEST
+    ]
+    if off:
+        found["edge width off oracle", "all"] = math.fsum(off) / len(off)
     found |= _read("plates", parts.get("plates", {})) | _read("signs", parts.get("signs", {}))
     if "markings" in parts:
-        found["marking contrast", "all"] = marking_contrast(_summed(parts["markings"].values()))
+        sums = _summed(parts["markings"].values())
+        found["marking contrast", "all"] = marking_contrast(sums)
+        if "kept" in sums:
+            found["markings kept", "all"] = sums["kept"] / sums["markings"]
+    if "grid" in parts:
+        sums = _summed(parts["grid"].values())
+        found["grid index", "all"] = sums["peak"] / sums["around"]
     for what in ("oracle", "cycle"):
         if what in parts:
             sums = _summed(parts[what].values())
@@ -115,9 +181,10 @@ def values(parts: Parts) -> dict[tuple[str, str], float]:
             found[f"{what} PSNR", "all"] = psnr(sums["squared"] / sums["values"])
             if "ssim" in sums:
                 found[f"{what} SSIM", "all"] = sums["ssim"] / len(parts[what])
-    if "KID" in parts:
-        found["KID", "all"] = parts["KID"]["frames"]["all"]
-        found["KID error", "all"] = float(np.std([*parts["KID"]["half"].values()], ddof=1))
+    for what in ("KID", "KID plain"):
+        if what in parts:
+            found[what, "all"] = parts[what]["frames"]["all"]
+            found[f"{what} error", "all"] = float(np.std([*parts[what]["half"].values()], ddof=1))
     return found
 
 

@@ -77,11 +77,13 @@ def shares(bars: Mapping[str, Mapping[str, float]], *, xlabel: str) -> Figure:
         drawn, axes = figure(size=(7, 0.6 * len(bars) + 1.6))
         ax, left = axes[0, 0], [0.0] * len(bars)
         # From dark to light, which is told apart without colours too.
+        bars_of = []
         for part, color in zip(parts, seaborn.color_palette("cividis", len(parts)), strict=True):
             wide = [100 * row.get(part, 0.0) for row in bars.values()]
-            ax.barh(list(bars), wide, left=left, label=part, color=color, edgecolor="white")
+            bars_of.append(ax.barh(list(bars), wide, left=left, color=color, edgecolor="white"))
             left = [a + b for a, b in zip(left, wide, strict=True)]
         ax.set(xlim=(0, 100), xlabel=xlabel)
         ax.invert_yaxis()
-        drawn.legend(loc="outside lower center", ncols=4)
+        # Named here: matplotlib leaves labels that begin with "_" out of a legend.
+        drawn.legend(bars_of, parts, loc="outside lower center", ncols=4)
         return drawn

@@ -10,6 +10,7 @@ from torch import Tensor
 from semcg import claims, evaluate, files, statistics
 from semcg import config as configs
 from semcg.protocol import REFERENCE, Protocol
+from semcg.runs.measuring import CEILING, UNTRAINED
 
 __all__ = [
     "axis",
@@ -139,8 +140,8 @@ def axis(
 
     A measure may name its class: "judge IoU, person". A condition of which nothing was measured is left out.
     """
-    trained = (c.name for c in decided.conditions if not c.few and c.name != "identity")
-    those = ("identity", "histogram matching", *trained, *evaluate.AXIS)
+    trained = (c.name for c in decided.conditions if not c.few and c.name not in (*UNTRAINED, CEILING))
+    those = (*UNTRAINED, *trained, *evaluate.AXIS)
     asked = {m: m.split(", ", 1) if ", " in m else (m, "all") for m in shown}
     found = {m: {n: claims.series_of(measures, n, *asked[m], decided.seeds) for n in those} for m in shown}
     there = [n for n in those if any(len(found[m][n]) for m in shown)]

@@ -45,15 +45,15 @@ def table(
         for seed in () if condition.few and not few else condition.seeds:
             task = f"{recipes.slug(condition.name)}-s{seed}"
             paths = [folder / f"{task}.json"] + ([folder / f"{task}-measure.json"] if measured else [])
-            records = [files.read_json(path) for path in paths if path.is_file()]
-            bad = next((record for record in records if record["status"] != "ok"), {})
-            status = bad.get("status") or ("ok" if len(records) == len(paths) else "waiting")
+            records = [files.read_record(path) for path in paths]
+            bad = next((record for record in records if record.get("status", "ok") != "ok"), {})
+            status = bad.get("status") or ("ok" if all(records) else "waiting")
             rows.append(
                 {
                     "condition": condition.name,
                     "seed": seed,
                     "status": "running" if locks.taken(folder / f".{task}.task") else status,
-                    "minutes": sum(record["seconds"] for record in records) / 60,
+                    "minutes": sum(record.get("seconds", 0) for record in records) / 60,
                     "trained": sum(sum(record.get("trained", {}).values()) for record in records) / 60,
                     "reason": bad.get("reason", ""),
                 }

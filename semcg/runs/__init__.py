@@ -2,10 +2,9 @@
 
 from semcg.runs import recipes
 from semcg.runs.datasets import about, data, draw, target_train, with_labels
-from semcg.runs.events import note
 from semcg.runs.keeping import keep
-from semcg.runs.origin import machine, origin
 from semcg.runs.recipes import Recipe
+from semcg.runs.record import machine, note, origin
 from semcg.runs.store import Run, load, start
 
 __all__ = [

@@ -5,11 +5,15 @@ from semcg import files
 from semcg.config import Config
 from semcg.evaluate.cost import count, operations, seconds
 from semcg.protocol import Protocol
-from semcg.runs.origin import machine, origin
+from semcg.runs.record import machine, origin
 from semcg.runs.stages import begin
 from semcg.training import fabric_for, precision_for
 
 __all__ = ["recount", "write"]
+
+
+_FIRST_EDITION = {"segmenter_width": 0.25, "segmenter_stride": 4}
+"""What the first edition's file does not say of its segmenters."""
 
 
 def write(config: Config, decided: Protocol, *, device: str = "auto") -> tuple[object, dict]:
@@ -32,6 +36,7 @@ def write(config: Config, decided: Protocol, *, device: str = "auto") -> tuple[o
     found = {
         "operations": {name: operations(step, batch) for name, step in steps.items()},
         "seconds": seconds(steps, batch, rounds=decided.cost.rounds),
+        **{name: getattr(config, name) for name in _FIRST_EDITION},
         "crop": config.crop,
         "batch": config.batch,
         "precision": config.precision,
@@ -57,7 +62,8 @@ def recount(found: dict, decided: Protocol) -> dict[str, int]:
     dict
         Condition -> operations of one step.
     """
-    config = configs.make(found["profile"], crop=found["crop"], batch=found["batch"])
+    fixed = {name: found.get(name, value) for name, value in _FIRST_EDITION.items()}
+    config = configs.make(found["profile"], crop=found["crop"], batch=found["batch"], **fixed)
     fabric = fabric_for("cpu", "fp32")  # the quickest; the number does not depend on the precision
 
     def counted(own: Config) -> int:

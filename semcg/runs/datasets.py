@@ -13,7 +13,7 @@ from semcg.contents import data_digest
 from semcg.data import Scenes
 from semcg.labels import IGNORE
 from semcg.runs import recipes
-from semcg.runs.events import note
+from semcg.runs.record import note
 from semcg.system import cores
 
 __all__ = ["about", "data", "differs", "draw", "target_train", "with_labels"]

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from semcg import claims, evaluate, files, protocol
+from semcg import canary, claims, evaluate, files, protocol
 from semcg.runs import costs
-from semcg.runs.history import read_csv
+from semcg.runs.checkpoint import read_csv
 
 __all__ = ["gather", "measures_of", "seal", "sha256", "ship", "verify"]
 
@@ -146,12 +146,27 @@ def verify(folder: Path, decided: protocol.Protocol, *, tolerance: float = 1e-9)
                     f"cost.json, operations, {name}: {said}, but counted again they are {counted}"
                 )
         yield "cost: the operations of a step, counted again, are those of cost.json"
+    yield _verified_code()
+
+
+def _verified_code() -> str:
+    """Compare what this code computes with what the code computed that trained and measured the runs."""
+    versions = {stage: canary.version(stage) for stage in ("segmenter", "translation", "measures")}
+    for stage, name in versions.items():
+        if "unreleased" in name:
+            moved = canary.difference(canary.compute(stage), list(canary.released(stage).values())[-1])
+            raise ValueError(f"this code computes {name}, which no released version of {stage} does: {moved}")
+    others = [name for stage, name in versions.items() if name != f"{stage}-1"]
+    more = f"; {', '.join(others)} came later" if others else ""
+    return f"code: it trains and measures as the code of the runs did (version 1, assumed for the first edition){more}"
 
 
 def _verified_runs(folder: Path) -> str:
     """Hold counts, records and runs.csv against each other."""
     records = {path.stem: files.read_json(path) for path in sorted((folder / "records").glob("*.json"))}
     counted = {path.stem for path in (folder / "counts").glob("*.csv")}
+    alike: dict[str, str] = {}
+    labelled: dict[tuple[str, str | None], tuple[str, list[int]]] = {}
     for run, record in records.items():
         counts = folder / "counts" / f"{run}.csv"
         if record.get("run") != run:
@@ -160,6 +175,20 @@ def _verified_runs(folder: Path) -> str:
             raise ValueError(f"{counts} is missing")
         if sha256(counts) != record["counts"]:
             raise ValueError(f"{counts} is not what its record says: the digest differs")
+        if (twin := alike.setdefault(record["counts"], run)) != run:
+            raise ValueError(f"counts/{run}.csv is a copy of counts/{twin}.csv: two runs never count alike")
+        parts = evaluate.read_parts(counts)
+        if wrong := evaluate.contradictions(parts):
+            raise ValueError(f"{counts} contradicts itself: {wrong[0]}")
+        for part in ("judge", "downstream"):
+            pixels = evaluate.counts_of(parts, part).sum(1).tolist() if part in parts else None
+            if (
+                pixels
+                and (first := labelled.setdefault((part, record.get("data")), (run, pixels)))[1] != pixels
+            ):
+                raise ValueError(
+                    f"{counts}: {part} counted other labelled pixels than in counts/{first[0]}.csv, of the same frames"
+                )
     if left := sorted(counted - set(records)):
         raise ValueError(f"counts/{left[0]}.csv has no record: records/{left[0]}.json is missing")
     made = pd.DataFrame(list(records.values())).to_csv(index=False)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from semcg import locks
-from semcg.runs.history import as_csv
+from semcg.runs.checkpoint import as_csv
 from semcg.runs.store import Run
 from semcg.system import stop_signals
 from semcg.training.devices import anywhere, everyone, rank

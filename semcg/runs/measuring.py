@@ -4,13 +4,16 @@ evidence/counts/<run>.csv     pixels counted, plates read, edges measured
 evidence/records/<run>.json   which condition and seed, what trained it, what judged it, the digest of its counts
 """
 
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from semcg import canary, evaluate, files, translate
+from semcg import config as configs
 from semcg.config import Config
 from semcg.contents import data_digest
 from semcg.data import Scenes
@@ -21,11 +24,20 @@ from semcg.runs import recipes, trained
 from semcg.runs.datasets import about, data
 from semcg.runs.evidence import sha256
 from semcg.runs.store import load
+from semcg.world import Scene, render
 
-__all__ = ["CEILING", "folder_of", "measure", "references"]
+__all__ = ["CEILING", "UNTRAINED", "folder_of", "measure", "references", "untrained"]
 
 CEILING = "target frames"
-"""What the reader's ceiling is called in the tables: real target frames, read as they are."""
+"""What the ceilings are called in the tables: real target frames, read as they are and learned from as they are."""
+UNTRAINED = ("identity", "histogram matching", "color transfer", "paired color table")
+"""Translations without a generator. The last is a ceiling too, and needs drawn pairs."""
+
+_COLORS, _FRAMES = (
+    200_000,
+    200,
+)  # pixels that a color table is made of, and the frames that they are drawn from
+_PAIRS = 7_000_000  # drawn streets from here on are in no data
 
 _COPIED = ("fingerprint", "commit", "uncommitted_changes", "device", "threads", "seconds", "steps")
 
@@ -55,12 +67,17 @@ def measure(
     FileNotFoundError, ValueError
         If the trainings are missing or other ones; says which command makes them.
     """
+    if learns and config.guided == "another":
+        raise ValueError(
+            "guided = 'another' is a control of measures: nothing learns from it; learns = false"
+        )
     found = {}
     reads = condition
     if translates:
         recipe = recipes.translation(config, baseline=not config.lambda_s)
         reads = recipe.fingerprint
-        found |= _measured(config, fabric, recipe.name, condition, config.seed, recipe)
+        run = recipe.name + _reading(config)
+        found |= _measured(config, fabric, run, condition, config.seed, recipe)
     if learns:
         recipe = recipes.downstream(config, condition, reads)
         if _open(config, recipe.name, recipe.fingerprint) is None:
@@ -82,9 +99,40 @@ def references(config: Config, fabric: Fabric) -> None:
     And the oracle with one thing spoiled, which shows what each measure sees. "identity" also holds what the reader
     makes of source frames; what it makes of target frames, the most that it can be asked for, is `CEILING`.
     """
-    for name in ("identity", "histogram matching", *(evaluate.AXIS if about(config)["oracle"] else ())):
+    drawn = evaluate.AXIS if about(config)["oracle"] else ()
+    for name in (*(UNTRAINED if drawn else UNTRAINED[:-1]), *drawn):
         _measured(config, fabric, recipes.slug(name), name, None, None)
     _ceiling(config, fabric)
+
+
+def untrained(config: Config, condition: str) -> translate.Translation:
+    """Return a translation that no training makes: one of `UNTRAINED`, one of `evaluate.AXIS`, or none for `CEILING`."""
+    root = data(config)
+    if condition in evaluate.AXIS:
+        return evaluate.known(root)[condition]
+    if condition in ("identity", CEILING):
+        return translate.identity
+    source, target = (Scenes(root / domain / "train", labels=False) for domain in files.DOMAINS)
+    if condition == "histogram matching":
+        return translate.HistogramMatching.of(target, frames=_FRAMES)
+    if condition == "color transfer":
+        colors = (translate.pixels_of(scenes, count=_COLORS, frames=_FRAMES) for scenes in (source, target))
+        return translate.ColorTable.transport(*colors)
+    if condition == "paired color table":
+        return translate.ColorTable.fit(*_paired_colors(config.size))
+    known = ", ".join((*UNTRAINED, CEILING, *evaluate.AXIS))
+    raise ValueError(f"condition = {condition!r} translates without training: allowed: {known}")
+
+
+def _paired_colors(size: tuple[int, int], *, streets: int = 60) -> list[np.ndarray]:
+    """Return colors (n, 3) of drawn streets in the source's style, and of the same pixels in the target's."""
+    draw, pairs = np.random.default_rng(0), []
+    for street in range(streets):
+        scene = Scene.sample(_PAIRS + street, "source")
+        frames = [render(scene, style, size)[0].reshape(-1, 3) / 127.5 - 1 for style in ("game", "camera")]
+        chosen = draw.integers(len(frames[0]), size=_COLORS // streets)
+        pairs.append([frame[chosen] for frame in frames])
+    return [np.concatenate(colors) for colors in zip(*pairs, strict=True)]
 
 
 def _ceiling(config: Config, fabric: Fabric) -> None:
@@ -99,11 +147,15 @@ def _ceiling(config: Config, fabric: Fabric) -> None:
 
 
 def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: int | None, recipe) -> dict:
-    root = data(config)
+    root, plain = data(config), None
+    with suppress(FileNotFoundError):
+        plain = trained.judge(config, fabric, plain=True)
+    judges = [{}, {"second": True}] + [{"plain": True}] * (plain is not None)
     key = files.digest(
         {
             "translation": recipe.fingerprint if recipe else condition,
-            "judges": [recipes.judge(config, second=second).fingerprint for second in (False, True)],
+            "reading": config.part("evaluation") if recipe else {},
+            "judges": [recipes.judge(config, **kind).fingerprint for kind in judges],
             "Sem_t": recipes.segmenter(config, "target").fingerprint,
             "data": data_digest(root),
             "stage": canary.version("measures"),
@@ -114,12 +166,10 @@ def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: in
         back = None
         if recipe:
             way, back = trained.generators(config, fabric, baseline=not config.lambda_s)
-        elif condition == "identity":
-            way = translate.identity
-        elif condition in evaluate.AXIS:
-            way = evaluate.known(root)[condition]
+            if config.guided == "another":
+                way, back = evaluate.BorrowedColors(way, root / "source" / "test"), None
         else:
-            way = translate.HistogramMatching.of(Scenes(root / "target" / "train"), frames=200)
+            way = untrained(config, condition)
         judge = trained.judge(config, fabric)
         reader, target = _reader_and_target(config, fabric, judge)
         parts = evaluate.collect(
@@ -127,13 +177,14 @@ def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: in
             folder=root,
             judge=judge,
             second_judge=trained.judge(config, fabric, second=True),
+            plain=plain,
             Sem_t=trained.segmenter(config, "target", fabric),
             reader=reader,
             back=back,
             fabric=fabric,
             target=target,
         )
-        _keep(config, run, parts, key, condition, seed)
+        _keep(config, run, parts, key, condition, seed, trained_as=recipe.name if recipe else "")
     return evaluate.values(parts)
 
 
@@ -172,11 +223,20 @@ def _open(config: Config, run: str, key: str) -> dict | None:
     return evaluate.read_parts(counts)
 
 
-def _keep(config: Config, run: str, parts: dict, key: str, condition: str, seed: int | None) -> None:
+def _reading(config: Config) -> str:
+    """Return what tells two measurements of one training apart: weights other than the profile's, and guided."""
+    weights = config.generator_weights
+    other = weights != configs.make(config.profile).generator_weights
+    return f"-{weights}" * other + f"-guided_{config.guided}" * bool(config.guided)
+
+
+def _keep(
+    config: Config, run: str, parts: dict, key: str, condition: str, seed: int | None, *, trained_as: str = ""
+) -> None:
     counts = folder_of(config) / "counts" / f"{run}.csv"
     evaluate.write_parts(counts, parts)
-    provenance = files.results_folder(config.data, config.profile) / run / "provenance.json"
-    made = files.read_record(provenance)
+    folder = files.results_folder(config.data, config.profile) / (trained_as or run)
+    made = files.read_record(folder / "provenance.json")
     record = {"run": run, "condition": condition, "seed": seed, "key": key, "counts": sha256(counts)}
     record |= {name: made[name] for name in _COPIED if name in made}
     if "versions" in made:

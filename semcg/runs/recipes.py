@@ -50,6 +50,9 @@ EDITION_1 = {
 The first edition has no canary numbers of its own, so this is assumed."""
 
 
+_LATER = ("generator_grain", "generator_ema")
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A run's name, the notebook that makes it, its config and everything that decides its result."""
@@ -90,10 +93,20 @@ def segmenter(config: Config, domain: str) -> Recipe:
     return Recipe(name, "02_segmenters", config, _parts(config, "segmenter", "segmenter", domain=domain))
 
 
-def judge(config: Config, *, second: bool = False) -> Recipe:
-    """Return the recipe of the judge, which no loss ever sees, or of the second one, of yet another architecture."""
-    name = f"{'second_judge' if second else 'judge'}-s{config.segmenter_seed}"
-    return Recipe(name, "02_segmenters", config, _parts(config, "segmenter", "judge", second=second))
+def judge(config: Config, *, second: bool = False, plain: bool = False) -> Recipe:
+    """Return the recipe of a judge, which no loss ever sees.
+
+    Parameters
+    ----------
+    second : bool
+        The second one, of yet another architecture.
+    plain : bool
+        One that was trained on frames without the marks of networks (`semcg.data.Scenes`, artefacts=False), so that its
+        features see them.
+    """
+    name = "second_judge" if second else "plain_judge" if plain else "judge"
+    parts = _parts(config, "segmenter", "judge", second=second, **({"plain": True} if plain else {}))
+    return Recipe(f"{name}-s{config.segmenter_seed}", "02_segmenters", config, parts)
 
 
 def translation(config: Config, *, baseline: bool = False, step: Callable | None = None) -> Recipe:
@@ -218,7 +231,7 @@ def _same(old: object, new: object) -> bool:
     return old == new
 
 
-def recognized(made: dict, recipe: dict, folder: Path, root: Path) -> dict:
+def recognized(made: dict, recipe: dict, folder: Path, root: Path, *, averaged: bool = True) -> dict:
     """Return the recipe in a stored record as this version would write it; records of the first edition are converted.
 
     Parameters
@@ -231,6 +244,8 @@ def recognized(made: dict, recipe: dict, folder: Path, root: Path) -> dict:
         The folder that holds the record's folder, and those of the runs that it read.
     root : Path
         The data, whose manifest the first edition digested.
+    averaged : bool
+        Whether the moving averages of generators are needed, which the first edition did not keep.
     """
     stored = dict(made["recipe"])
     if not (code := stored.pop("rooms", None)):
@@ -238,6 +253,8 @@ def recognized(made: dict, recipe: dict, folder: Path, root: Path) -> dict:
     stored.pop("torch", None)
     if all(EDITION_1.get(part) == digest for part, digest in code.items()):
         stored["stage"] = f"{str(recipe.get('stage')).partition('-')[0]}-1"
+    if not averaged and "lambda_c" in stored["config"]:  # fields that came later, and decide nothing else
+        stored["config"] = {k: v for k, v in recipe["config"].items() if k in _LATER} | stored["config"]
     if (root / "manifest.csv").is_file() and stored.get("data") == files.manifest_digest(root):
         stored["data"] = data_digest(root)
     if "reads" in stored:

@@ -25,11 +25,10 @@ import torch
 from torch import Tensor, nn
 
 from semcg import files, locks
-from semcg.runs import states, weights
-from semcg.runs.events import note
-from semcg.runs.history import as_csv
-from semcg.runs.origin import machine, origin
+from semcg.runs import checkpoint
+from semcg.runs.checkpoint import as_csv
 from semcg.runs.recipes import Recipe, beginning, difference, recognized
+from semcg.runs.record import machine, note, origin
 from semcg.training.devices import everyone, rank
 
 __all__ = ["Run", "load", "start"]
@@ -105,7 +104,7 @@ class Run:
             no longer is. Names the part and the tensor.
         """
         for name, part in self._state.items():  # in every process, so that none waits for one that has left
-            if bad := states.not_finite(part.state_dict(), name):
+            if bad := checkpoint.not_finite(part.state_dict(), name):
                 raise FloatingPointError(
                     f"{self.name}, step {self.step}: {bad} is not finite. The last saved state is good; a smaller learning "
                     "rate or precision fp32 may help"
@@ -116,7 +115,7 @@ class Run:
 
     def _write_state(self) -> None:
         files.write_text(self.partial / "history.csv", as_csv(self.history))
-        states.write(
+        checkpoint.write_state(
             self.partial,
             {
                 "step": self.step,
@@ -128,12 +127,13 @@ class Run:
 
     def _load(self, folder: Path) -> bool:
         """Load the newest good state in `folder` into the networks and optimisers; tell whether there was one."""
-        found = states.newest(folder)
+        found = checkpoint.newest_state(folder)
         if found is None:
             return False
         content, self.history = found
         for name, part in self._state.items():
-            part.load_state_dict(content["state"][name])
+            if name in content["state"]:  # runs of the first edition have no averages
+                part.load_state_dict(content["state"][name])
         torch.set_rng_state(content["rng"])
         self.seconds = content["seconds"]
         return True
@@ -151,9 +151,9 @@ class Run:
         for name, part in self._state.items():
             if isinstance(part, nn.Module):
                 path = self.partial / f"{name}.safetensors"
-                with states.named(path):
-                    digests[path.name] = weights.save(part, path)
-        states.settle(self.partial)
+                with checkpoint.named(path):
+                    digests[path.name] = checkpoint.save_weights(part, path)
+        checkpoint.drop_previous(self.partial)
         made = {"run": self.name, **_identity(self), "weights": digests}
         made |= {"config": self.recipe.config.model_dump(mode="json"), "why": self.why, "steps": self.steps}
         made |= {"seconds": round(self.seconds, 2), "processes": processes, **machine(), **origin()}
@@ -285,7 +285,7 @@ def load(recipe: Recipe, **networks: nn.Module) -> dict:
     made = files.read_record(folder / "provenance.json")
     for name, network in networks.items():
         path = folder / f"{name}.safetensors"
-        weights.load(network, path, made.get("weights", {}).get(path.name))
+        checkpoint.load_weights(network, path, made.get("weights", {}).get(path.name))
     note("read", run=recipe.name, fingerprint=recipe.fingerprint)
     return made
 
@@ -308,7 +308,8 @@ def _stored(folder: Path, recipe: Recipe, begins: dict) -> dict:
     if not isinstance(made.get("recipe"), dict) or not isinstance(made.get("begins"), dict):
         return {}
     data = files.data_folder(recipe.config.data, recipe.config.profile)
-    stored = recognized(made, recipe.parts, folder.parent, data)
+    averaged = recipe.config.generator_weights == "ema"
+    stored = recognized(made, recipe.parts, folder.parent, data, averaged=averaged)
     same = not begins or "rooms" in made["recipe"]
     return stored | {"begins": begins if same else made["begins"]}
 

@@ -9,10 +9,11 @@ from torch import nn
 
 from semcg import files
 from semcg.config import Config
-from semcg.runs import recipes, weights
+from semcg.runs import checkpoint, recipes
 from semcg.runs.store import load
 from semcg.training import generator_for
 from semcg.training.build import network_for
+from semcg.translate import Guided
 
 __all__ = [
     "generator_from",
@@ -23,6 +24,7 @@ __all__ = [
     "new_segmenter",
     "segmenter",
     "segmenter_from",
+    "translators",
 ]
 
 
@@ -48,18 +50,27 @@ def segmenter(config: Config, domain: str, fabric: Fabric) -> nn.Module:
     return net.to(fabric.device).eval()
 
 
-def judge(config: Config, fabric: Fabric, *, second: bool = False) -> nn.Module:
-    """Return the judge, or the second one, trained, in evaluation mode. Raises as `semcg.runs.load` does."""
+def judge(config: Config, fabric: Fabric, *, second: bool = False, plain: bool = False) -> nn.Module:
+    """Return the judge, or the second or the plain one, trained, in evaluation mode. Raises as `semcg.runs.load` does."""
     net = new_judge(config, second=second)
-    load(recipes.judge(config, second=second), net=net)
+    load(recipes.judge(config, second=second, plain=plain), net=net)
     return net.to(fabric.device).eval()
 
 
 def generators(config: Config, fabric: Fabric, *, baseline: bool = False) -> tuple[nn.Module, nn.Module]:
-    """Return G_st and G_ts of a CycleGAN, trained, in evaluation mode. Raises as `semcg.runs.load` does."""
+    """Return G_st and G_ts of a CycleGAN, trained, in evaluation mode. Raises as `semcg.runs.load` does.
+
+    With the weights that `config.generator_weights` names, and in `semcg.translate.Guided` if `config.guided`.
+    """
     G_st, G_ts = generator_for(config), generator_for(config)
-    load(recipes.translation(config, baseline=baseline), G_st=G_st, G_ts=G_ts)
-    return G_st.to(fabric.device).eval(), G_ts.to(fabric.device).eval()
+    end = "_ema" if config.generator_weights == "ema" else ""
+    load(recipes.translation(config, baseline=baseline), **{f"G_st{end}": G_st, f"G_ts{end}": G_ts})
+    return translators(config, G_st.to(fabric.device).eval(), G_ts.to(fabric.device).eval())
+
+
+def translators(config: Config, G_st: nn.Module, G_ts: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """Return two generators as the config lets them translate: as they are, or guided."""
+    return (Guided(G_st), Guided(G_ts)) if config.guided else (G_st, G_ts)
 
 
 def generator_from(run: Path | str, direction: str, fabric: Fabric) -> nn.Module:
@@ -68,7 +79,8 @@ def generator_from(run: Path | str, direction: str, fabric: Fabric) -> nn.Module
     Parameters
     ----------
     run : path
-        A run's folder, or a .safetensors file in one. `provenance.json` beside it says what network it is.
+        A run's folder, or a .safetensors file in one. `provenance.json` beside it says what network it is, and which of
+        a folder's weights translate.
     direction : str
         "st" (source to target) or "ts".
 
@@ -83,11 +95,13 @@ def generator_from(run: Path | str, direction: str, fabric: Fabric) -> nn.Module
         raise ValueError(f"direction = {direction!r}: allowed: st (source to target), ts (target to source)")
     run = Path(run)
     path = run if run.suffix == ".safetensors" else run / f"G_{direction}.safetensors"
-    other = f"G_{direction[::-1]}"
-    if path.stem == other:
+    if path.stem.removesuffix("_ema") == f"G_{direction[::-1]}":
         raise ValueError(f"{path} is the generator of the direction {direction[::-1]}, not {direction}")
     made = _made_beside(path)
     config = _config_of(made, path)
+    averaged = run / f"G_{direction}_ema.safetensors"
+    if config.generator_weights == "ema" and averaged.is_file():
+        path = averaged
     return _filled(lambda: generator_for(config), path, made, fabric)
 
 
@@ -97,12 +111,14 @@ def segmenter_from(run: Path | str, fabric: Fabric) -> nn.Module:
     path = run if run.suffix == ".safetensors" else run / "net.safetensors"
     made = _made_beside(path)
     name = str(made.get("run", ""))
-    kind = {"judge": "judge", "second_judge": "second judge", "downstream": "downstream"}.get(
-        name.partition("-")[0]
-    )
-    if kind is None and name.startswith("sem_"):
-        kind = "segmenter"
-    if kind is None:
+    kinds = {
+        "judge": "judge",
+        "plain_judge": "judge",
+        "second_judge": "second judge",
+        "downstream": "downstream",
+    }
+    kinds |= {"sem_s": "segmenter", "sem_t": "segmenter"}
+    if (kind := kinds.get(name.partition("-")[0])) is None:
         raise ValueError(
             f"{path.parent} holds the run {name}, which is no segmenter; take one of a judge, sem_ or downstream"
         )
@@ -111,7 +127,7 @@ def segmenter_from(run: Path | str, fabric: Fabric) -> nn.Module:
 
 
 def _made_beside(path: Path) -> dict:
-    weights.require(path)
+    checkpoint.require_weights(path)
     provenance = path.parent / "provenance.json"
     if not provenance.is_file():
         raise FileNotFoundError(
@@ -135,6 +151,6 @@ def _config_of(made: dict, path: Path) -> Config:
 def _filled(build: Callable[[], nn.Module], path: Path, made: dict, fabric: Fabric) -> nn.Module:
     """Return a network with the weights in a file, once the file is known to fit it: a record may promise gigabytes."""
     with torch.device("meta"):
-        weights.check(build(), path)
-    net = weights.load(build(), path, made.get("weights", {}).get(path.name))
+        checkpoint.check_weights(build(), path)
+    net = checkpoint.load_weights(build(), path, made.get("weights", {}).get(path.name))
     return net.to(fabric.device).eval()

@@ -1,6 +1,6 @@
-"""The two trainings that a sweep repeats for many seeds: a CycleGAN, and a segmenter that learns from its translations.
+"""The trainings that are repeated: an instrument, a CycleGAN, and a segmenter that learns from its translations.
 
-Notebooks 03-05 show these loops cell by cell; this is the same, for those who want a hundred of them.
+Notebooks 02-05 show these loops cell by cell; this is the same, for those who want a hundred of them.
 """
 
 import shutil
@@ -10,22 +10,63 @@ from contextlib import suppress
 from lightning_fabric import Fabric
 from torch import nn
 
-from semcg import files, training, translate
+from semcg import files, segmenters, training, translate
 from semcg.config import Config
 from semcg.data import Batches, Scenes, Unpaired
 from semcg.runs import recipes, trained
-from semcg.runs.datasets import data, target_train
+from semcg.runs.datasets import data, target_train, with_labels
 from semcg.runs.keeping import keep
-from semcg.runs.store import load, start
+from semcg.runs.measuring import CEILING
+from semcg.runs.store import Run, load, start
 from semcg.training.build import build_segmentation, build_translation
 
-__all__ = ["downstream", "translation"]
+__all__ = ["downstream", "segmenter", "translation"]
 
 Progress = Callable[[Iterable[dict], int], Iterable[dict]]
 
 
 def _silent(records: Iterable[dict], steps: int) -> Iterable[dict]:
     return records
+
+
+def segmenter(config: Config, name: str, fabric: Fabric, *, progress: Progress = _silent) -> Run:
+    """Train one of the segmenters that notebook 02 trains, or load it where it is trained already.
+
+    Parameters
+    ----------
+    name : str
+        "Sem_s", "Sem_t", "judge" or "second_judge".
+    progress : callable, optional
+        (records, steps) -> records, as in `translation`.
+
+    Returns
+    -------
+    Run
+        Complete; `semcg.runs.trained` loads its network.
+    """
+    own = {"crop": config.crop, "flip": config.flip, "seed": config.segmenter_seed}
+    if "judge" in name:
+        recipe, kind = recipes.judge(config, second=name == "second_judge"), name.replace("_", " ")
+        crops = Scenes(data(config) / "judge" / "train", color=config.judge_color, artefacts=True, **own)
+        size, steps = config.judge_batch, config.judge_steps
+    else:
+        domain = {"Sem_s": "source", "Sem_t": "target"}[name]
+        recipe, kind = recipes.segmenter(config, domain), "segmenter"
+        crops = Scenes(data(config) / domain / "train", color=config.segmenter_color, **own)
+        size, steps = config.segmenter_batch, config.segmenter_steps
+    crops = with_labels(crops)
+    batches = Batches(crops, **training.share(size, fabric))
+    t, step = build_segmentation(config, kind, fabric, weights=training.class_weights(crops.frequencies()))
+    if kind == "segmenter" and config.segmenter_start == "imagenet":
+        segmenters.load_published(t.net, segmenters.fetch_imagenet(files.home() / "data" / "published"))
+
+    def batch(n: int) -> tuple:
+        return fabric.to_device(batches(n))
+
+    run = start(recipe, steps=steps, state=t.state(), batch=batch)
+    for _ in progress(keep(run, training.fit(step, batch, steps, start=run.step)), steps):
+        pass
+    return run
 
 
 def translation(
@@ -64,7 +105,7 @@ def translation(
     recipe = recipes.translation(config, baseline=not config.lambda_s)
     run = start(recipe, steps=steps, state=t.state(), batch=batch)
     history = list(progress(keep(run, training.fit(step, batch, steps, start=run.step)), steps))
-    return t.m.G_st.eval(), t.m.G_ts.eval(), history
+    return *trained.translators(config, *t.translators(config.generator_weights)), history
 
 
 def downstream(
@@ -77,6 +118,8 @@ def downstream(
     progress: Progress = _silent,
 ) -> nn.Module:
     """Train a segmenter on translated source frames with the source's labels, or load it.
+
+    Under the condition `CEILING` it learns from target frames with their own labels: what a translation cannot exceed.
 
     Parameters
     ----------
@@ -98,8 +141,9 @@ def downstream(
         load(recipe, net=net)
         return net.to(fabric.device).eval()
     made = files.results_folder(config.data, config.profile) / "translated" / recipe.name
+    domain = "target" if condition == CEILING else "source"
     for _ in translate.split(
-        translation, data(config) / "source" / "train", made, frames=config.downstream_frames
+        translation, data(config) / domain / "train", made, frames=config.downstream_frames
     ):
         pass  # one frame after the other
     crops = Scenes(made, crop=config.crop, flip=config.flip, color=config.judge_color, seed=config.seed)

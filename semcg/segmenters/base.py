@@ -81,7 +81,7 @@ def initialise(network: nn.Module, *, generator: torch.Generator | None = None) 
     Parameters
     ----------
     network : Module
-        On the CPU: a CPU generator then gives the same weights on every machine.
+        On the CPU: a CPU generator then gives the same weights on every machine, up to rounding (about 1e-7).
     generator : torch.Generator, optional
         Where the numbers come from; torch's global one if left out.
     """

@@ -12,8 +12,9 @@ No file can run code: a pickle is read as plain weights or not at all.
 """
 
 import hashlib
+import os
 import re
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path, PurePosixPath
 from urllib.parse import urljoin, urlsplit
 
@@ -22,7 +23,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from semcg import files
 from semcg.segmenters.drn import DRN26
 
 __all__ = ["IMAGENET", "fetch_imagenet", "load_published"]
@@ -119,7 +119,7 @@ def fetch_imagenet(folder: Path | str, *, url: str = IMAGENET) -> Path:
     ValueError
         For another kind of url, and if what came, or what was there already, has another digest.
     OSError
-        If nothing came, or not all of it. Neither error leaves anything half-written.
+        If nothing came, or not all of it. The part that came is kept, and the next call fetches the rest.
     """
     name = PurePosixPath(urlsplit(url).path).name
     digits = re.search(r"-([0-9a-f]{8,64})\.pth$", name)
@@ -132,16 +132,24 @@ def fetch_imagenet(folder: Path | str, *, url: str = IMAGENET) -> Path:
         if wrong := _wrong(path, digits[1]):
             raise ValueError(f"{path} is {wrong}. Remove it, and it is fetched again from {url}")
         return path
-    by_hand = f"Try again later, or put the file by hand at {path}"
-    with files.atomic(path) as partial:
-        try:
-            _download(url, partial)
-        except OSError as error:
-            if error.errno is not None:  # of the disk: what pooch says of the network has no number
-                raise
-            raise OSError(f"{url} did not come: {error}. {by_hand}") from None
-        if wrong := _wrong(partial, digits[1]):
-            raise ValueError(f"what came from {url} is {wrong}. {by_hand}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{name}.part")
+    try:
+        _download(url, partial)
+    except OSError as error:
+        if partial.exists() and not partial.stat().st_size:
+            partial.unlink()
+        if error.errno is not None:  # of the disk: what pooch says of the network has no number
+            raise
+        raise OSError(
+            f"{url} did not come: {error}. Try again later: the download resumes; or put the file by hand at {path}"
+        ) from None
+    if wrong := _wrong(partial, digits[1]):
+        partial.unlink()
+        raise ValueError(
+            f"what came from {url} is {wrong}. Try again later, or put the file by hand at {path}"
+        )
+    os.replace(partial, path)
     return path
 
 
@@ -227,17 +235,24 @@ def _private(url: str) -> bool:
 
 
 def _download(url: str, path: Path) -> None:
-    from pooch import HTTPDownloader  # here, since who trains from random weights never needs it
+    """Write what is at `url` to `path`, or the rest of it where `path` holds a part."""
+    from pooch import HTTPDownloader  # here: random initial weights do not need it
 
-    with ExitStack() as responses:  # pooch leaves a broken one open
+    with ExitStack() as responses, open(path, "ab") as handle:  # pooch leaves a broken response open
 
         def on_response(response, **options) -> None:
             responses.callback(response.close)
             there = urljoin(response.url, response.headers.get("location", ""))
             if not _private(there):
                 raise OSError(f"it leads to {there}, and weights are fetched by https")
+            if response.status_code == 200:  # the server sends all of it again
+                handle.truncate(0)
+            if response.status_code == 416:  # nothing is missing
+                raise EOFError
 
-        HTTPDownloader(hooks={"response": on_response})(url, str(path), None)
+        resumed = {"Range": f"bytes={handle.tell()}-"} if handle.tell() else {}
+        with suppress(EOFError):
+            HTTPDownloader(hooks={"response": on_response}, headers=resumed)(url, handle, None)
 
 
 def _wrong(path: Path, digits: str) -> str:

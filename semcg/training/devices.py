@@ -62,18 +62,23 @@ class Place:
 
 def place() -> Place:
     """Return the place that torchrun or Slurm's srun gave this process; alone, rank 0 of 1."""
-    seen = os.environ
-    if int(seen.get("WORLD_SIZE") or 1) > 1 and "RANK" in seen:
-        return Place(int(seen["RANK"]), int(seen["WORLD_SIZE"]), int(seen.get("LOCAL_RANK", seen["RANK"])))
+    if _number("WORLD_SIZE", "1") > 1 and "RANK" in os.environ:
+        rank = _number("RANK")
+        return Place(rank, _number("WORLD_SIZE"), _number("LOCAL_RANK", str(rank)))
     # Not SLURM_NTASKS, which a batch script has as well, where one process runs.
-    if int(seen.get("SLURM_STEP_NUM_TASKS") or 1) > 1:
-        return Place(
-            int(seen["SLURM_PROCID"]),
-            int(seen["SLURM_STEP_NUM_TASKS"]),
-            int(seen["SLURM_LOCALID"]),
-            slurm=True,
-        )
+    if (ranks := _number("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        return Place(_number("SLURM_PROCID"), ranks, _number("SLURM_LOCALID"), slurm=True)
     return Place()
+
+
+def _number(name: str, default: str = "") -> int:
+    text = os.environ.get(name) or default
+    if not text.isdecimal():
+        raise ValueError(
+            f"{name} = {text!r}: torchrun and Slurm set a number here. Start the command through one of them, or unset "
+            "WORLD_SIZE and SLURM_STEP_NUM_TASKS to compute in one process"
+        )
+    return int(text)
 
 
 def precision_for(precision: str, device: str = "auto") -> str:

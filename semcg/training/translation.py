@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from semcg import losses, segmenters
 from semcg.config import Config
-from semcg.gan import CycleGAN, ImagePool, PatchGAN, ResNet9, UNet, initialise
+from semcg.gan import CycleGAN, ImagePool, PatchGAN, Recolor, ResNet9, UNet, initialise
 from semcg.training.loop import Step, descend, linear_decay
 
 __all__ = ["Translation", "generator_for", "translation_step"]
@@ -20,14 +20,25 @@ def generator_for(config: Config) -> nn.Module:
     """Return the untrained generator that `config` describes."""
     if config.generator == "resnet9":
         return ResNet9(width=config.generator_width)
+    if config.generator == "recolor":
+        return Recolor(
+            width=config.generator_width, depth=config.generator_depth, grain=config.generator_grain
+        )
     return UNet(width=config.generator_width, depth=config.generator_depth, skip=config.generator_skip)
 
 
 @dataclass(frozen=True)
 class Translation:
-    """The six networks and what training four of them needs."""
+    """The six networks and what training four of them needs.
+
+    `G_st_ema` and `G_ts_ema` have the exponential moving averages of the generators' weights: after each step of `adam_G`,
+    whoever takes it, average <- d average + (1 - d) weights, with the decay d of the config (Karras et al., "Progressive
+    Growing of GANs", ICLR 2018). No loss sees them.
+    """
 
     m: CycleGAN
+    G_st_ema: nn.Module
+    G_ts_ema: nn.Module
     adam_G: Optimizer
     adam_D: Optimizer
     decay_G: LambdaLR
@@ -53,13 +64,16 @@ class Translation:
         generator = torch.Generator().manual_seed(config.seed)
         built = [generator_for(config), generator_for(config)]
         built += [PatchGAN(width=config.discriminator_width) for _ in range(2)]
-        # Channels last suits bf16 convolutions; the segmenters may follow, since frozen networks have no weight gradient.
+        # Channels last suits bf16 convolutions.
         layout = torch.channels_last if config.precision == "bf16" else torch.contiguous_format
         for net in built:
             initialise(net, std=config.init_std, generator=generator)
             net.to(fabric.device, memory_format=layout)
+        # On a CPU it suits narrow segmenters in any precision: a sixth of their time. Never in a network that trains there:
+        # with it, torch 2.14's weight gradient of a 1 x 1 convolution of stride 2 writes beside its memory.
+        seeing = torch.channels_last if fabric.device.type == "cpu" else layout
         sems = (
-            None if net is None else segmenters.frozen(net).to(fabric.device, memory_format=layout)
+            None if net is None else segmenters.frozen(net).to(fabric.device, memory_format=seeing)
             for net in (Sem_s, Sem_t)
         )
         m = CycleGAN(*built, *sems)
@@ -69,14 +83,32 @@ class Translation:
             return torch.optim.Adam(parameters, lr=config.lr, betas=config.betas, fused=True)
 
         adam_G, adam_D = adam(m.G_st, m.G_ts), adam(m.D_s, m.D_t)
+        averages = [generator_for(config).to(fabric.device, memory_format=layout) for _ in range(2)]
+        for average, G in zip(averages, (m.G_st, m.G_ts), strict=True):
+            average.load_state_dict(G.state_dict())
+            average.requires_grad_(False).eval()
+        averaged = [p for G in averages for p in G.parameters()]
+        weights = [p for G in (m.G_st, m.G_ts) for p in G.parameters()]
+
+        def average_weights(*_: object) -> None:
+            now = [p.detach().to(a) for p, a in zip(weights, averaged, strict=True)]
+            torch._foreach_lerp_(averaged, now, 1 - config.generator_ema)
+
+        adam_G.register_step_post_hook(average_weights)
         decay = linear_decay(steps)
         pools = [ImagePool(config.pool, seed=2 * config.seed + i) for i in range(2)]
-        return cls(m, adam_G, adam_D, LambdaLR(adam_G, decay), LambdaLR(adam_D, decay), *pools)
+        decays = LambdaLR(adam_G, decay), LambdaLR(adam_D, decay)
+        return cls(m, *averages, adam_G, adam_D, *decays, *pools)
+
+    def translators(self, which: str) -> tuple[nn.Module, nn.Module]:
+        """Return G_st and G_ts to translate with, in evaluation mode: "raw", or "ema" for the averages."""
+        pair = (self.G_st_ema, self.G_ts_ema) if which == "ema" else (self.m.G_st, self.m.G_ts)
+        return pair[0].eval(), pair[1].eval()
 
     def state(self) -> dict[str, object]:
         """Return what a saved training state holds, by name; the segmenters are frozen and not part of it."""
         names = ("G_st", "G_ts", "D_s", "D_t")
-        rest = ("adam_G", "adam_D", "decay_G", "decay_D", "pool_s", "pool_t")
+        rest = ("G_st_ema", "G_ts_ema", "adam_G", "adam_D", "decay_G", "decay_D", "pool_s", "pool_t")
         return {name: getattr(self.m, name) for name in names} | {name: getattr(self, name) for name in rest}
 
 
@@ -121,6 +153,7 @@ def translation_step(
     # Labels are the source's only; what a translated photograph shows is what Sem_t says of the photograph.
     backward_loss = "ce_pseudo" if semantic_loss == "ce_labels" else semantic_loss
     weights = {"gan": 1.0, "cycle": lambda_c, "semantic": lambda_s, "identity": identity}
+    of = {G: list(G.parameters()) for G in (m.G_st, m.G_ts)}
 
     def one_way(x: Tensor, x_to: Tensor, G, G_back, D, Sem, Sem_to, kind: str, y: Tensor | None) -> Way:
         """One direction of Eq. (5), x -> G(x) -> G_back(G(x)), run back into the gradients of both generators."""
@@ -134,7 +167,7 @@ def translation_step(
             "identity": lambda: losses.identity(x_to, G(x_to)),
         }
         way = Way(made.detach())
-        both = [*G.parameters(), *G_back.parameters()]
+        both = [*of[G], *of[G_back]]
         whole = []
         for name, loss_of in losses_of.items():
             if not weights[name]:
@@ -153,7 +186,7 @@ def translation_step(
             fabric.backward(weights[name] * loss, inputs=[*both, cut])
             way.pulls[name] = (cut.grad - before).norm()
         if leaf_split:
-            fabric.backward(made, cut.grad, inputs=list(G.parameters()))
+            fabric.backward(made, cut.grad, inputs=of[G])
         else:
             fabric.backward(sum(whole), inputs=both)
         return way

@@ -1,16 +1,16 @@
 """Translations of whole frames and of folders, by a generator or by what one would try before training one.
 
 A translation is anything that takes images (B, 3, H, W) in [-1, 1] and returns images of the same shape: `identity`,
-a `HistogramMatching`, a generator, or a generator in `Padded` or `Tiled`, which take frames of any size, or in
-`Compiled`, which is faster and less exact. `folder` and `split` apply one to files.
+a `HistogramMatching`, a `ColorTable`, a generator, or a generator in `Padded` or `Tiled`, which take frames of any size, in `Guided`,
+which keeps strokes, or in `Compiled`, which is faster and less exact. `folder` and `split` apply one to files.
 """
 
-from semcg.translate.compiled import Compiled
+from semcg.translate.colors import ColorTable, Guided, HistogramMatching, color_map, pixels_of
 from semcg.translate.folders import fingerprint, folder, image, sizes, split, stems
 from semcg.translate.memory import check
 from semcg.translate.tiles import Tiled, difference
 from semcg.translate.translations import (
-    HistogramMatching,
+    Compiled,
     Padded,
     Translation,
     any_size,
@@ -20,19 +20,23 @@ from semcg.translate.translations import (
 )
 
 __all__ = [
+    "ColorTable",
     "Compiled",
+    "Guided",
     "HistogramMatching",
     "Padded",
     "Tiled",
     "Translation",
     "any_size",
     "check",
+    "color_map",
     "difference",
     "fingerprint",
     "folder",
     "identity",
     "image",
     "pad",
+    "pixels_of",
     "sizes",
     "split",
     "stems",

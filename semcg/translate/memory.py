@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-__all__ = ["check", "free_bytes", "needed_bytes", "peak_bytes"]
+__all__ = ["LivingBytes", "check", "free_bytes", "needed_bytes", "peak_bytes"]
 
 WORKSPACE = 1.5
 """Memory of a pass over that of its tensors: convolutions rearrange what they read and write."""
@@ -31,7 +31,7 @@ def peak_bytes(G: nn.Module, shape: tuple[int, int, int, int]) -> int:
     """
     bare = _without_values(G)
     dtype = next((p.dtype for p in G.parameters()), torch.float32)
-    with torch.inference_mode(False), torch.no_grad(), _Living() as living:
+    with torch.inference_mode(False), torch.no_grad(), LivingBytes() as living:
         x = torch.empty(shape, device="meta", dtype=dtype)
         bare(x)
     return living.peak
@@ -102,36 +102,34 @@ def check(
     )
 
 
-class _Living(TorchDispatchMode):
+class LivingBytes(TorchDispatchMode):
     """Counts the bytes of the storages that are alive, and remembers the most."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = self.peak = 0
-        self.users: dict[int, int] = {}  # by storage, since views share one
+        self.known: set[int] = set()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(out):
             if isinstance(tensor, Tensor):
-                self._meet(tensor)
+                self._meet(tensor.untyped_storage())
         return out
 
-    def _meet(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key, size = storage._cdata, storage.nbytes()
-        if key not in self.users:
-            self.users[key] = 0
-            self.now += size
+    def _meet(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if (
+            key not in self.known
+        ):  # views share one; a tensor that autograd saved may be another with the same
+            self.known.add(key)
+            self.now += storage.nbytes()
             self.peak = max(self.peak, self.now)
-        self.users[key] += 1
-        weakref.finalize(tensor, self._leave, key, size)
+            weakref.finalize(storage, self._leave, key, storage.nbytes())
 
     def _leave(self, key: int, size: int) -> None:
-        self.users[key] -= 1
-        if not self.users[key]:
-            del self.users[key]
-            self.now -= size
+        self.known.discard(key)
+        self.now -= size
 
 
 def _without_values(G: nn.Module) -> nn.Module:

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semcg.translate.compiled import Compiled
-from semcg.translate.translations import pad
+from semcg.translate.translations import Compiled, pad
 
 __all__ = ["Tiled", "difference", "fixed_norms", "starts", "whole_norms"]
 
@@ -60,7 +59,7 @@ class Tiled(nn.Module):
             )
         if not 0 <= overlap <= tile // 2:
             raise ValueError(f"overlap = {overlap}: tiles of {tile} overlap by 0..{tile // 2} pixels")
-        if norm_from_whole and isinstance(G, Compiled):
+        if norm_from_whole and any(isinstance(part, Compiled) for part in G.modules()):
             raise ValueError("compiled code has no normalisations left whose statistics could be set")
         if norm_from_whole and not _norms(G):
             raise ValueError(f"{type(G).__name__} has no InstanceNorm2d whose statistics could be taken")

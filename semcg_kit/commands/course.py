@@ -1,5 +1,6 @@
 """Commands that execute notebooks: one, all in order, those of a sweep, or all to be committed."""
 
+import os
 from contextlib import closing
 from pathlib import Path
 from textwrap import indent
@@ -42,8 +43,7 @@ def course(
     dry_run: DryRun = False,
 ) -> None:
     """Run every notebook in order. What is up to date is reused, and what was interrupted is resumed."""
-    from semcg.runs import clock
-    from semcg.runs import course as courses
+    from semcg_kit.execution import course as courses
 
     given, settings = given_of(profile, data, seed, device, settings_of(set_, config))
     if dry_run:
@@ -52,7 +52,7 @@ def course(
     folder = courses.course(given=given, kernel=kernel, fresh=fresh, say=say, settings=settings)
     print("\n" + (folder / f"evaluation-s{given['seed']}" / "table.txt").read_text(encoding="utf-8"))
     print("Where the minutes went (min:s)")
-    print(indent(clock.table(files.read_json(courses.clock_file(given, settings))), "  "))
+    print(indent(courses.table(files.read_json(courses.clock_file(given, settings))), "  "))
     print(f"\nWhere to look\n  the executed notebooks  {folder / 'notebooks'}")
     print(f"  the runs                {folder}\n  read and change them    make lab")
 
@@ -94,9 +94,9 @@ def run(
 ) -> None:
     """Execute one notebook with parameters, through papermill."""
     from semcg.config import Config
-    from semcg.runs import course as courses
-    from semcg.runs.execute import parameters_of, typed
     from semcg.training.devices import place
+    from semcg_kit.execution import course as courses
+    from semcg_kit.execution.execute import parameters_of, typed
 
     path = courses.notebook_path(notebook)
     has, values = parameters_of(path), settings_of(set_, config)
@@ -202,9 +202,9 @@ def sweep(
 
 def refresh(profile: Profile = "mini", seed: Seed = None) -> None:
     """Run the course and replace the committed notebooks by its executed ones, cleaned and with their minutes."""
-    from semcg.runs import course as courses
-    from semcg.runs import refresh as refreshing
     from semcg_kit.commands.teaching import times
+    from semcg_kit.execution import course as courses
+    from semcg_kit.execution import refresh as refreshing
 
     given, _ = given_of(profile, "world", seed, "auto")
     courses.course(given=given, kernel="", fresh=False, say=say)
@@ -220,14 +220,23 @@ def _budget(
     """Return the budget of the course or of one notebook, for one of the processes that share each batch."""
     from semcg import config as configs
     from semcg.runs import budget
+    from semcg.system import cores
     from semcg.training import fabric_for, precision_for
 
     fields = {name: value for name, value in given.items() if name in configs.Config.model_fields}
-    config, device = configs.settled(fields, settings), str(given["device"])
+    config, device = configs.make(**settings | configs.chosen(fields)), str(given["device"])
     config = config.model_copy(update={"precision": precision_for(config.precision, device)})
     fabric = fabric_for(device, config.precision)
-    rows = budget.of(config, fabric, notebook=notebook, ranks=ranks)
-    return budget.table(rows, config, fabric, ranks=ranks)
+    table = budget.table(
+        budget.of(config, fabric, notebook=notebook, ranks=ranks), config, fabric, ranks=ranks
+    )
+    load = os.getloadavg()[0]
+    if load > cores() + 0.5:
+        table += (
+            f"\nOther programs were computing while this was measured (load {load:.1f} on {cores()} cores): an idle "
+            "machine is faster."
+        )
+    return table
 
 
 def _pool(workers: int, local: int, scheduler: str, device: str):

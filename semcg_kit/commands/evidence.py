@@ -31,8 +31,8 @@ def ledger(
     from semcg import report as reports
     from semcg.report import floors, front
     from semcg.runs import evidence, shipped
-    from semcg.runs import refresh as refreshing
     from semcg.training import fabric_for, precision_for
+    from semcg_kit.execution import refresh as refreshing
 
     config = configs.make(profile)
     config = config.model_copy(update={"precision": precision_for(config.precision, "auto")})
@@ -41,7 +41,7 @@ def ledger(
     rows = evidence.gather(results / "evidence", protocols.read(protocol), histories=results)
     for claim in claims.CLAIMS:
         print(f"{claim.id:<4} {claims.overall(rows, claim.id)}")
-    print(f"the ledger lies in {results / 'evidence'}")
+    print(f"the ledger is in {results / 'evidence'}")
     if not floor:
         print(
             "the floor of the semantic loss was not measured: data with an oracle and segmenters are needed"
@@ -59,7 +59,7 @@ def ledger(
         files.write_text(readme, text)
         print(f"and in {protocols.REFERENCE}, and on the front page {readme}")
         for name in shipped.ship(configs.make(profile), protocols.read(protocol)):
-            print(f"a generator of {name} lies in {shipped.GENERATORS}")
+            print(f"a generator of {name} is in {shipped.GENERATORS}")
         for path in shipped.ship_curve(configs.make(profile), protocols.read(protocol)):
             print(path)
         evidence.seal(protocols.REFERENCE)
@@ -98,16 +98,16 @@ def report(
         str, typer.Option(help="reference: what is shipped; own: this machine's sweep; or a folder.")
     ] = "reference",
 ) -> None:
-    """Execute the report and write it as a page and as Markdown too."""
+    """Execute the report and write it as Markdown too."""
     from semcg import config as configs
-    from semcg import pages
     from semcg import report as reports
-    from semcg.runs import course as courses
+    from semcg_kit import site
+    from semcg_kit.execution import course as courses
 
     reports.folder_of(evidence, profile)
     given = {"profile": configs.make(profile).profile, "evidence": evidence}
     path = courses.notebook_path(courses.REPORT)
     courses.run(path, given, say=say)
     executed = courses.output_of(path, given)
-    for written in (executed, *pages.single(executed, executed.parent.parent / "report")):
-        print(written)
+    print(executed)
+    print(site.markdown(executed, executed.parent.parent / "report"))

@@ -10,21 +10,22 @@ import typer
 from semcg import files
 from semcg_kit.commands.options import Data, Device, Profile, Seed, given_of, height_width
 
-__all__ = ["compare", "evaluate", "export", "figures", "first_look", "translate"]
+__all__ = ["compare", "evaluate", "export", "figures", "first_look", "score", "translate"]
 
 COMPARED = 3
 """Frames that --compare looks at."""
 LONGEST = 1024
 """Pixels of the longer side of a picture that `first-look` shows."""
+GUIDED = "Take the colors from the generator and every stroke from the frame."
 
 
 def first_look(
     street: Annotated[int, typer.Option(min=0, max=999_999, help="Which street is drawn: any number.")] = 12,
     image: Annotated[Path | None, typer.Option(help="A picture of your own instead, PNG or JPEG.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Default: results/first_look/, beside the runs.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Default: results/first_look/.")] = None,
     device: Device = "auto",
 ) -> None:
-    """Draw a street and translate it with the generators that come with the repository: seconds, no training."""
+    """Draw a street and translate it with the bundled generators: seconds, no training."""
     begun = time.monotonic()
     from semcg import translate
     from semcg.plots import frames
@@ -43,14 +44,14 @@ def first_look(
     seen = {"game": x} | shipped.compared(x, fabric)
     if oracle is not None:
         seen["oracle"] = oracle
-        print(f"{'street ' + str(street):<20} mean distance to the oracle, in grey levels of 255")
+        print(f"{'street ' + str(street):<20} mean distance to the oracle, in gray levels of 255")
         for title, picture in seen.items():
             if picture is not oracle:
                 print(f"{title:<20} {127.5 * (picture - oracle).abs().mean():6.1f}")
-        print("Dull grey is near to dull grey, whatever it shows: look at the sky before you trust a number.")
+        print("A small distance can be misleading: look at the sky in the picture too.")
     else:
         print(
-            "These generators know one drawn world: on a picture from elsewhere they give colours without meaning."
+            "These generators were trained on the synthetic world only: on other pictures their colors mean nothing."
         )
     path = (out or files.home() / "results" / "first_look") / f"{name}.png"
     with styled(), files.atomic(path) as partial:
@@ -69,21 +70,20 @@ def translate(
     weights: Annotated[Path, typer.Option(help="A run's folder, or a generator's .safetensors file in one.")],
     direction: Annotated[str, typer.Option(help="st: source to target; ts: back.")] = "st",
     tile: Annotated[
-        int, typer.Option(min=0, help="Side of the tiles, where whole frames are too large; 0: whole frames.")
+        int,
+        typer.Option(min=0, help="Side of the tiles, for frames that are too large at once; 0: no tiles."),
     ] = 0,
     overlap: Annotated[
         int, typer.Option(min=-1, help="Pixels that tiles share, and are blended over; -1: a quarter tile.")
     ] = -1,
     norm_from_whole: Annotated[
         bool,
-        typer.Option(
-            "--norm-from-whole", help="Normalise all tiles as the whole frame, seen at reduced size."
-        ),
+        typer.Option("--norm-from-whole", help="Normalize all tiles like the full frame at reduced size."),
     ] = False,
     compare: Annotated[
         bool,
         typer.Option(
-            "--compare", help=f"Measure on the first {COMPARED} frames how tiles differ from the whole."
+            "--compare", help=f"Measure on the first {COMPARED} frames how tiles differ from the full frame."
         ),
     ] = False,
     batch: Annotated[
@@ -95,9 +95,10 @@ def translate(
     fast: Annotated[
         bool,
         typer.Option(
-            "--fast", help="bfloat16, compiled: off by a grey level or two; compiling takes minutes per size."
+            "--fast", help="bfloat16, compiled: off by a gray level or two; compiling takes minutes per size."
         ),
     ] = False,
+    guided: Annotated[bool, typer.Option("--guided", help=GUIDED)] = False,
     device: Device = "auto",
 ) -> None:
     """Translate a folder of images of any size; what is already translated is skipped."""
@@ -107,12 +108,16 @@ def translate(
     from semcg.training import fabric_for
 
     if not tile and (overlap >= 0 or norm_from_whole or compare):
-        raise ValueError("--overlap, --norm-from-whole and --compare are about tiles: add --tile 512, say")
+        raise ValueError(
+            "--overlap, --norm-from-whole and --compare are about tiles: add --tile 512, for example"
+        )
     plain = trained.generator_from(weights, direction, fabric_for(device))
     sizes = translation.sizes(in_folder)
     if passed_over := files.images_in(in_folder).passed_over():
         print(passed_over)
     G = translation.Compiled(plain) if fast else plain
+    if guided:
+        plain, G = translation.Guided(plain), translation.Guided(G)
     if tile:
         run = translation.Tiled(
             G, tile=tile, overlap=tile // 4 if overlap < 0 else overlap, norm_from_whole=norm_from_whole
@@ -133,7 +138,7 @@ def translate(
     kept = f"; {of - sum(new)} were there already" if of > sum(new) else ""
     rate = f": {sum(new) / seconds:.2f} a second, read and written" if new else ""
     print(f"{sum(new)} frames translated in {seconds:.1f} s{rate}{kept}")
-    print(f"the translations lie in {out_folder}")
+    print(f"the translations are in {out_folder}")
 
 
 def export(
@@ -146,6 +151,7 @@ def export(
     size: Annotated[
         str, typer.Option(help="HEIGHTxWIDTH of all frames, which exports faster; none: any size.")
     ] = "none",
+    guided: Annotated[bool, typer.Option("--guided", help=GUIDED)] = False,
 ) -> None:
     """Write a generator as ONNX, pictures in and pictures out, for ONNX Runtime and the like."""
     import torch
@@ -154,12 +160,13 @@ def export(
     from semcg import export as exporting
     from semcg.runs import trained
     from semcg.training import fabric_for
-    from semcg.translate import fingerprint
+    from semcg.translate import Guided, fingerprint
 
     if dtype != "fp32":
         raise ValueError(f"dtype = {dtype!r}: allowed: fp32; ONNX Runtime has no bf16 convolution on a CPU")
     frames = height_width(size)
     G = trained.generator_from(weights, direction, fabric_for("cpu"))
+    G = Guided(G) if guided else G
     folder = weights if weights.is_dir() else weights.parent
     made = files.read_json(folder / "provenance.json")
     about = {
@@ -167,7 +174,7 @@ def export(
         "run": made.get("run", folder.name),
         "run_fingerprint": made.get("fingerprint", ""),
         "direction": direction,
-        "generator": " ".join(fingerprint(G).values()),
+        "generator": " ".join(map(str, fingerprint(G).values())),
         "takes": "images (N, H, W, 3) uint8 RGB",
         "gives": "translated (N, H, W, 3) uint8 RGB; values (N, H, W, 3) float32 in [-1, 1]",
     }
@@ -176,9 +183,10 @@ def export(
 
 
 def evaluate(
-    images: Annotated[Path, typer.Argument(help="Folder of images, translated ones say.")],
+    images: Annotated[Path, typer.Argument(help="Folder of images, for example translated ones.")],
     labels: Annotated[
-        Path, typer.Argument(help="Folder of their labels: grey PNG of train ids, same names.")
+        Path,
+        typer.Argument(help="Folder of their labels: PNG of train ids, or as Cityscapes publishes them."),
     ],
     judge: Annotated[
         Path,
@@ -192,22 +200,22 @@ def evaluate(
 ) -> None:
     """Score a folder of images against labels with the judge or another trained segmenter, class by class."""
     from semcg import evaluate as evaluation
+    from semcg import pictures
     from semcg.runs import trained
     from semcg.training import fabric_for
-    from semcg.translate import sizes
 
-    fabric, stated, labelled = fabric_for(device), height_width(size), sizes(labels, labels=True)
+    fabric, stated = fabric_for(device), height_width(size)
+    truth = [label for _, label, _ in evaluation.label_pairs(images, labels).values()]
+    labelled = sorted({pictures.size(label, label="values") for label in truth})
     counts = evaluation.counts_of_folders(
         trained.segmenter_from(judge, fabric), images, labels, score_size=stated, fabric=fabric
     )
-    for passed_over in filter(None, (files.images_in(folder).passed_over() for folder in (images, labels))):
-        print(passed_over)
     table = evaluation.class_table({"score": counts})
     present = int(table.loc["classes present", "score"])
     print(table.drop("classes present").to_string(float_format="{:.3f}".format))
     at = [f"{height}x{width}" for height, width in ([stated] if stated else labelled)]
     print(
-        f"{len(files.images_in(images).images)} frames, {present} of 19 classes present; IoU 0..1, "
+        f"{len(truth)} frames, {present} of 19 classes present; IoU 0..1, "
         f"scored at {', '.join(at)}{'' if stated else ', the size of the labels'}"
     )
     if stated and labelled != [stated]:
@@ -216,9 +224,33 @@ def evaluate(
         )
 
 
+def score(
+    predictions: Annotated[Path, typer.Argument(help="Folder of predictions, one PNG per frame.")],
+    labels: Annotated[
+        Path,
+        typer.Argument(help="Folder of labels at full size, such as gtFine/val as Cityscapes publishes it."),
+    ],
+    ids: Annotated[
+        str,
+        typer.Option(help="What the predictions hold, label or train ids; default: what the labels hold."),
+    ] = "",
+) -> None:
+    """Score predictions of any program against labels, as Cityscapes' own evaluation does."""
+    from semcg import evaluate as evaluation
+    from semcg import metrics
+
+    counts, frames, holds = evaluation.scored(predictions, labels, ids)
+    for name, value in evaluation.score_table(counts).items():
+        print(f"{name:<32} {'-' if value != value else format(value, '.4f'):>6}")
+    print(
+        f"{frames} frames, predictions read as {holds} ids; {int(metrics.present(counts).sum())} of 19 classes are "
+        "labelled. IoU 0..1; the mean over labelled or predicted classes is the one that Cityscapes reports."
+    )
+
+
 def compare(first: Path, second: Path) -> None:
-    """Say in which numbers and measures two runs differ."""
-    from semcg.runs import comparison
+    """List in which settings and results two runs differ, or two evaluations."""
+    from semcg_kit import comparison
 
     for line in comparison.compare(first, second):
         print(line)
@@ -272,6 +304,6 @@ def _compare(run, whole, in_folder: Path, sizes: list[tuple[int, int]]) -> None:
         with torch.inference_mode():
             off = translation.difference(run(x), whole(x))
         print(
-            f"{stem}: tiles and whole frame differ by {off['mean']:.2f} grey levels of 255 in the mean, "
+            f"{stem}: tiles and full frame differ by {off['mean']:.2f} gray levels of 255 in the mean, "
             f"{off['p99']:.1f} or less in 99 of 100 values, {off['largest']:.1f} at most"
         )

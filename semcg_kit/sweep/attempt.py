@@ -156,8 +156,7 @@ class Attempt:
 
     def _recorded(self) -> str:
         for output in reversed(self.task.outputs.values()):
-            record = output.with_suffix(".json")
-            if record.is_file() and (reason := files.read_json(record).get("reason")):
+            if reason := files.read_record(output.with_suffix(".json")).get("reason"):
                 return str(reason).partition("\n")[0]
         return ""
 

@@ -59,7 +59,12 @@ class Dask:
                 dashboard_address=None,
                 memory_limit=None,  # the work is done by a process of its own
             )
-        self._client = Client(self._cluster or scheduler, timeout=20, set_as_default=False)
+        try:
+            self._client = Client(self._cluster or scheduler, timeout=20, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise OSError(
+                f"no Dask scheduler at {scheduler!r} ({error}); write --scheduler tcp://host:8786"
+            ) from None
         if local:
             self._client.register_plugin(_IgnoreInterrupt())
         self._client.wait_for_workers(1, timeout=60)

@@ -10,10 +10,10 @@ from semcg import files
 from semcg.config import Config
 from semcg.protocol import Protocol
 from semcg.runs import datasets, recipes
-from semcg.runs.course import code_digest, notebook_path, reusable
-from semcg.runs.execute import parameters_of
 from semcg.runs.store import load
 from semcg.training import precision_for
+from semcg_kit.execution.course import code_digest, notebook_path, reusable
+from semcg_kit.execution.execute import parameters_of
 from semcg_kit.sweep.attempt import Task
 
 __all__ = ["config_of", "finished", "key_of", "missing", "shared", "tasks", "write_failure"]
@@ -132,7 +132,7 @@ def shared(all_tasks: Sequence[Task]) -> list[Task]:
 def config_of(task: Task) -> Config:
     """Return the config that a task's notebooks make of its parameters."""
     fields = {name: value for name, value in task.parameters.items() if name in Config.model_fields}
-    return configs.settled(fields, task.settings)
+    return configs.make(**task.settings | configs.chosen(fields))
 
 
 def missing(task: Task) -> list[str]:
@@ -186,7 +186,7 @@ def key_of(notebook: Path, task: Task, before: dict | None = None) -> dict:
 
 
 def write_failure(task: Task, output: Path, reason: str, seconds: float = 0.0) -> None:
-    """Write the record of a task that failed outside of its notebooks, in the form of `semcg.runs.execute`."""
+    """Write the record of a task that failed outside of its notebooks, in the form of `semcg_kit.execution.execute`."""
     record = {"status": "failed", "reason": reason, "seconds": round(seconds, 1)}
     files.write_json(output.with_suffix(".json"), record | {"parameters": task.parameters})
 

@@ -15,10 +15,10 @@ import threading
 
 from semcg import files, locks
 from semcg.runs import datasets
-from semcg.runs.course import reusable
-from semcg.runs.execute import execute
-from semcg.runs.failures import Failed, Stopped
 from semcg.system import stop_signals
+from semcg_kit.execution.course import reusable
+from semcg_kit.execution.execute import execute
+from semcg_kit.execution.failures import Failed, Stopped
 from semcg_kit.sweep import plan
 from semcg_kit.sweep.attempt import DIED, Task, take_gpu
 
@@ -65,7 +65,7 @@ def _execute(task: Task) -> int:
         except Stopped:
             raise
         except Failed:  # the record says why
-            return DIED if files.read_json(output.with_suffix(".json"))["status"] == "killed" else 1
+            return DIED if files.read_record(output.with_suffix(".json")).get("status") == "killed" else 1
         except Exception as error:  # any error is this task's alone: the other tasks continue
             plan.write_failure(task, output, f"{notebook.stem}: {type(error).__name__}: {error}")
             return 1

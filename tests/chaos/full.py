@@ -22,7 +22,7 @@ from chaos import faults, promises
 from safetensors.torch import load_file
 
 from semcg import files
-from semcg.runs.course import SEQUENCE
+from semcg_kit.execution.course import SEQUENCE
 
 KILLS = int(os.environ.get("SEMCG_CHAOS_KILLS", "5"))
 """In each notebook."""

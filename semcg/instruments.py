@@ -1,0 +1,113 @@
+"""The instruments of the drawn world, trained once and used as shipped: Sem_s, Sem_t, two judges and the plate reader.
+
+`results/instruments/` holds their weights as float16, and `instruments.json`: for each what network it is, the SHA-256
+of its file, its score and how it was trained. The command there trains it again.
+"""
+
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from semcg import files, segmenters
+from semcg.reader import DigitReader
+
+__all__ = ["FOLDER", "HOME", "load_instrument", "write_instrument"]
+
+FOLDER = Path("results", "instruments")
+"""Where the instruments are, below `files.home()`."""
+HOME = {
+    "Sem_s": "source/val",
+    "Sem_t": "target/val",
+    "judge": "judge/val",
+    "second_judge": "judge/val",
+    "reader": "target/val",
+}
+"""Name of each instrument -> the split whose frames its score was computed on."""
+
+
+def load_instrument(name: str, folder: Path | str | None = None) -> nn.Module:
+    """Return an instrument, in float32 and in evaluation mode, on the CPU.
+
+    Parameters
+    ----------
+    name : str
+        A key of `HOME`.
+    folder : path, optional
+        Where the instruments are; those of this repository without it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        For another name, or a file that is not the recorded one, does not fit its network or is not finite.
+    """
+    if name not in HOME:
+        raise ValueError(f"no instrument {name!r}; there are {', '.join(HOME)}")
+    folder = files.home() / FOLDER if folder is None else Path(folder)
+    path, record = folder / f"{name}.safetensors", files.read_json(folder / "instruments.json").get(name)
+    if record is None:
+        raise ValueError(f"{folder / 'instruments.json'} has no record of {name}: {_restore(path)}")
+    content = path.read_bytes()
+    if (digest := hashlib.sha256(content).hexdigest()) != record["sha256"]:
+        raise ValueError(
+            f"{path} has SHA-256 {digest[:16]}..., not the recorded {record['sha256'][:16]}...: {_restore(path)}"
+        )
+    net = _network(record["network"], record["options"])
+    try:
+        net.load_state_dict(load(content))  # copied into float32
+    except (RuntimeError, SafetensorError) as error:
+        what = str(error).partition("\n")[0]
+        raise ValueError(f"{path} does not fit {record['network']}: {what}; {_restore(path)}") from None
+    if wrong := [key for key, value in net.state_dict().items() if not torch.isfinite(value).all()]:
+        raise ValueError(f"{path}: {wrong[0]} is not finite; {_restore(path)}")
+    return net.eval()
+
+
+def write_instrument(
+    name: str, net: nn.Module, *, network: str, options: dict, about: dict, folder: Path | str | None = None
+) -> Path:
+    """Write the weights of an instrument as float16, and its record into `instruments.json`.
+
+    Parameters
+    ----------
+    network, options
+        What `semcg.segmenters.build` takes, or "reader".
+    about : dict
+        What the record holds besides: score, config, data, commit, seconds, command.
+
+    Returns
+    -------
+    path
+        Of the weights.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not finite as float16.
+    """
+    folder = files.home() / FOLDER if folder is None else Path(folder)
+    path = folder / f"{name}.safetensors"
+    halves = {k: v.cpu().half() if v.is_floating_point() else v.cpu() for k, v in net.state_dict().items()}
+    if wrong := [key for key, value in halves.items() if not torch.isfinite(value).all()]:
+        raise ValueError(f"{name}: {wrong[0]} is not finite as float16, so {path} was not written")
+    content = save({key: value.contiguous() for key, value in halves.items()})
+    with files.atomic(path) as partial:
+        partial.write_bytes(content)
+    listed = folder / "instruments.json"
+    records = files.read_json(listed) if listed.is_file() else {}
+    record = {"network": network, "options": options, "sha256": hashlib.sha256(content).hexdigest()}
+    files.write_json(listed, dict(sorted((records | {name: record | about}).items())))
+    return path
+
+
+def _network(network: str, options: dict) -> nn.Module:
+    return DigitReader() if network == "reader" else segmenters.build(network, **options)
+
+
+def _restore(path: Path) -> str:
+    return f"restore it with `git checkout -- {FOLDER.as_posix()}/{path.name}`"
