@@ -50,6 +50,12 @@ class Recipe(NamedTuple):
     strict: bool = False
     """A frame that does not decode, or whose image and label differ in size, is an error, and is not left out."""
 
+    def sized(self, size: tuple[int, int] | None, keep_aspect: bool = False) -> "Recipe":
+        """Return the recipe for frames of another size, once that was checked."""
+        if keep_aspect and size is None:
+            raise ValueError("keep_aspect needs a size; without one frames stay unchanged anyway")
+        return self._replace(size=checked_size(size) if size else None, keep_aspect=keep_aspect)
+
 
 class Look(NamedTuple):
     """What is known of a frame before anything is written."""
@@ -188,15 +194,18 @@ def checked_size(size: tuple[int, int]) -> tuple[int, int]:
     return height, width
 
 
-def reshaped(own: tuple[int, int], size: tuple[int, int]) -> str:
-    """Return a warning if frames of (H, W) = `own` would be badly distorted at `size`, else ""."""
-    factor = (size[1] / size[0]) / (own[1] / own[0])
-    turned = (own[1] > own[0]) == (size[1] < size[0]) and own[0] != own[1] and size[0] != size[1]
+def reshaped(own: tuple[int, int], recipe: Recipe) -> str:
+    """Return a warning if frames of (H, W) = `own` will be badly distorted, else ""."""
+    if recipe.size is None or recipe.keep_aspect:
+        return ""
+    (h, w), (high, wide) = own, recipe.size
+    factor = (wide / high) / (w / h)
+    turned = (h < w and high > wide) or (h > w and high < wide)
     if max(factor, 1 / factor) <= 2.5 and not turned:
         return ""
+    how = "exchanges landscape and portrait" if turned else "changes their shape"
     return (
-        f"warning: frames are {own[0]}x{own[1]} (height x width), and --size {size[0]}x{size[1]} "
-        f"{'exchanges landscape and portrait' if turned else 'changes their shape'} by a factor of "
+        f"warning: frames are {h}x{w} (height x width), and --size {high}x{wide} {how} by a factor of "
         f"{max(factor, 1 / factor):.1f}; the option takes HEIGHTxWIDTH"
     )
 
