@@ -162,6 +162,23 @@ def test_a2b_other_parameters_have_another_executed_notebook_and_settings_are_in
     assert (notebooks / "mine-s0.ipynb").read_bytes() == before
 
 
+def test_a2b_an_evaluation_with_settings_leaves_the_profile_s_own_alone(home):
+    given = {"profile": "smoke", "data": "world", "seed": 1}
+    usual, own = course.evaluation_folder(given), course.evaluation_folder(given, {"lambda_c": 5.0})
+    assert own.name == "evaluation-lambda_c=5.0-s1"
+    for texts in ("usual", "with settings"):
+        for settings in ({}, {"lambda_c": 5.0}) if texts == "usual" else ({"lambda_c": 5.0},):
+            with course._own_evaluation(given, settings):
+                files.write_text(usual / "table.txt", f"{texts} {settings}")
+    assert (usual / "table.txt").read_text() == "usual {}"
+    assert (own / "table.txt").read_text() == "with settings {'lambda_c': 5.0}"
+    shutil.move(usual, usual.with_name(f".{usual.name}.usual"))  # as a kill leaves it
+    files.write_text(usual / "table.txt", "killed")
+    with course._own_evaluation(given, {"lambda_c": 5.0}):
+        assert not usual.exists()
+    assert (usual / "table.txt").read_text() == "usual {}"
+
+
 def test_b9_a_name_means_the_course_s_notebook_and_a_path_any(home, book, monkeypatch):
     monkeypatch.chdir(book.parent)
     shutil.copy(book, "01_data")

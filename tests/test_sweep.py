@@ -58,8 +58,11 @@ def decided(home) -> Path:
 STEPS = 12
 
 
-def toy(name: str, seed: int, pause: float) -> None:
-    """Train a toy: what its notebook does, and what a test compares with."""
+def toy(name: str, seed: int, pause: Path | None = None) -> None:
+    """Train a toy: what its notebook does, and what a test compares with.
+
+    The file `pause` has the seconds to wait before each step, or "hold" to stay at the middle until it changes.
+    """
     import test_runs
     import torch
 
@@ -72,7 +75,9 @@ def toy(name: str, seed: int, pause: float) -> None:
     run = runs.start(recipe, steps=STEPS, state=t.state, batch=t.batch)
 
     def batch(n: int):
-        time.sleep(pause)
+        while pause and n == STEPS // 2 and pause.read_text() == "hold":
+            time.sleep(0.05)
+        time.sleep(float(pause.read_text().replace("hold", "0") or 0) if pause else 0)
         return t.batch(n)
 
     for _ in runs.keep(run, fit(t.step, batch, STEPS, start=run.step)):
@@ -85,7 +90,7 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 import test_sweep
 from pathlib import Path
 assert not Path({{bad!r}}).exists(), "the moon is not made of cheese"
-test_sweep.toy(condition.split()[0], seed, pause=float(Path({{pause!r}}).read_text()))
+test_sweep.toy(condition.split()[0], seed, Path({{pause!r}}))
 """
 PARAMETERS = """
 profile: str = ""  # of the config
@@ -174,7 +179,7 @@ def calm(home: Path, monkeypatch, wanted: list[tuple[str, int]]) -> dict[str, by
     """Train the same in this process, undisturbed, in another home."""
     monkeypatch.setenv("SEMCG_HOME", str(home / "calm"))
     for name, seed in wanted:
-        toy(name, seed, pause=0)
+        toy(name, seed)
     monkeypatch.setenv("SEMCG_HOME", str(home))
     return trained(home / "calm")
 
@@ -391,16 +396,16 @@ def test_a_cluster_without_workers_is_not_waited_for_for_ever(decided, books):
 def test_a_killed_worker_loses_nothing_a_failure_is_said_and_nothing_is_done_twice(
     decided, books, home, monkeypatch
 ):
-    (books / "pause").write_text("0.4")
+    (books / "pause").write_text("hold")
     going = begin(
         decided, "--notebooks", str(books), "--only", "CycleGAN", "--workers", "2", "--threads", "3"
     )
     worker = worker_in(home, "toy-CycleGAN-s3", "CycleGAN-s3")
     assert worker.environ()["OMP_NUM_THREADS"] == "3"
-    (books / "pause").write_text("0")
     (kernel,) = worker.children()
     worker.kill()
-    kernel.wait(timeout=15)  # it sees within a second that it is an orphan
+    kernel.wait(timeout=60)  # it sees within a second that it is an orphan
+    (books / "pause").write_text("0")
     said = going.communicate(timeout=900)[0]
     assert going.returncode == 0, said
     assert "CycleGAN-s3: died after" in said
@@ -459,13 +464,16 @@ def test_dask_listens_to_this_machine_alone():
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["the worker of Dask", "its process"])
 def test_dask_gives_the_task_of_a_killed_worker_to_another(decided, books, home, monkeypatch, victim):
-    (books / "pause").write_text("0.5")
+    (books / "pause").write_text("hold")
     going = begin(decided, "--notebooks", str(books), "--only", "CycleGAN", "--local", "2")
     worker = worker_in(home, "toy-CycleGAN-s3", "CycleGAN-s3")
     (kernel,) = worker.children()
-    (books / "pause").write_text("0")
     (worker.parent() if victim == "the worker of Dask" else worker).kill()
-    kernel.wait(timeout=20)
+    if victim == "its process":
+        kernel.wait(timeout=60)
+    time.sleep(5)  # for the signal to arrive; it saves after the step
+    (books / "pause").write_text("0")
+    kernel.wait(timeout=120)
     said = going.communicate(timeout=900)[0]
     assert going.returncode == 0, said
     record = files.read_json(home / "results" / "smoke" / "sweep" / "CycleGAN-s3.json")

@@ -50,7 +50,7 @@ def course(
         print(_budget(given, settings))
         return
     folder = courses.course(given=given, kernel=kernel, fresh=fresh, say=say, settings=settings)
-    print("\n" + (folder / f"evaluation-s{given['seed']}" / "table.txt").read_text(encoding="utf-8"))
+    print("\n" + (courses.evaluation_folder(given, settings) / "table.txt").read_text(encoding="utf-8"))
     print("Where the minutes went (min:s)")
     print(indent(courses.table(files.read_json(courses.clock_file(given, settings))), "  "))
     print(f"\nWhere to look\n  the executed notebooks  {folder / 'notebooks'}")

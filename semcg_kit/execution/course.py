@@ -1,7 +1,9 @@
 """The notebooks in their order, and which of them are stale."""
 
+import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -22,6 +24,7 @@ __all__ = [
     "clock_file",
     "code_digest",
     "course",
+    "evaluation_folder",
     "key_of",
     "notebook_path",
     "output_of",
@@ -101,8 +104,36 @@ def output_of(notebook: Path, given: dict[str, object]) -> Path:
 
 def clock_file(given: dict[str, object], settings: Mapping[str, object] | None = None) -> Path:
     """Return the file that says where the minutes of a course went."""
+    return evaluation_folder(given, settings, "course").with_suffix(".json")
+
+
+def evaluation_folder(
+    given: dict[str, object], settings: Mapping[str, object] | None = None, name: str = "evaluation"
+) -> Path:
+    """Return where the tables of notebook 05 are: with other settings than the profile's, in a folder of their own."""
     folder = files.results_folder(str(given.get("data") or "world"), str(given["profile"]))
-    return folder / f"course{_in_name(settings or {})}-s{given.get('seed', 0)}.json"
+    return folder / f"{name}{_in_name(settings or {})}-s{given.get('seed', 0)}"
+
+
+@contextmanager
+def _own_evaluation(given: dict[str, object], settings: Mapping[str, object]) -> Iterator[None]:
+    """Move what notebook 05 writes with settings into a folder of its own, and leave the profile's as it was."""
+    usual = evaluation_folder(given)
+    aside, own = usual.with_name(f".{usual.name}.usual"), evaluation_folder(given, settings)
+    if place().rank or own == usual:
+        yield
+        return
+    if usual.exists() and not aside.exists():
+        usual.rename(aside)
+    shutil.rmtree(usual, ignore_errors=True)  # there are both after a kill: then the one with settings
+    try:
+        yield
+    finally:
+        if usual.exists():
+            shutil.rmtree(own, ignore_errors=True)
+            usual.rename(own)
+        if aside.exists():
+            aside.rename(usual)
 
 
 def _in_name(values: Mapping[str, object]) -> str:
@@ -149,16 +180,17 @@ def run(
         say(f"{notebook.stem}: reused, nothing it depends on has changed")
         return stored, True
     say(f"{notebook.stem}: running")
-    record = execute(
-        notebook,
-        output,
-        parameters,
-        kernel=kernel,
-        fresh=fresh,
-        cell_timeout=cell_timeout,
-        say=say,
-        settings=settings,
-    )
+    with _own_evaluation(given, settings if notebook.stem == SEQUENCE[-1] else {}):
+        record = execute(
+            notebook,
+            output,
+            parameters,
+            kernel=kernel,
+            fresh=fresh,
+            cell_timeout=cell_timeout,
+            say=say,
+            settings=settings,
+        )
     record["key"] = key
     if place().rank == 0:
         files.write_json(output.with_suffix(".json"), record)
