@@ -15,7 +15,7 @@ from skimage.exposure import match_histograms
 from torch import nn
 
 from semcg import config, exercises, files, labels, losses, metrics, protocol, statistics
-from semcg.exercises import WAITS, Question, feedback, graded, quiz_text
+from semcg.exercises import Question, feedback, graded, quiz_text
 from semcg.exercises import sheet as sheet_file
 from semcg.plots import frames
 from semcg.runs import recipes
@@ -116,12 +116,6 @@ def test_answers_of_the_corpus(capsys):
     assert not refused
     assert not accepted
     assert rate >= 0.95, unnamed
-
-
-@each_exercise
-def test_an_untouched_starter_is_told_to_wait(exercise, capsys):
-    exercises.check(exercise.id, pasted(exercise.starter, exercise.name))
-    assert capsys.readouterr().out == f'{exercise.id}  {WAITS} Stuck? exercises.hint("{exercise.id}")\n'
 
 
 @pytest.mark.parametrize("exercise", [e for e in ALL.values() if e.arguments], ids=lambda e: e.id)
