@@ -1,4 +1,4 @@
-"""Your own two folders of images: every file is looked at before anything is written."""
+"""Your own two folders of images: every file is inspected before anything is written."""
 
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -9,7 +9,7 @@ import numpy as np
 from semcg import files, mappings, pictures
 from semcg.system import each
 from semcg_kit.prepare.archive import Entry
-from semcg_kit.prepare.frames import Frame, Look, Recipe, look, reshaped
+from semcg_kit.prepare.frames import Frame, Inspection, Recipe, inspect, reshaped
 from semcg_kit.prepare.plans import LABEL_LIKE, Plan, Progress, divide
 from semcg_kit.prepare.records import check_made_by
 
@@ -34,7 +34,7 @@ class Domain:
     coding, max_color_distance
         As in `semcg.mappings.decode`.
     sequence : str, optional
-        Regular expression whose first group, found in a stem, names the sequence that a frame is from. A
+        Regular expression whose first group in a stem, names the sequence that a frame is from. A
         sequence is never divided between what the judge reads and what it does not.
     """
 
@@ -60,7 +60,7 @@ def plans(
     processes: int = 1,
     progress: Progress | None = None,
 ) -> list[Plan]:
-    """Look at every file of two folders, and deal their frames to splits.
+    """Inspect every file of two folders, and deal their frames to splits.
 
     Frames are dealt out by name, in whole sequences or blocks of consecutive files, spread evenly: the target first
     between the judge and everything else, then each part to its splits. A source of fewer than `few` frames is not
@@ -96,13 +96,19 @@ def plans(
     recipes = {name: _recipe(name, domain).sized(size, keep_aspect) for name, domain in domains.items()}
     _check_places(domains, out)
     used = {Path(path).resolve() for d in domains.values() for path in (d.images, d.labels) if path}
-    looked = {name: _looked_at(name, d, recipes[name], processes, progress) for name, d in domains.items()}
-    _check_domains(**looked)
+    inspected = {
+        name: _inspect_all(name, d, recipes[name], processes, progress) for name, d in domains.items()
+    }
+    _check_domains(**inspected)
     made = []
     for name, domain in domains.items():
-        good = {frame.name: (frame, found) for frame, found in looked[name] if not found.fault}
-        left_out = [("", frame.name, found.fault) for frame, found in looked[name] if found.fault]
-        notes = _notes(name, domain, recipes[name], [found for _, found in looked[name]], used)
+        good = {
+            frame.name: (frame, inspection) for frame, inspection in inspected[name] if not inspection.fault
+        }
+        left_out = [
+            ("", frame.name, inspection.fault) for frame, inspection in inspected[name] if inspection.fault
+        ]
+        notes = _notes(name, domain, recipes[name], [inspection for _, inspection in inspected[name]], used)
         divided = name == "target" or len(good) >= few
         if divided:
             how = shares | {"judge_share": judge_share if name == "target" else None}
@@ -140,7 +146,7 @@ def _check_places(domains: dict[str, Domain], out: Path | str | None) -> None:
                 raise ValueError(f"{given} is in {out}, which would be replaced; write elsewhere")
         check_made_by(Path(out), MADE_BY)
     source, target = (domain.images for domain in domains.values())
-    if Path(source).resolve() == Path(target).resolve():
+    if Path(source).is_dir() and Path(source).resolve() == Path(target).resolve():
         raise ValueError(f"source and target are the same folder, {source}; name two different ones")
 
 
@@ -166,10 +172,10 @@ def _recipe(name: str, domain: Domain) -> Recipe:
     )
 
 
-def _looked_at(
+def _inspect_all(
     name: str, domain: Domain, recipe: Recipe, processes: int, progress: Progress | None
-) -> list[tuple[Frame, Look]]:
-    """Pair the files of a domain, and look at each."""
+) -> list[tuple[Frame, Inspection]]:
+    """Pair the files of a domain, and inspect each."""
     try:
         if domain.labels is None:
             pairs = {stem: (path, None) for stem, path in pictures.by_stem(domain.images).items()}
@@ -180,25 +186,29 @@ def _looked_at(
     frames = [
         Frame(stem, "", *(path and Entry.of(path) for path in pair), ()) for stem, pair in pairs.items()
     ]
-    looks = {}
-    for found in each(partial(look, recipe), frames, processes):
-        looks[found.name] = found
+    inspections = {}
+    for inspection in each(partial(inspect, recipe), frames, processes):
+        inspections[inspection.name] = inspection
         if progress:
-            progress(f"{name} files looked at", len(looks), len(frames))
-    return [(frame._replace(made_of=looks[frame.name].made_of), looks[frame.name]) for frame in frames]
+            progress(f"{name} files inspected", len(inspections), len(frames))
+    return [
+        (frame._replace(made_of=inspections[frame.name].made_of), inspections[frame.name]) for frame in frames
+    ]
 
 
-def _check_domains(source: list[tuple[Frame, Look]], target: list[tuple[Frame, Look]]) -> None:
+def _check_domains(source: list[tuple[Frame, Inspection]], target: list[tuple[Frame, Inspection]]) -> None:
     """Refuse a picture that is in both, and palettes of one domain that give one value two colors."""
-    seen = {found.pixels: frame for frame, found in source if not found.fault}
-    for frame, found in target:
-        if found.pixels in seen:
+    seen = {inspection.pixels: frame for frame, inspection in source if not inspection.fault}
+    for frame, inspection in target:
+        if inspection.pixels in seen:
             raise ValueError(
-                f"{seen[found.pixels].image} (source) and {frame.image} (target) are the same picture; remove one"
+                f"{seen[inspection.pixels].image} (source) and {frame.image} (target) are the same picture; remove one"
             )
-    for looked in (source, target):
+    for inspected in (source, target):
         first: dict[int, tuple] = {}
-        for frame, (value, color) in ((f, item) for f, found in looked for item in found.colors.items()):
+        for frame, (value, color) in (
+            (f, item) for f, inspection in inspected for item in inspection.colors.items()
+        ):
             other, path = first.setdefault(value, (color, frame.label))
             if other != color:
                 raise ValueError(
@@ -207,11 +217,13 @@ def _check_domains(source: list[tuple[Frame, Look]], target: list[tuple[Frame, L
                 )
 
 
-def _check_splits(splits: dict[str, list[str]], looked: dict[str, tuple[Frame, Look]]) -> None:
+def _check_splits(splits: dict[str, list[str]], inspected: dict[str, tuple[Frame, Inspection]]) -> None:
     """Refuse a picture that is in two splits."""
     first: dict[str, tuple[str, Entry]] = {}
-    for split, frame, found in ((split, *looked[stem]) for split, stems in splits.items() for stem in stems):
-        other, image = first.setdefault(found.pixels, (split, frame.image))
+    for split, frame, inspection in (
+        (split, *inspected[stem]) for split, stems in splits.items() for stem in stems
+    ):
+        other, image = first.setdefault(inspection.pixels, (split, frame.image))
         if other != split:
             raise ValueError(
                 f"{image} ({other}) and {frame.image} ({split}) are the same picture; remove one, or name sequences "
@@ -219,9 +231,11 @@ def _check_splits(splits: dict[str, list[str]], looked: dict[str, tuple[Frame, L
             )
 
 
-def _notes(name: str, domain: Domain, recipe: Recipe, looks: list[Look], used: set[Path]) -> list[str]:
+def _notes(
+    name: str, domain: Domain, recipe: Recipe, inspections: list[Inspection], used: set[Path]
+) -> list[str]:
     notes = [files.images_in(path).passed_over() for path in (domain.images, domain.labels) if path]
-    notes += sorted({reshaped(found.size, recipe) for found in looks})[-1:]
+    notes += sorted({reshaped(inspection.size, recipe) for inspection in inspections})[-1:]
     if domain.labels is None:
         notes.append("no labels, so nothing that is trained or scored on them")
         beside = sorted(
@@ -230,7 +244,7 @@ def _notes(name: str, domain: Domain, recipe: Recipe, looks: list[Look], used: s
         if unused := [path.name for path in beside if LABEL_LIKE.search(path.name)]:
             notes.append(f"not used, though it may hold labels: {', '.join(unused[:3])}")
     else:
-        counts = np.sum([found.counts for found in looks], axis=0)
+        counts = np.sum([inspection.counts for inspection in inspections], axis=0)
         notes.append("" if domain.mapping else "no mapping: values are taken as train ids")
         notes.append(
             f"shares of the classes: {', '.join(f'{k} {v:.1%}' for k, v in mappings.shares(counts).items())}"
@@ -239,8 +253,8 @@ def _notes(name: str, domain: Domain, recipe: Recipe, looks: list[Look], used: s
             notes.append(
                 f"warning: implausible for streets: {odd}; is another mapping needed? (--{name}-mapping)"
             )
-        if ignored := sum(found.ignored for found in looks):
-            example = max(looks, key=lambda found: found.ignored).example
+        if ignored := sum(inspection.ignored for inspection in inspections):
+            example = max(inspections, key=lambda inspection: inspection.ignored).example
             notes.append(
                 f"{ignored / max(counts.sum(), 1):.2%} of the label pixels have no color of {recipe.mapping.name} "
                 f"(exactly in PNG, within {recipe.max_color_distance:g} in JPEG) and are ignored, for example {example}"

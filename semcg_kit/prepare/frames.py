@@ -1,4 +1,4 @@
-"""One frame: looked at, decoded, checked, resized and written, with a record of what was written."""
+"""One frame: inspected, decoded, checked, resized and written, with a record of what was written."""
 
 import io
 import math
@@ -14,7 +14,17 @@ from semcg.contents import content_digest
 from semcg.labels import IGNORE
 from semcg_kit.prepare.archive import Entry
 
-__all__ = ["PLATE", "Frame", "Look", "Recipe", "checked_size", "look", "reshaped", "size_of", "write"]
+__all__ = [
+    "PLATE",
+    "Frame",
+    "Inspection",
+    "Recipe",
+    "checked_size",
+    "inspect",
+    "reshaped",
+    "size_of",
+    "write",
+]
 
 PLATE = 34
 """Label id of a license plate in GTA5; none of the 19 classes, and drawn in no Cityscapes label."""
@@ -57,7 +67,7 @@ class Recipe(NamedTuple):
         return self._replace(size=checked_size(size) if size else None, keep_aspect=keep_aspect)
 
 
-class Look(NamedTuple):
+class Inspection(NamedTuple):
     """What is known of a frame before anything is written."""
 
     name: str
@@ -79,8 +89,8 @@ class Look(NamedTuple):
     """As in `mappings.Decoded`."""
 
 
-def look(recipe: Recipe, frame: Frame) -> Look:
-    """Look at the label of a frame, and with a strict recipe also at its image, at full size.
+def inspect(recipe: Recipe, frame: Frame) -> Inspection:
+    """Inspect at the label of a frame, and with a strict recipe also at its image, at full size.
 
     Raises
     ------
@@ -113,13 +123,17 @@ def look(recipe: Recipe, frame: Frame) -> Look:
     size = image.shape[:2] if image is not None else (0, 0)
     digest = content_digest(image) if image is not None else ""
     if label is None:
-        return Look(frame.name, made_of, fault, size, digest, np.zeros(256, np.int64), frozenset(), {}, 0, ())
+        return Inspection(
+            frame.name, made_of, fault, size, digest, np.zeros(256, np.int64), frozenset(), {}, 0, ()
+        )
     kept, made = label
     stored = frozenset(np.unique(kept.values).tolist()) if kept.kind != "color" else frozenset()
     colors = {} if kept.palette is None else {v: tuple(kept.palette[v].tolist()) for v in stored}
     colors = {value: color for value, color in colors.items() if color != (value,) * 3}
     counts = np.bincount(made.train_ids.ravel(), minlength=256)
-    return Look(frame.name, made_of, fault, size, digest, counts, stored, colors, made.ignored, made.example)
+    return Inspection(
+        frame.name, made_of, fault, size, digest, counts, stored, colors, made.ignored, made.example
+    )
 
 
 def write(root: Path, recipe: Recipe, frame: Frame) -> dict:

@@ -41,7 +41,7 @@ class Plan:
     settings : dict
         Whatever else makes a difference, JSON-able.
     checked : bool
-        Whether all frames were looked at already.
+        Whether all frames were inspected already.
     left_out : list of (split, name, reason)
         Frames that cannot be used.
     notes : list of str
@@ -172,12 +172,12 @@ def _sequences(stems: list[str], domain: str, sequence: str) -> list[list[str]]:
     except re.error as error:
         raise ValueError(f"{domain}: {sequence!r} is no regular expression: {error}") from None
     for stem in stems:
-        found = pattern.search(stem)
-        if not (found and found.re.groups and found[1]):
+        match = pattern.search(stem)
+        if not (match and match.re.groups and match[1]):
             raise ValueError(
                 f"{domain}: {sequence!r} finds no sequence in the name {stem!r}; it needs one (group)"
             )
-        groups[found[1]].append(stem)
+        groups[match[1]].append(stem)
     return [groups[name] for name in sorted(groups, key=files.natural)]
 
 
