@@ -125,32 +125,20 @@ def run(
 def sweep(
     profile: Annotated[str, typer.Option(help="Default: the protocol's.")] = "",
     protocol: Annotated[Path, typer.Option(help="What to train, with which seeds.")] = protocols.DEFAULT,
-    data: Annotated[
-        str, typer.Option(help="A folder that `semcg prepare` wrote; default: the protocol's.")
-    ] = "",
-    workers: Annotated[
-        int, typer.Option(min=0, help="Processes side by side; default: one per GPU, or one.")
-    ] = 0,
+    data: Annotated[str, typer.Option(help="A prepared folder; default: the protocol's.")] = "",
+    workers: Annotated[int, typer.Option(min=0, help="Processes; default: one per GPU, or one.")] = 0,
     local: Annotated[int, typer.Option(min=0, help="So many Dask workers on this machine.")] = 0,
     scheduler: Annotated[str, typer.Option(help="A Dask scheduler, tcp://host:8786; files are shared.")] = "",
     threads: Annotated[int, typer.Option(min=1, help="Of each run.")] = 1,
     only: Annotated[list[str] | None, typer.Option(help="A condition, repeatable.")] = None,
     seeds: Annotated[str, typer.Option(help="3,4,5; default: all of the protocol.")] = "",
-    few: Annotated[
-        bool, typer.Option("--few", help="The further conditions as well, at their few seeds.")
-    ] = False,
+    few: Annotated[bool, typer.Option("--few", help="The further conditions too, at few seeds.")] = False,
     device: Device = "auto",
     set_: Set = None,
     config: ConfigFile = None,
-    notebooks: Annotated[
-        Path | None, typer.Option(help="Folder of a train.ipynb of your own; what it reads must exist.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List what would be done, and do nothing.")
-    ] = False,
-    table: Annotated[
-        bool, typer.Option("--table", help="Show how far the sweep is, and do nothing.")
-    ] = False,
+    notebooks: Annotated[Path | None, typer.Option(help="Folder of a train.ipynb of your own.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be done.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="Show how far the sweep is.")] = False,
 ) -> None:
     """Train the main conditions of results/protocol.toml at every seed; the same command resumes a stopped sweep.
 
@@ -172,18 +160,9 @@ def sweep(
     given, settings = given_of(
         profile or read.profile, data or read.data, None, device, settings_of(set_, config)
     )
-    tasks = plan.tasks(
-        read,
-        profile=given["profile"],
-        data=given["data"],
-        device=device,
-        only=only or (),
-        seeds=numbers,
-        few=few,
-        notebooks=notebooks,
-        threads=threads,
-        settings=settings,
-    )
+    common = {name: given[name] for name in ("profile", "data", "device")}
+    chosen = {"only": only or (), "seeds": numbers, "few": few}
+    tasks = plan.tasks(read, **common, **chosen, notebooks=notebooks, threads=threads, settings=settings)
     first = plan.shared(tasks) if notebooks is None else []
     if dry_run:
         for name in (name for task in first for name in plan.missing(task)):

@@ -12,6 +12,8 @@ from semcg_kit.commands.options import Data, Device, Profile, Seed, given_of, he
 
 __all__ = ["compare", "evaluate", "export", "figures", "first_look", "score", "translate"]
 
+NORM = "Normalize all tiles like the full frame at reduced size."
+FAST = "bfloat16, compiled: off by a gray level or two; compiling takes minutes per size."
 COMPARED = 3
 """Frames that --compare looks at."""
 LONGEST = 1024
@@ -69,35 +71,12 @@ def translate(
     out_folder: Annotated[Path, typer.Argument(help="Gets PNG images of the same names.")],
     weights: Annotated[Path, typer.Option(help="A run's folder, or a generator's .safetensors file in one.")],
     direction: Annotated[str, typer.Option(help="st: source to target; ts: back.")] = "st",
-    tile: Annotated[
-        int,
-        typer.Option(min=0, help="Side of the tiles, for frames that are too large at once; 0: no tiles."),
-    ] = 0,
-    overlap: Annotated[
-        int, typer.Option(min=-1, help="Pixels that tiles share, and are blended over; -1: a quarter tile.")
-    ] = -1,
-    norm_from_whole: Annotated[
-        bool,
-        typer.Option("--norm-from-whole", help="Normalize all tiles like the full frame at reduced size."),
-    ] = False,
-    compare: Annotated[
-        bool,
-        typer.Option(
-            "--compare", help=f"Measure on the first {COMPARED} frames how tiles differ from the full frame."
-        ),
-    ] = False,
-    batch: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Frames of one size at once: more suit a GPU, and can change a rounded byte."
-        ),
-    ] = 1,
-    fast: Annotated[
-        bool,
-        typer.Option(
-            "--fast", help="bfloat16, compiled: off by a gray level or two; compiling takes minutes per size."
-        ),
-    ] = False,
+    tile: Annotated[int, typer.Option(min=0, help="Side of tiles, for frames too large at once.")] = 0,
+    overlap: Annotated[int, typer.Option(min=-1, help="Pixels that tiles share; -1: a quarter tile.")] = -1,
+    norm_from_whole: Annotated[bool, typer.Option("--norm-from-whole", help=NORM)] = False,
+    compare: Annotated[bool, typer.Option("--compare", help=f"Check tiles on {COMPARED} frames.")] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Frames at once; can change a rounded byte.")] = 1,
+    fast: Annotated[bool, typer.Option("--fast", help=FAST)] = False,
     guided: Annotated[bool, typer.Option("--guided", help=GUIDED)] = False,
     device: Device = "auto",
 ) -> None:
@@ -142,15 +121,11 @@ def translate(
 
 
 def export(
-    weights: Annotated[
-        Path, typer.Argument(help="A run's folder, or a generator's .safetensors file in one.")
-    ],
+    weights: Annotated[Path, typer.Argument(help="A run's folder, or a generator's file in one.")],
     out: Annotated[Path, typer.Option(help="The ONNX file.")],
     direction: Annotated[str, typer.Option(help="st: source to target; ts: back.")] = "st",
     dtype: Annotated[str, typer.Option(help="Precision inside: fp32.")] = "fp32",
-    size: Annotated[
-        str, typer.Option(help="HEIGHTxWIDTH of all frames, which exports faster; none: any size.")
-    ] = "none",
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of all frames; none: any size.")] = "none",
     guided: Annotated[bool, typer.Option("--guided", help=GUIDED)] = False,
 ) -> None:
     """Write a generator as ONNX, pictures in and pictures out, for ONNX Runtime and the like."""
@@ -184,18 +159,9 @@ def export(
 
 def evaluate(
     images: Annotated[Path, typer.Argument(help="Folder of images, for example translated ones.")],
-    labels: Annotated[
-        Path,
-        typer.Argument(help="Folder of their labels: PNG of train ids, or as Cityscapes publishes them."),
-    ],
-    judge: Annotated[
-        Path,
-        typer.Option(help="Folder of the run that reads them: a judge, Sem_t (sem_t-s0) or downstream-..."),
-    ],
-    size: Annotated[
-        str,
-        typer.Option(help="HEIGHTxWIDTH to score at, 1024x2048 for Cityscapes; none: that of the labels."),
-    ] = "none",
+    labels: Annotated[Path, typer.Argument(help="Folder of labels: train ids, or as published.")],
+    judge: Annotated[Path, typer.Option(help="Run that reads them: judge-s0, sem_t-s0, downstream-...")],
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH to score at; none: that of the labels.")] = "none",
     device: Device = "auto",
 ) -> None:
     """Score a folder of images against labels with the judge or another trained segmenter, class by class."""
@@ -226,13 +192,9 @@ def evaluate(
 
 def score(
     predictions: Annotated[Path, typer.Argument(help="Folder of predictions, one PNG per frame.")],
-    labels: Annotated[
-        Path,
-        typer.Argument(help="Folder of labels at full size, such as gtFine/val as Cityscapes publishes it."),
-    ],
+    labels: Annotated[Path, typer.Argument(help="Folder of labels, such as gtFine/val as published.")],
     ids: Annotated[
-        str,
-        typer.Option(help="What the predictions hold, label or train ids; default: what the labels hold."),
+        str, typer.Option(help="What predictions hold: label, train; default: as the labels.")
     ] = "",
 ) -> None:
     """Score predictions of any program against labels, as Cityscapes' own evaluation does."""
