@@ -6,7 +6,7 @@ from torch import nn
 
 from semcg import config as configs
 from semcg.evaluate.cost import count, operations, seconds
-from semcg.runs.stages import begin
+from semcg.runs.budget import begin
 from semcg.training import fabric_for
 
 

@@ -4,10 +4,8 @@ Nothing here knows a result. A verdict follows from a table of measures (conditi
 the protocol that was decided before; whoever has both can compute it again.
 """
 
-from semcg.claims.curve import curve_rows, weight_rows
-from semcg.claims.rows import cost_row, ledger, overall, series, series_of
-from semcg.claims.whole import whole
-from semcg.claims.words import CLAIMS, UNMEASURED, Claim
+from semcg.claims.curve import curve_rows, weight_rows, whole
+from semcg.claims.rows import CLAIMS, UNMEASURED, Claim, cost_row, ledger, overall, series, series_of
 
 __all__ = [
     "CLAIMS",

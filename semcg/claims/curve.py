@@ -5,16 +5,51 @@ brings to every weight would look like an effect of the weight. So whatever comp
 them have.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from semcg import statistics
-from semcg.claims.rows import blank, claimed, compared, finite, margin_of, series
+from semcg.claims.rows import (
+    UNMEASURED,
+    blank,
+    claimed,
+    compared,
+    cost_row,
+    finite,
+    ledger,
+    margin_of,
+    series,
+)
 from semcg.protocol import Protocol
 
-__all__ = ["curve_rows", "weight_rows"]
+__all__ = ["curve_rows", "weight_rows", "whole"]
+
+
+def whole(
+    measures: pd.DataFrame, protocol: Protocol, rounds: Mapping[str, Sequence[float]] | None = None
+) -> list[dict]:
+    """Compute the ledger: the protocol's rows, then time, then the weight, then what nothing here can measure.
+
+    Parameters
+    ----------
+    measures : DataFrame
+        As in `series`.
+    rounds : dict, optional
+        As in `cost_row`; without it the claim about time is "not measured".
+
+    Returns
+    -------
+    list of dict
+        Each with every column of `blank`. Those of `UNMEASURED` have a "reason" beside their "not measured".
+    """
+    rows = ledger(measures, protocol)
+    if protocol.cost:
+        rows.append(cost_row(rounds, protocol))
+    if protocol.curve:
+        rows += weight_rows(measures, protocol)
+    return rows + [blank(what, reason=reason) for what, reason in UNMEASURED.items()]
 
 
 def curve_rows(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:
