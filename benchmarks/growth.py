@@ -32,7 +32,7 @@ from semcg import config as configs
 from semcg import files
 from semcg.config import Config
 from semcg.evaluate.cost import count, seconds
-from semcg.runs import budget, stages
+from semcg.runs import budget
 from semcg.training import fabric_for
 
 FITTED = [
@@ -77,7 +77,7 @@ def times(rounds: int) -> dict[tuple[int, int], float]:
     fabric, found = fabric_for("cpu", "fp32"), {}
     steps, batches = {}, {}
     for at in [*FITTED, LEFT_OUT]:
-        steps[at], batches[at] = stages.begin("translation", sized(*at), fabric)
+        steps[at], batches[at] = budget.begin("translation", sized(*at), fabric)
     for n in range(rounds + 1):
         for at, step in steps.items():
             taken = seconds({"": step}, batches[at], rounds=1, warm=0)[""]
@@ -90,7 +90,7 @@ def grown(crop: int, width: int) -> tuple[int, int]:
     """Bytes by which this process grows when it begins a training and takes two steps, and its size before."""
 
     def begun() -> None:
-        step, batch = stages.begin("translation", sized(crop, width), fabric_for("cpu", "fp32"))
+        step, batch = budget.begin("translation", sized(crop, width), fabric_for("cpu", "fp32"))
         for _ in range(2):
             step(*batch)
 
@@ -105,7 +105,7 @@ def off(point: dict) -> float:
 def memory() -> dict:
     fabric, points = fabric_for("cpu", "fp32"), {}
     for at in [*MEMORY_FITTED, MEMORY_LEFT_OUT]:
-        counted = count(lambda at=at: stages.begin("translation", sized(*at), fabric))
+        counted = count(lambda at=at: budget.begin("translation", sized(*at), fabric))
         child = [sys.executable, __file__, "--child", json.dumps(at)]
         measured, process = json.loads(
             subprocess.run(child, capture_output=True, text=True, check=True).stdout
@@ -139,7 +139,7 @@ def on_paper() -> dict:
         ASSUMED["bytes a second of an average of gradients, each GPU"],
     )
     rows, hours = {}, 0.0
-    for stage in stages.stages(config, epoch=ASSUMED["source and target frames"][0]):
+    for stage in budget.stages(config, epoch=ASSUMED["source and target frames"][0]):
         operations, memory = budget.needed_bytes(stage)
         took = operations / rate
         rows[stage.name] = {

@@ -19,7 +19,7 @@ from semcg import evaluate, files, metrics, runs, training
 from semcg.config import Config
 from semcg.data import Batches, Scenes
 from semcg.runs import trained
-from semcg.runs.stages import begin
+from semcg.runs.budget import begin
 
 BEFORE = {"segmenter_stride": 4, "segmenter_width": 0.25, "segmenter_batch": 6}
 BEFORE |= {"segmenter_lr": 2e-3, "segmenter_steps": 800}

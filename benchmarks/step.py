@@ -32,7 +32,7 @@ from semcg import config as configs
 from semcg.config import Config
 from semcg.evaluate.cost import count, operations, seconds
 from semcg.gan import PatchGAN
-from semcg.runs.stages import begin
+from semcg.runs.budget import begin
 from semcg.training import fabric_for, generator_for
 
 PARTS = ("time", "counted", "memory", "profile", "loader", "allocator")

@@ -21,7 +21,7 @@ from semcg import losses, training
 from semcg.config import Config
 from semcg.gan import ImagePool, PatchGAN, initialise
 from semcg.runs import trained
-from semcg.runs.stages import begin
+from semcg.runs.budget import begin
 from semcg.training import generator_for
 
 __all__ = ["COMPILED", "NARROW", "SETTINGS", "WAYS", "compiled", "exactly", "literal", "way"]

@@ -166,11 +166,11 @@ def shares(counts: np.ndarray) -> dict[str, float]:
     counts : (256,) int
         Pixels by train id.
     """
-    whole = max(int(counts.sum()), 1)
+    total = max(int(counts.sum()), 1)
     order = sorted(range(len(CLASSES)), key=lambda i: -counts[i])
-    found = {CLASSES[i].name: counts[i] / whole for i in order if counts[i]}
-    found |= {"ignored": counts[IGNORE] / whole} if counts[IGNORE] else {}
-    return {name: round(float(share), 4) for name, share in found.items()}
+    present = {CLASSES[i].name: counts[i] / total for i in order if counts[i]}
+    present |= {"ignored": counts[IGNORE] / total} if counts[IGNORE] else {}
+    return {name: round(float(share), 4) for name, share in present.items()}
 
 
 def unlikely(counts: np.ndarray) -> str:
@@ -215,7 +215,7 @@ def _check_palette(kept: pictures.Stored, table: np.ndarray, name: Path | str) -
 
 
 def _by_color(colors: np.ndarray, to: Mapping, limit: float, *, exact: bool, name: Path | str) -> Decoded:
-    # A JPEG has some ten thousand colors: distances are taken once per color, and colors found without sorting.
+    # A JPEG has some ten thousand colors: distances are taken once per color, and colors listed without sorting.
     packed = colors.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
     index = np.full(1 << 24, -1, np.int32)
     index[packed] = 0
@@ -276,7 +276,7 @@ def _csv_entries(path: Path, text: str) -> list[tuple[str, tuple[int, ...], int]
             try:
                 *key, train_id = (int(entry[name]) for name in wanted)
             except (KeyError, ValueError):
-                raise ValueError(f"{path}, {where}: a whole number is missing in {row}") from None
+                raise ValueError(f"{path}, {where}: an integer is missing in {row}") from None
             entries.append((where, tuple(key), train_id))
     except csv.Error as error:
         raise ValueError(f"{path}, line {rows.line_num}: cannot be read: {error}") from None
@@ -296,14 +296,14 @@ def _toml_entries(path: Path, text: str) -> list[tuple[str, tuple[int, ...], int
         raise ValueError(f"{path} has no [[class]] tables")
     tables = [{key.lower(): value for key, value in table.items()} for table in tables]
     starts = [re.findall(r"(?i)\[\[\s*class\s*\]\]|\{", line.split("#")[0]) for line in text.splitlines()]
-    lines = [number for number, found in enumerate(starts, 1) for _ in found]
+    lines = [number for number, tables in enumerate(starts, 1) for _ in tables]
     kind, entries = ("color" if "color" in tables[0] else "value"), []
     for number, table in enumerate(tables, 1):
         where = f"class {number}" + (f" (line {lines[number - 1]})" if len(lines) == len(tables) else "")
         key = table.get(kind) if kind == "color" else [table.get(kind)]
         numbers = [*key, table.get("train_id")] if isinstance(key, list) else []
         if len(numbers) != (4 if kind == "color" else 2) or any(type(n) is not int for n in numbers):
-            raise ValueError(f"{path}, {where}: {kind} and train_id are needed as whole numbers, not {table}")
+            raise ValueError(f"{path}, {where}: {kind} and train_id are needed as integers, not {table}")
         if extra := set(table) - {kind, "train_id", "name"}:
             raise ValueError(f"{path}, {where}: unknown {', '.join(sorted(extra))}")
         entries.append((where, tuple(numbers[:-1]), numbers[-1]))

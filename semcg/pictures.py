@@ -165,12 +165,12 @@ def size(path: Path | str, *, label: str = "", turn: bool = False) -> tuple[int,
 
 def by_stem(folder: Path | str) -> dict[str, Path]:
     """Return the pictures of a folder by stem, in natural order, refusing two of one stem."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in files.images_in(Path(folder)).images:
-        if path.stem in found:
-            raise ValueError(f"{found[path.stem]} and {path} have the same stem; rename or remove one")
-        found[path.stem] = path
-    return found
+        if path.stem in paths:
+            raise ValueError(f"{paths[path.stem]} and {path} have the same stem; rename or remove one")
+        paths[path.stem] = path
+    return paths
 
 
 def pairs(images: Path | str, labels: Path | str) -> dict[str, tuple[Path, Path]]:
@@ -193,12 +193,12 @@ def pairs(images: Path | str, labels: Path | str) -> dict[str, tuple[Path, Path]
     first, second = by_stem(images), by_stem(labels)
     for key in (_normal, _bare):
         images_of, labels_of = (
-            {key(stem): path for stem, path in found.items()} for found in (first, second)
+            {key(stem): path for stem, path in paths.items()} for paths in (first, second)
         )
         if images_of.keys() == labels_of.keys() and len(images_of) == len(first):
             return {path.stem: (path, labels_of[stem]) for stem, path in images_of.items()}
     images_of, labels_of = (
-        {_normal(stem): path for stem, path in found.items()} for found in (first, second)
+        {_normal(stem): path for stem, path in paths.items()} for paths in (first, second)
     )
     for kind, lacking, there, other in (
         ("label", labels, images_of, labels_of),
@@ -229,7 +229,7 @@ def readable(name: Path | str) -> Iterator[None]:
 
 
 def _opened(name: Path | str, handle: BinaryIO) -> Image.Image:
-    """Open a picture without decoding it, once its header was found harmless; adds the attribute `bits`."""
+    """Open a picture without decoding it, once its header was checked; adds the attribute `bits`."""
     head = handle.read(32)
     handle.seek(0)
     try:
@@ -267,11 +267,11 @@ def _kind(head: bytes) -> str:
 
 
 def _check_file(path: Path | str) -> None:
-    found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
         raise ValueError(f"{path} is no file, but a folder, a device or a pipe; name a PNG or JPEG file")
-    if found.st_size > _BYTES:
-        raise ValueError(f"{path} has {found.st_size:,} bytes; pictures have at most {_BYTES:,}")
+    if status.st_size > _BYTES:
+        raise ValueError(f"{path} has {status.st_size:,} bytes; pictures have at most {_BYTES:,}")
 
 
 def _check_image(picture: Image.Image, name: Path | str) -> None:

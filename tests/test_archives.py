@@ -281,7 +281,7 @@ def test_two_processes_write_the_same_files_as_one(archives, tmp_path):
     source(archives, out, processes=2, progress=lambda *given: seen.append(given))
     source(archives, tmp_path / "b/data")
     assert tree(out) == tree(tmp_path / "b/data")
-    assert ("labels looked at", 24, 24) in seen
+    assert ("labels inspected", 24, 24) in seen
     assert [done for what, done, _ in seen if what == "frames"] == list(range(25))
 
 

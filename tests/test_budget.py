@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from semcg import config as configs
 from semcg import notebook
-from semcg.runs import budget, stages
+from semcg.runs import budget
 from semcg.training import fabric_for
 from semcg_kit.__main__ import app
 
@@ -29,19 +29,19 @@ NARROW = {
 
 
 def test_steps_of_the_paper_by_hand():
-    rows = {r.name: r for r in stages.stages(configs.make("paper"), epoch=24_966)}
+    rows = {r.name: r for r in budget.stages(configs.make("paper"), epoch=24_966)}
     assert rows["CycleGAN"].steps == 20 * 24_966
     assert rows["semantic (paper)"].steps == 20 * 24_966
     assert (rows["Sem_s, Sem_t"].trainings, rows["Sem_s, Sem_t"].steps) == (2, 100_000)
-    two = {r.name: r for r in stages.stages(configs.make("paper", batch=2), epoch=24_965)}
+    two = {r.name: r for r in budget.stages(configs.make("paper", batch=2), epoch=24_965)}
     assert two["CycleGAN"].steps == 20 * 12_483  # the last batch of a pass is full of the next
 
 
 def test_a_notebook_has_its_own_rows():
     config = configs.make("smoke")
-    assert [r.name for r in stages.stages(config, epoch=4, notebook="03_cyclegan")] == ["CycleGAN"]
-    assert len(stages.stages(config, epoch=4, notebook="04_semantic_cyclegan")) == 2
-    assert stages.stages(config, epoch=4, notebook="00_start_here") == []
+    assert [r.name for r in budget.stages(config, epoch=4, notebook="03_cyclegan")] == ["CycleGAN"]
+    assert len(budget.stages(config, epoch=4, notebook="04_semantic_cyclegan")) == 2
+    assert budget.stages(config, epoch=4, notebook="00_start_here") == []
 
 
 def test_frames_are_counted_in_the_folders(home):
@@ -50,11 +50,11 @@ def test_frames_are_counted_in_the_folders(home):
         folder.mkdir(parents=True)
         for k in range(n):
             Image.new("RGB", (128, 64)).save(folder / f"{k}.png")
-    assert stages.frames(configs.make("smoke", data="mine")) == (3, 5)
+    assert budget.frames(configs.make("smoke", data="mine")) == (3, 5)
     with pytest.raises(
         ValueError, match=r"0\.png is 64x128, smaller than the crop of 768x768.*prepare larger"
     ):
-        stages.frames(configs.make("paper", data="mine"))
+        budget.frames(configs.make("paper", data="mine"))
 
 
 def test_memory_that_cannot_suffice_stops_before_any_step(monkeypatch):
@@ -73,7 +73,7 @@ def test_memory_that_cannot_suffice_stops_before_any_step(monkeypatch):
 
 
 def test_the_advice_says_what_fits():
-    stage = stages.stages(configs.make("mini", leaf_split=False), epoch=4, notebook="04_semantic_cyclegan")[0]
+    stage = budget.stages(configs.make("mini", leaf_split=False), epoch=4, notebook="04_semantic_cyclegan")[0]
     stage = replace(stage, memory=budget.needed_bytes(stage)[1])
     budget.check(stage, free=stage.memory, where="cpu")
     with pytest.raises(ValueError) as seen:
@@ -106,7 +106,7 @@ def test_the_commands_print_it_and_train_nothing(home):
 
 def test_it_says_that_weights_will_be_fetched_and_where_to_put_them(home):
     config = configs.make("smoke", segmenter_start="imagenet")
-    rows = stages.stages(config, epoch=4)
+    rows = budget.stages(config, epoch=4)
     for_02 = [replace(r, memory=1, operations=1, seconds=1.0, measured=1) for r in rows]
     wanted = home / "data" / "published" / "drn_c_26-ddedf421.pth"
     for domain in ("source", "target"):

@@ -6,7 +6,7 @@ from torch import nn
 
 from semcg import config as configs
 from semcg.evaluate.cost import count, operations, seconds
-from semcg.runs.stages import begin
+from semcg.runs.budget import begin
 from semcg.training import fabric_for
 
 
@@ -46,7 +46,11 @@ def test_what_is_counted_is_the_real_step():
 def test_the_leaf_split_needs_less():
     fabric = fabric_for("cpu", "fp32")
     whole, split = (
-        count(lambda leaf=leaf: begin("translation", configs.make("mini", leaf_split=leaf), fabric))
+        count(
+            lambda leaf=leaf: begin(
+                "translation", configs.make("mini", leaf_split=leaf, segmenter_width=0.25), fabric
+            )
+        )
         for leaf in (False, True)
     )
     assert split["operations"] <= whole["operations"]

@@ -149,12 +149,6 @@ def test_oracle_distance_by_hand(tmp_path, scenes):
         evaluate.oracle_distance(identity, scenes, tmp_path / "nowhere", fabric=FABRIC)
 
 
-def test_cycle_distance_does_not_see_what_comes_back(scenes):
-    assert evaluate.cycle_distance(torch.neg, torch.neg, scenes, fabric=FABRIC) == 0
-    expected = torch.stack([2 * scenes.frame(i)[0].abs() for i in range(3)]).mean().item()
-    assert evaluate.cycle_distance(torch.neg, identity, scenes, fabric=FABRIC) == pytest.approx(expected)
-
-
 def counts_by_hand():
     counts = torch.zeros(19, 20, dtype=torch.int64)
     counts[SKY, SKY], counts[SKY, BUILDING] = 30, 10

@@ -20,6 +20,7 @@ from semcg_kit import __main__ as command_line
 from semcg_kit import prepare
 from semcg_kit.__main__ import app
 from semcg_kit.commands import images
+from semcg_kit.prepare.frames import Recipe, reshaped
 
 H, W = 32, 64
 
@@ -186,9 +187,7 @@ def test_B7_frames_are_consecutive_by_number_and_not_by_letter(tmp_path):
     ],
 )
 def test_B8_a_size_that_distorts_frames_is_told_before_anything_is_written(own, size, message):
-    from semcg_kit.prepare.frames import reshaped
-
-    told = reshaped(own, size)
+    told = reshaped(own, Recipe(size))
     assert message in told
     assert bool(told) == bool(message)
     if told:

@@ -9,13 +9,13 @@ from functools import cache
 import pytest
 
 from semcg import config as configs
-from semcg.runs import budget, stages
+from semcg.runs import budget
 
 # A process of its own, since the largest resident size of a process never falls.
 CHILD = """
 import json, resource, sys
 from semcg import config as configs
-from semcg.runs.stages import begin
+from semcg.runs.budget import begin
 from semcg.training import fabric_for
 
 def resident():
@@ -42,7 +42,7 @@ def two_steps(precision: str, leaf_split: bool) -> dict:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    stage = next(s for s in stages.stages(config, epoch=1) if s.name == "semantic (paper)")
+    stage = next(s for s in budget.stages(config, epoch=1) if s.name == "semantic (paper)")
     found["foretold"] = budget.needed_bytes(replace(stage, steps=2), process=found["process"])[1]
     split = "leaf split" if leaf_split else "one graph"
     print(

@@ -1,8 +1,11 @@
 """The structure of the packages: imports point down, semcg never imports semcg_kit, one library stays in one place."""
 
 import ast
+import io
+import re
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -149,3 +152,51 @@ def test_rooms_hold_one_idea():
         if (n := len(p.read_text().splitlines())) > 420
     }
     assert not long, f"these files hold more than one idea: {long}"
+
+
+LIMITS = {"semcg": (11_960, 110), "semcg_kit": (4_060, 40)}
+"""Lines of code and files that a package may have. To be lowered with the code, never raised."""
+
+
+def code_lines(path: Path) -> int:
+    """Count the lines of a file without docstrings, comments and blanks."""
+    text = path.read_text(encoding="utf-8")
+    docstrings: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if documented and ast.get_docstring(node, clean=False) is not None:
+            docstrings |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if (
+            token.type in (tokenize.NAME, tokenize.OP, tokenize.NUMBER, tokenize.STRING)
+            or "STRING" in tokenize.tok_name[token.type]
+        ):
+            lines |= set(range(token.start[0], token.end[0] + 1))
+    return len(lines - docstrings)
+
+
+@pytest.mark.parametrize("package", LIMITS)
+def test_the_packages_stay_small(package):
+    paths = sorted((PACKAGE.parent / package).rglob("*.py"))
+    lines, files = LIMITS[package]
+    counted = sum(map(code_lines, paths))
+    assert counted <= lines, f"{package} has {counted} lines of code"
+    assert len(paths) <= files, f"{package} has {len(paths)} files"
+
+
+def test_code_is_counted_without_words(tmp_path):
+    (tmp_path / "x.py").write_text(
+        '"""Doc."""\n\n# why\ndef f(\n    x,\n):\n    """Doc\n    doc."""\n    return x\n'
+    )
+    assert code_lines(tmp_path / "x.py") == 4
+
+
+def test_the_readme_lists_every_module_in_order():
+    text = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
+    listed = re.search(r"## Layout\n\n```\n(.*?)```", text, re.S)[1]
+    for folder in (PACKAGE, KIT):
+        section = re.search(rf"^{folder.name}/ .*\n((?:  .*\n)+)", listed, re.M)[1]
+        named = re.findall(r"^  (\S+?)/? ", section, re.M)
+        there = {p.name for p in folder.iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()}
+        assert sorted(named) == sorted(there - {"__init__.py"}), folder.name

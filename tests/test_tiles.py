@@ -8,8 +8,7 @@ from torch import nn
 
 from semcg.gan import Recolor, ResNet9, UNet
 from semcg.translate import Compiled, Guided, Padded, Tiled, check, difference, fingerprint
-from semcg.translate.memory import free_bytes, needed_bytes, peak_bytes
-from semcg.translate.tiles import fixed_norms, starts, whole_norms
+from semcg.translate.tiles import fixed_norms, free_bytes, needed_bytes, peak_bytes, starts, whole_norms
 
 
 class Local(nn.Module):

@@ -16,8 +16,8 @@ from PIL import Image
 from semcg import files
 from semcg.labels import CLASSES, IGNORE, names
 from semcg.world import VERSION, Scene, annotations, render, write
-from semcg.world.dice import Dice, stream
 from semcg.world.parts import Vehicle
+from semcg.world.scene import Dice, stream
 
 SIZE = (128, 256)
 SMALL = (64, 128)

@@ -1,5 +1,6 @@
 """The arms of the canary: what each stage computes on fixed inputs."""
 
+import inspect
 import io
 import math
 import tempfile
@@ -20,7 +21,7 @@ from semcg.data import Batches, Scenes, Unpaired
 from semcg.evaluate import Pictures, collect, values
 from semcg.losses import SEMANTIC_KINDS
 from semcg.reader import DigitReader
-from semcg.training import class_weights, fabric_for, fit
+from semcg.training import class_weights, fabric_for, fit, translation_step
 from semcg.training.build import build_segmentation, build_translation, network_for
 from semcg.training.loop import linear_decay, warm_poly
 from semcg.translate import identity
@@ -144,6 +145,8 @@ def _translation(device: str, scratch: Path) -> Iterator[tuple[str, list]]:
             [*(x for types in seen for x in types[:1]), *(x for net in nets for x in _types(net))],
         )
     yield "schedule", [linear_decay(1000)(n) for n in (0, 499, 500, 501, 999)]
+    defaults = [p.default for p in inspect.signature(translation_step).parameters.values()]
+    yield "defaults", [value for value in defaults if isinstance(value, float)]
     yield from _data(scratch)
 
 

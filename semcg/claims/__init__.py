@@ -4,9 +4,16 @@ Nothing here knows a result. A verdict follows from a table of measures (conditi
 the protocol that was decided before; whoever has both can compute it again.
 """
 
-from semcg.claims.curve import curve_rows, weight_rows
-from semcg.claims.rows import cost_row, ledger, overall, series, series_of
-from semcg.claims.whole import whole
+from semcg.claims.rows import (
+    cost_row,
+    curve_rows,
+    ledger,
+    overall,
+    series,
+    series_of,
+    weight_rows,
+    whole,
+)
 from semcg.claims.words import CLAIMS, UNMEASURED, Claim
 
 __all__ = [

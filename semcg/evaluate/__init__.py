@@ -7,7 +7,7 @@ from the sum. Frames are scored whole, at the size of their labels, in float32.
     values(parts)["plates read", "all"]     # every measure of a translation, from one pass over its frames
 """
 
-from semcg.evaluate.frames import counts_of_folders, cycle_distance, oracle_distance, segmentation_counts
+from semcg.evaluate.frames import counts_of_folders, oracle_distance, segmentation_counts
 from semcg.evaluate.known import AXIS, BorrowedColors, known
 from semcg.evaluate.measures import Pictures, collect, target_features
 from semcg.evaluate.parts import (
@@ -45,7 +45,6 @@ __all__ = [
     "comparison_text",
     "counts_of",
     "counts_of_folders",
-    "cycle_distance",
     "flip_share",
     "flip_table",
     "frame_counts",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from semcg.translate.memory import LivingBytes
+from semcg.translate.tiles import LivingBytes
 
 __all__ = ["count", "operations", "seconds"]
 

@@ -1,4 +1,4 @@
-"""Whole frames against their labels, against the oracle, and against themselves after a round trip."""
+"""Whole frames against their labels and against the oracle."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from semcg.labels import CLASSES
 from semcg.segmenters import upsample
 from semcg.translate import Translation, any_size, identity, image, pad, stems
 
-__all__ = ["counts_of_folders", "cycle_distance", "oracle_distance", "segmentation_counts"]
+__all__ = ["counts_of_folders", "oracle_distance", "segmentation_counts"]
 
 
 def segmentation_counts(
@@ -159,24 +159,6 @@ def oracle_distance(
             values += off.numel()
     psnr = float(10 * np.log10(4 * values / squared)) if squared else float("inf")
     return {"l1": absolute / values, "psnr": psnr, "frames": len(scenes)}
-
-
-def cycle_distance(
-    G_st: Translation, G_ts: Translation, scenes: Scenes, *, batch: int = 8, fabric: Fabric
-) -> float:
-    """Mean of |x - G_ts(G_st(x))| over whole frames, images in [-1, 1], so 0..2: Eq. (3) in one direction.
-
-    It tells how well a frame is brought back, and is no measure of semantics: a sky that was made a building and
-    comes back as sky costs nothing (Chu, Zhmoginov and Sandler, "CycleGAN, a Master of Steganography", 2017).
-    For the other direction exchange the generators and pass target scenes.
-    """
-    there, back, absolute, values = any_size(G_st), any_size(G_ts), 0.0, 0
-    frames = ((x, x) for x, _ in (scenes.frame(i) for i in range(len(scenes))))
-    with torch.inference_mode():
-        for x, _ in _batches(frames, batch, fabric):
-            absolute += (back(there(x)) - x).double().abs().sum().item()
-            values += x.numel()
-    return absolute / values
 
 
 def _counts(

@@ -5,8 +5,8 @@ from semcg import files
 from semcg.config import Config
 from semcg.evaluate.cost import count, operations, seconds
 from semcg.protocol import Protocol
+from semcg.runs.budget import begin
 from semcg.runs.record import machine, origin
-from semcg.runs.stages import begin
 from semcg.training import fabric_for, precision_for
 
 __all__ = ["recount", "write"]

@@ -11,11 +11,9 @@ from collections.abc import Callable
 from torch import nn
 
 from semcg.segmenters.base import Segmenter, frozen, initialise, upsample
-from semcg.segmenters.deeplab import DeepLabV3
 from semcg.segmenters.drn import DRN26
 from semcg.segmenters.published import fetch_imagenet, load_published
-from semcg.segmenters.segnet import SegNet
-from semcg.segmenters.unet import SmallUNet
+from semcg.segmenters.unet import DeepLabV3, SegNet, SmallUNet
 
 __all__ = [
     "DRN26",

@@ -7,8 +7,7 @@ which keeps strokes, or in `Compiled`, which is faster and less exact. `folder` 
 
 from semcg.translate.colors import ColorTable, Guided, HistogramMatching, color_map, pixels_of
 from semcg.translate.folders import fingerprint, folder, image, sizes, split, stems
-from semcg.translate.memory import check
-from semcg.translate.tiles import Tiled, difference
+from semcg.translate.tiles import Tiled, check, difference
 from semcg.translate.translations import (
     Compiled,
     Padded,

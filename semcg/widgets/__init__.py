@@ -5,9 +5,8 @@ also said in words, for those who do not see it. Nothing here trains or reads by
 it shows.
 """
 
-from semcg.widgets.field import field_of_view, field_panels
+from semcg.widgets.field import field_of_view, field_panels, microscope
 from semcg.widgets.live import Live
-from semcg.widgets.microscope import microscope
 from semcg.widgets.street import street, street_panels
 from semcg.widgets.weight import weight, weight_figure, weight_losses, weight_pictures
 

@@ -3,12 +3,27 @@
 import numpy as np
 
 from semcg.world.canvas import FINE, Canvas, Drawing
-from semcg.world.furniture import draw_bin, draw_lamp, draw_person, draw_sign, draw_traffic_light
 from semcg.world.parts import Bin, Lamp, Person, Sign, TrafficLight, Tree, TwoWheeler, Vehicle
-from semcg.world.plants import draw_tree, shade_tree
 from semcg.world.scene import Scene
-from semcg.world.street import draw_bonnet, draw_facades, draw_ground, draw_hills, draw_sky, draw_vista
-from semcg.world.vehicles import draw_two_wheeler, draw_vehicle
+from semcg.world.street import (
+    draw_bonnet,
+    draw_facades,
+    draw_ground,
+    draw_hills,
+    draw_sky,
+    draw_tree,
+    draw_vista,
+    shade_tree,
+)
+from semcg.world.vehicles import (
+    draw_bin,
+    draw_lamp,
+    draw_person,
+    draw_sign,
+    draw_traffic_light,
+    draw_two_wheeler,
+    draw_vehicle,
+)
 
 __all__ = ["annotations", "checked_size", "draw", "found_texts"]
 

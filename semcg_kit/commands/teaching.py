@@ -1,38 +1,16 @@
-"""Commands for the authors of the course: exercises into the notebooks, and the minutes that each notebook takes."""
+"""Commands for the authors of the course."""
 
-import json
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-
-import nbformat
-import typer
-from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
-
-from semcg import exercises, files
+from semcg import files
 from semcg_kit.commands.options import Profile
 
-__all__ = [
-    "filled",
-    "generated",
-    "measured",
-    "question",
-    "reading",
-    "stated",
-    "student",
-    "times",
-    "with_map",
-    "write_minutes",
-]
-
-FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+__all__ = ["student", "times"]
 
 
 def student() -> None:
     """Write quizzes, starters and folded solutions into the notebooks, from notebooks/exercises."""
-    changed = [path for path in map(_update, _names()) if path]
+    from semcg_kit import teaching
+
+    changed = teaching.update()
     for path in changed:
         print(f"written: {path}")
     if not changed:
@@ -46,261 +24,13 @@ def times(profile: Profile = "mini") -> None:
     """
     from semcg import protocol
     from semcg.runs import evidence
-    from semcg_kit import site
+    from semcg_kit import site, teaching
     from semcg_kit.execution import course, refresh
 
-    for line in write_minutes(FOLDER, _names(), files.results_folder("world", profile)):
+    results = files.results_folder("world", profile)
+    for line in teaching.write_minutes(teaching.FOLDER, teaching.names(), results):
         print(line)
     shipped = protocol.REFERENCE
     print(f"written: {site.markdown(course.notebook_path(course.REPORT), shipped / 'report')}")
     report = [path.relative_to(shipped).as_posix() for path in shipped.glob("report/**/*.*")]
     evidence.seal(shipped, [*refresh.COPIED, *report])
-
-
-def _names() -> list[str]:
-    if not FOLDER.is_dir():
-        raise typer.BadParameter(
-            f"no folder {FOLDER}: this command works on a checkout, not on an installed package"
-        )
-    return [sheet.notebook for sheet in exercises.sheets().values()]
-
-
-def _update(name: str) -> Path | None:
-    path = FOLDER / f"{name}.ipynb"
-    old = nbformat.read(path, as_version=4)
-    new = filled(old, exercises.sheets()[name[:2]])
-    if new == old:
-        return None
-    _write(path, new)
-    return path
-
-
-def _write(path: Path, notebook: NotebookNode) -> None:
-    with files.atomic(path) as partial:
-        nbformat.write(notebook, partial)
-
-
-# ---------------------------------------------------------------- a sheet as notebook cells
-
-
-def generated(cell: NotebookNode) -> bool:
-    """Whether a notebook cell is written from a sheet, and overwritten by `semcg student`."""
-    return cell.id.startswith(("quiz", "exercises"))
-
-
-def filled(notebook: NotebookNode, sheet: exercises.Sheet) -> NotebookNode:
-    """Return a notebook with the quiz and the exercises of its sheet, in their old place or before its last cell.
-
-    Other cells stay unchanged, except for their execution counts, which run from 1.
-    """
-    fresh = nbformat.from_dict(notebook)
-    places = [i for i, cell in enumerate(fresh.cells) if generated(cell)]
-    at = places[0] if places else len(fresh.cells) - 1
-    kept = [cell for cell in fresh.cells if not generated(cell)]
-    fresh.cells = [*kept[:at], *_cells(sheet), *kept[at:]]
-    for count, cell in enumerate((c for c in fresh.cells if c.cell_type == "code"), 1):
-        cell.execution_count = count
-    return fresh
-
-
-_IMPORT = "from semcg import exercises"
-_QUIZ = """## Check yourself
-
-Run the cell to see the questions. Put a letter for each into `answers` and run it again: you get an explanation for \
-every choice, including the wrong ones."""
-_EXERCISES = """## Exercises
-
-Replace each `...` and run the cell: it tries your code on examples and says what is wrong with it. \
-`exercises.hint("{0}")` gives a hint, `exercises.hint("{0}", 2)` a stronger one. The solutions are folded away below."""
-
-
-def _cells(sheet: exercises.Sheet) -> Iterator[NotebookNode]:
-    yield new_markdown_cell(_QUIZ, id="quiz-text")
-    yield _code("quiz", _quiz_code(sheet), exercises.quiz_text(sheet.questions, [], {}) + "\n")
-    numbered = list(enumerate(sheet.exercises, 1))
-    for part, start in enumerate(range(0, len(numbered), 2), 1):  # two in a cell, to keep notebooks short
-        group = numbered[start : start + 2]
-        texts = [_EXERCISES.format(sheet.exercises[0].id)] if part == 1 else []
-        texts += [f"**{n}. {e.title}**\n\n{e.task}" for n, e in group]
-        yield new_markdown_cell("\n\n".join(texts), id=f"exercises-text-{part}")
-        waiting = "".join(f'{e.id}  {exercises.WAITS} Stuck? exercises.hint("{e.id}")\n' for _, e in group)
-        yield _code(f"exercises-{part}", "\n".join([_IMPORT, *(_starter(e) for _, e in group)]), waiting)
-        shown = [_folded(f"Solution of {n}", f"```python\n{e.solution}\n```\n\n{e.why}") for n, e in group]
-        yield new_markdown_cell("\n\n".join(shown), id=f"exercises-solutions-{part}")
-    title, task, good = (sheet.open[key] for key in ("title", "task", "good"))
-    text = f"**{len(numbered) + 1}. {title}** *(open: no check)*\n\n{task}\n\n"
-    yield new_markdown_cell(text + _folded("What a good answer mentions", good), id="exercises-open")
-
-
-def _quiz_code(sheet: exercises.Sheet) -> str:
-    blanks = ", ".join(['""'] * len(sheet.questions))
-    values = "".join(q.values for q in sheet.questions)
-    call = f'exercises.quiz("{sheet.number}", answers, {values})'
-    if len(call) > 110:
-        call = f'of_this_run = {values}\nexercises.quiz("{sheet.number}", answers, of_this_run)'
-    return f'{_IMPORT}\n\nanswers = [{blanks}]  # for example ["a", "c", "b"]\n{call}'
-
-
-def _starter(exercise: exercises.Exercise) -> str:
-    gap = "\n\n" if exercise.arguments else ""
-    return f'\n{gap[1:]}{exercise.starter}\n{gap}exercises.check("{exercise.id}", {exercise.name})'
-
-
-def _folded(summary: str, text: str) -> str:
-    return f"<details><summary>{summary}</summary>\n\n{text}\n\n</details>"
-
-
-def _code(name: str, source: str, output: str) -> NotebookNode:
-    return new_code_cell(source, id=name, outputs=[new_output("stream", name="stdout", text=output)])
-
-
-# ---------------------------------------------------------------- minutes
-
-_TIME = re.compile(r"<!-- time (\{.*?\}) -->(.*?)<!-- end of time -->", re.DOTALL)
-_MAP = re.compile(r"<!-- map -->\n.*?<!-- end of map -->", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Minutes:
-    """What a notebook's first cell says about its time.
-
-    Parameters
-    ----------
-    read : int
-        Minutes to read, without quiz and exercises, in steps of 5.
-    seconds : float or None
-        To execute it, trainings included; None if not measured.
-    profile : str
-        Under which that was measured.
-    """
-
-    read: int
-    seconds: float | None
-    profile: str
-
-    @property
-    def text(self) -> str:
-        """Markdown for the first cell."""
-        run = "its time to run is not measured yet"
-        if self.seconds is not None:
-            run = f"{_spoken(self.seconds)} to run (measured, profile `{self.profile}`)"
-        return f"about {self.read} minutes to read, quiz and exercises apart; {run}."
-
-
-def reading(notebook: NotebookNode) -> int:
-    """Return the minutes to read a notebook without quiz and exercises, in steps of 5.
-
-    170 words of prose a minute, 4 s for a line of code, 20 s for a figure, 45 s to write down a prediction.
-    """
-    seconds = 0.0
-    for cell in notebook.cells:
-        if generated(cell):
-            continue
-        if cell.cell_type == "code":
-            seconds += 4 * sum(bool(line.strip()) for line in cell.source.splitlines())
-            seconds += 20 * cell.source.count("notebook.show(")
-        else:
-            text = re.sub(r"<!--.*?-->", "", cell.source, flags=re.DOTALL)
-            seconds += 60 * len(text.split()) / 170
-            seconds += 45 * len(re.findall(r"\*\*(?:Before you|Predict|Write down)", text))
-    return max(5, 5 * round(seconds / 60 / 5))
-
-
-def measured(results: Path, name: str) -> float | None:
-    """Return the seconds that a notebook takes when nothing is trained yet; None if its executions do not say.
-
-    The newest execution that ended well, whatever its seed, minus the trainings in it, plus the time of every run that it
-    trains, whenever that was trained.
-    """
-    folder = results / "notebooks"
-    paths = [*folder.glob(f"{name}.json"), *folder.glob(f"{name}-s*.json")]
-    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
-        try:
-            record = files.read_json(path)
-        except ValueError:  # damaged
-            continue
-        if record.get("status") != "ok":
-            continue
-        provenance = [
-            results / run / "provenance.json" for run in record["why"].keys() | record["trained"].keys()
-        ]
-        if not all(p.is_file() for p in provenance):
-            return None
-        own = record["seconds"] - sum(record["trained"].values())
-        return own + sum(files.read_json(p)["seconds"] for p in provenance)
-    return None
-
-
-def _spoken(seconds: float) -> str:
-    if seconds < 45:
-        return "less than a minute"
-    return f"about {minutes} minutes" if (minutes := round(seconds / 60)) > 1 else "about a minute"
-
-
-def stated(notebook: NotebookNode) -> Minutes:
-    """Return what the first cell of a notebook says about its time.
-
-    Raises
-    ------
-    ValueError
-        If it has no place for it, or its words do not fit its numbers.
-    """
-    found = _TIME.search(notebook.cells[0].source)
-    if not found:
-        raise ValueError("the first cell has no place for the time: <!-- time {} --><!-- end of time -->")
-    kept = json.loads(found[1])
-    minutes = Minutes(kept.get("read", 0), kept.get("seconds"), kept.get("profile", ""))
-    if kept and found[2] != minutes.text:
-        raise ValueError(f"the first cell says {found[2]!r}, its numbers say {minutes.text!r}")
-    return minutes
-
-
-def with_map(notebook: NotebookNode, course: Mapping[str, tuple[str, Minutes]]) -> NotebookNode:
-    """Return notebook 00 with the map of the course: notebook -> its question and its minutes."""
-
-    def run(seconds: list[float | None]) -> str:
-        return "not measured" if None in seconds else _spoken(sum(seconds)).removeprefix("about ")
-
-    rows = ["| notebook | question | minutes to read | to run |", "|---|---|---|---|"]
-    rows += [
-        f"| [{n}]({n}.ipynb) | {asks} | {m.read} | {run([m.seconds])} |" for n, (asks, m) in course.items()
-    ]
-    minutes = [m for _, m in course.values()]
-    rows.append(f"| in all | | {sum(m.read for m in minutes)} | {run([m.seconds for m in minutes])} |")
-    text = "\n".join(["<!-- map -->", "", *rows, "", "<!-- end of map -->"])
-    fresh = nbformat.from_dict(notebook)
-    places = [cell for cell in fresh.cells if _MAP.search(cell.source)]
-    if len(places) != 1:
-        raise ValueError(f"{len(places)} cells have a map; one should: <!-- map --> ... <!-- end of map -->")
-    places[0].source = _MAP.sub(lambda _: text, places[0].source)
-    return fresh
-
-
-def write_minutes(folder: Path, names: list[str], results: Path) -> list[str]:
-    """Bring the stated times of a folder's notebooks up to date and return a line for each.
-
-    Minutes to run stay unchanged where these results have no execution of a notebook.
-    """
-    lines, books, course = [], {}, {}
-    for name in names:
-        book = nbformat.read(folder / f"{name}.ipynb", as_version=4)
-        before, seconds = stated(book), measured(results, name)
-        kept = (before.seconds, before.profile) if seconds is None else (round(seconds), results.name)
-        minutes = Minutes(reading(book), *kept)
-        text = f"<!-- time {json.dumps(vars(minutes))} -->{minutes.text}<!-- end of time -->"
-        book.cells[0].source = _TIME.sub(lambda _, text=text: text, book.cells[0].source)
-        books[name], course[name] = book, (question(book), minutes)
-        note = f" (no execution in {results.name}: its time to run is unchanged)" if seconds is None else ""
-        lines.append(f"{name}: {minutes.text}{note}")
-    books[names[0]] = with_map(books[names[0]], course)
-    for name, book in books.items():
-        _write(folder / f"{name}.ipynb", book)
-    return lines
-
-
-def question(notebook: NotebookNode) -> str:
-    """Return the question that a notebook asks: the line of its first cell that begins with "**The question:**"."""
-    found = re.search(r"^\*\*The question:\*\* (.+)$", notebook.cells[0].source, re.MULTILINE)
-    if not found:
-        raise ValueError('the first cell has no line that begins with "**The question:**"')
-    return found[1]

@@ -3,7 +3,7 @@
     source = Domain(images="renders", labels="masks", mapping="masks.csv")
     folder("data/mine", plans(source, target=Domain(images="photos"), size=(128, 256)))
 
-takes two folders of images, each with or without labels. Every input is looked at before anything is written; what is
+takes two folders of images, each with or without labels. Every input is inspected before anything is written; what is
 written appears in one piece, at the end.
 
     write(gta5("archives/gta5").sized((1024, 1024)), "data/paper", processes=8)

@@ -61,8 +61,8 @@ class Entry(NamedTuple):
 def entries(root: Path | str) -> list[Entry]:
     """List the files of a folder and of the zip files directly in it, or of one zip file, by sorted name.
 
-    What operating systems leave behind is no entry. A file that lies there unpacked and, with the same size, in a zip
-    file too is taken as it is.
+    What operating systems leave behind is no entry. A file that is there unpacked and, with the same size, in a zip
+    file too is read unpacked.
 
     Raises
     ------
@@ -74,14 +74,14 @@ def entries(root: Path | str) -> list[Entry]:
     """
     root = Path(root)
     if root.is_dir():
-        found = list(_unpacked(root))
+        listed = list(_unpacked(root))
         zips = sorted(p for p in root.iterdir() if p.suffix.lower() == ".zip" and not _stray(p.name))
     elif root.is_file() and root.suffix.lower() == ".zip":
-        found, zips = [], [root]
+        listed, zips = [], [root]
     else:
         raise FileNotFoundError(f"no folder and no zip file {root}")
     by_name: dict[str, Entry] = {}
-    for entry in [*found, *(entry for path in zips for entry in _zipped(path))]:
+    for entry in [*listed, *(entry for path in zips for entry in _zipped(path))]:
         first = by_name.setdefault(entry.name, entry)
         if first.size != entry.size:
             raise ValueError(
@@ -104,17 +104,17 @@ def find(listed: list[Entry], pattern: str) -> dict[tuple[str, ...], Entry]:
     Raises
     ------
     ValueError
-        If two entries have the same groups, as where two copies of an archive lie below one root.
+        If two entries have the same groups, as where two copies of an archive are below one root.
     """
-    ending, found = re.compile(rf"(?:^|/){pattern}$"), {}
+    ending, matches = re.compile(rf"(?:^|/){pattern}$"), {}
     for entry in listed:
         if match := ending.search(entry.name):
-            first = found.setdefault(match.groups(), entry)
+            first = matches.setdefault(match.groups(), entry)
             if first is not entry:
                 raise ValueError(
                     f"{first} and {entry} are the same file twice; name the folder of one of them"
                 )
-    return found
+    return matches
 
 
 def _unpacked(root: Path):
@@ -133,18 +133,18 @@ def _unpacked(root: Path):
 
 
 def _zipped(path: Path) -> list[Entry]:
-    """List the files of a zip file, once all of its table of contents was found harmless."""
-    found: dict[str, Entry] = {}
+    """List the files of a zip file, once its table of contents was checked."""
+    listed: dict[str, Entry] = {}
     for info in _opened(str(path)).infolist():
         parts = info.filename.replace("\\", "/").split("/")
         name = "/".join(parts)
-        if bad := "is there twice" if name in found else _harm(info, parts):
+        if bad := "is there twice" if name in listed else _harm(info, parts):
             raise ValueError(
                 f"{path}: the entry {info.filename!r} {bad}; nothing is read from it. Fetch the file from its publisher"
             )
         if not info.is_dir():
-            found[name] = Entry(str(path), info.filename, name, info.file_size)
-    return [entry for name, entry in found.items() if not any(map(_stray, name.split("/")))]
+            listed[name] = Entry(str(path), info.filename, name, info.file_size)
+    return [entry for name, entry in listed.items() if not any(map(_stray, name.split("/")))]
 
 
 def _harm(info: zipfile.ZipInfo, parts: list[str]) -> str:
@@ -163,8 +163,8 @@ def _harm(info: zipfile.ZipInfo, parts: list[str]) -> str:
 
 
 def _opened(path: str) -> zipfile.ZipFile:
-    found = os.stat(path)
-    return _kept_open(path, found.st_size, found.st_mtime_ns)
+    status = os.stat(path)
+    return _kept_open(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,4 @@
-"""One frame: looked at, decoded, checked, resized and written, with a record of what was written."""
+"""One frame: inspected, decoded, checked, resized and written, with a record of what was written."""
 
 import io
 import math
@@ -14,7 +14,17 @@ from semcg.contents import content_digest
 from semcg.labels import IGNORE
 from semcg_kit.prepare.archive import Entry
 
-__all__ = ["PLATE", "Frame", "Look", "Recipe", "checked_size", "look", "reshaped", "size_of", "write"]
+__all__ = [
+    "PLATE",
+    "Frame",
+    "Inspection",
+    "Recipe",
+    "checked_size",
+    "inspect",
+    "reshaped",
+    "size_of",
+    "write",
+]
 
 PLATE = 34
 """Label id of a license plate in GTA5; none of the 19 classes, and drawn in no Cityscapes label."""
@@ -50,8 +60,14 @@ class Recipe(NamedTuple):
     strict: bool = False
     """A frame that does not decode, or whose image and label differ in size, is an error, and is not left out."""
 
+    def sized(self, size: tuple[int, int] | None, keep_aspect: bool = False) -> "Recipe":
+        """Return the recipe for frames of another size, once that was checked."""
+        if keep_aspect and size is None:
+            raise ValueError("keep_aspect needs a size; without one frames stay unchanged anyway")
+        return self._replace(size=checked_size(size) if size else None, keep_aspect=keep_aspect)
 
-class Look(NamedTuple):
+
+class Inspection(NamedTuple):
     """What is known of a frame before anything is written."""
 
     name: str
@@ -73,8 +89,8 @@ class Look(NamedTuple):
     """As in `mappings.Decoded`."""
 
 
-def look(recipe: Recipe, frame: Frame) -> Look:
-    """Look at the label of a frame, and with a strict recipe also at its image, at full size.
+def inspect(recipe: Recipe, frame: Frame) -> Inspection:
+    """Inspect at the label of a frame, and with a strict recipe also at its image, at full size.
 
     Raises
     ------
@@ -107,13 +123,17 @@ def look(recipe: Recipe, frame: Frame) -> Look:
     size = image.shape[:2] if image is not None else (0, 0)
     digest = content_digest(image) if image is not None else ""
     if label is None:
-        return Look(frame.name, made_of, fault, size, digest, np.zeros(256, np.int64), frozenset(), {}, 0, ())
+        return Inspection(
+            frame.name, made_of, fault, size, digest, np.zeros(256, np.int64), frozenset(), {}, 0, ()
+        )
     kept, made = label
     stored = frozenset(np.unique(kept.values).tolist()) if kept.kind != "color" else frozenset()
     colors = {} if kept.palette is None else {v: tuple(kept.palette[v].tolist()) for v in stored}
     colors = {value: color for value, color in colors.items() if color != (value,) * 3}
     counts = np.bincount(made.train_ids.ravel(), minlength=256)
-    return Look(frame.name, made_of, fault, size, digest, counts, stored, colors, made.ignored, made.example)
+    return Inspection(
+        frame.name, made_of, fault, size, digest, counts, stored, colors, made.ignored, made.example
+    )
 
 
 def write(root: Path, recipe: Recipe, frame: Frame) -> dict:
@@ -188,15 +208,18 @@ def checked_size(size: tuple[int, int]) -> tuple[int, int]:
     return height, width
 
 
-def reshaped(own: tuple[int, int], size: tuple[int, int]) -> str:
-    """Return a warning if frames of (H, W) = `own` would be badly distorted at `size`, else ""."""
-    factor = (size[1] / size[0]) / (own[1] / own[0])
-    turned = (own[1] > own[0]) == (size[1] < size[0]) and own[0] != own[1] and size[0] != size[1]
+def reshaped(own: tuple[int, int], recipe: Recipe) -> str:
+    """Return a warning if frames of (H, W) = `own` will be badly distorted, else ""."""
+    if recipe.size is None or recipe.keep_aspect:
+        return ""
+    (h, w), (high, wide) = own, recipe.size
+    factor = (wide / high) / (w / h)
+    turned = (h < w and high > wide) or (h > w and high < wide)
     if max(factor, 1 / factor) <= 2.5 and not turned:
         return ""
+    how = "exchanges landscape and portrait" if turned else "changes their shape"
     return (
-        f"warning: frames are {own[0]}x{own[1]} (height x width), and --size {size[0]}x{size[1]} "
-        f"{'exchanges landscape and portrait' if turned else 'changes their shape'} by a factor of "
+        f"warning: frames are {h}x{w} (height x width), and --size {high}x{wide} {how} by a factor of "
         f"{max(factor, 1 / factor):.1f}; the option takes HEIGHTxWIDTH"
     )
 

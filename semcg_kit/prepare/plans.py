@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from semcg import files, pictures
-from semcg_kit.prepare.frames import Frame, Recipe, checked_size, reshaped
+from semcg_kit.prepare.frames import Frame, Recipe, reshaped
 
 __all__ = ["LABEL_LIKE", "Plan", "Progress", "divide", "shown"]
 
@@ -41,7 +41,7 @@ class Plan:
     settings : dict
         Whatever else makes a difference, JSON-able.
     checked : bool
-        Whether all frames were looked at already.
+        Whether all frames were inspected already.
     left_out : list of (split, name, reason)
         Frames that cannot be used.
     notes : list of str
@@ -81,15 +81,10 @@ class Plan:
 
     def sized(self, size: tuple[int, int] | None, *, keep_aspect: bool = False) -> "Plan":
         """Return the plan with frames of another size, as in `Recipe`, and a note if that distorts them badly."""
-        if keep_aspect and size is None:
-            raise ValueError("keep_aspect needs a size; without one frames stay unchanged anyway")
-        recipe = self.recipe._replace(size=checked_size(size) if size else None, keep_aspect=keep_aspect)
-        notes = list(self.notes)
-        for frame in self.frames[:1]:
-            with suppress(ValueError):  # `write` leaves it out
-                own = pictures.image(frame.image.name, frame.image.read()).shape[:2]
-                if size and not keep_aspect and (warning := reshaped(own, size)):
-                    notes.append(f"{self.domain}: {warning}")
+        recipe, notes = self.recipe.sized(size, keep_aspect), list(self.notes)
+        with suppress(ValueError):  # `write` leaves it out
+            own = pictures.image(self.frames[0].image.name, self.frames[0].image.read()).shape[:2]
+            notes += [f"{self.domain}: {warning}"] if (warning := reshaped(own, recipe)) else []
         return replace(self, recipe=recipe, notes=notes)
 
 
@@ -177,12 +172,12 @@ def _sequences(stems: list[str], domain: str, sequence: str) -> list[list[str]]:
     except re.error as error:
         raise ValueError(f"{domain}: {sequence!r} is no regular expression: {error}") from None
     for stem in stems:
-        found = pattern.search(stem)
-        if not (found and found.re.groups and found[1]):
+        match = pattern.search(stem)
+        if not (match and match.re.groups and match[1]):
             raise ValueError(
                 f"{domain}: {sequence!r} finds no sequence in the name {stem!r}; it needs one (group)"
             )
-        groups[found[1]].append(stem)
+        groups[match[1]].append(stem)
     return [groups[name] for name in sorted(groups, key=files.natural)]
 
 

@@ -240,11 +240,11 @@ def _passed_over(domain: str, listed: list[Entry], used: list[Entry], usual: str
 
 
 def _splits(listed: list[Entry], names: list[str]) -> tuple[dict[str, list[str]], list[str]]:
-    found = list(find(listed, r"split\.mat").values())
-    if not found:
+    tables = list(find(listed, r"split\.mat").values())
+    if not tables:
         splits, notes = divide(names, "source", sequence=None, val_share=0.25, test_share=0.25)
         return splits, ["source: no split.mat, so the splits are not the publishers'", *notes]
-    wanted = _read(found[0])
+    wanted = _read(tables[0])
     there = set(names)
     splits = {f"source/{split}": [n for n in ids if n in there] for split, ids in wanted.items()}
     absent = sum(map(len, wanted.values())) - sum(map(len, splits.values()))

@@ -47,7 +47,7 @@ def write(
 ) -> list[str]:
     """Write the domain of an archive into `out`; what is there already, complete, is kept.
 
-    All labels are looked at before anything is written. Then each frame is decoded, checked, resized (images
+    All labels are inspected before anything is written. Then each frame is decoded, checked, resized (images
     bilinear with antialiasing, labels nearest) and written. A frame that does not decode, whose image and label differ
     in size, or that is blank, is left out; `<domain>/left_out.csv` says which and why. Written frames are noted in
     `<domain>/frames.jsonl`, so that a call that was killed, or stopped by a full disk, resumes there.
@@ -153,7 +153,7 @@ def estimate(
     with tempfile.TemporaryDirectory() as scratch:
         begun, written = time.perf_counter(), []
         for frame in tried:
-            one.look(plan.recipe, frame)
+            one.inspect(plan.recipe, frame)
             written.append(one.write(Path(scratch), plan.recipe, frame))
         seconds = (time.perf_counter() - begun) / max(count, 1)
     sizes = [sum(size for size, *_ in record["files"].values()) for record in written if "files" in record]
@@ -214,7 +214,7 @@ def _write_domain(plan: Plan, out: Path, processes: int, progress: Progress | No
     if not missing and _is_done(plan, out):
         return
     if not plan.checked and plan.labeled and about_of(out / plan.domain).get("inputs") != plan.inputs:
-        _look(plan, processes, progress)
+        _inspect(plan, processes, progress)
     _check_left_out(plan, kept)
     # First, so that half of the data is never taken for all.
     (out / "manifest.csv").unlink(missing_ok=True)
@@ -242,13 +242,13 @@ def _write_domain(plan: Plan, out: Path, processes: int, progress: Progress | No
     _finish(plan, folder, about, kept)
 
 
-def _look(plan: Plan, processes: int, progress: Progress | None) -> None:
+def _inspect(plan: Plan, processes: int, progress: Progress | None) -> None:
     """Refuse labels that are no label ids, by the values of all of them."""
     labeled, seen, values = [f for f in plan.frames if f.label], 0, set()
-    for found in each(partial(one.look, plan.recipe), labeled, processes):
-        seen, values = seen + 1, values | found.stored
+    for inspection in each(partial(one.inspect, plan.recipe), labeled, processes):
+        seen, values = seen + 1, values | inspection.stored
         if progress:
-            progress("labels looked at", seen, len(labeled))
+            progress("labels inspected", seen, len(labeled))
     if not values:
         raise ValueError(f"no label in {plan.root} decodes; the first is {labeled[0].label}")
     if not values & set(range(19, 34)):
@@ -322,12 +322,12 @@ def _finish(plan: Plan, folder: Path, about: dict, kept: dict) -> None:
 
 def _twice(plan: Plan, written: list[dict]) -> list[str]:
     """Return a note about pictures that are in two splits."""
-    first, found = {}, []
+    first, twice = {}, []
     for record in sorted(written, key=lambda record: (record["split"], record["name"])):
         here = f"{record['split']}/images/{record['name']}.png"
         other = first.setdefault(record["files"][here][3], here)
         if Path(other).parent != Path(here).parent:
-            found.append(f"{other} and {here}")
+            twice.append(f"{other} and {here}")
     return (
-        [f"{plan.domain}: {len(found)} picture(s) are in two splits: {'; '.join(found[:3])}"] if found else []
+        [f"{plan.domain}: {len(twice)} picture(s) are in two splits: {'; '.join(twice[:3])}"] if twice else []
     )
