@@ -32,7 +32,7 @@ _SWAPS = {
 
 
 class Mutant(NamedTuple):
-    """One changed place: the n-th that can be changed in a module, and how it reads before and after."""
+    """One changed place: the n-th that can be changed in a module, and its line before and after."""
 
     module: str
     n: int
@@ -40,19 +40,18 @@ class Mutant(NamedTuple):
     after: str
 
     def __str__(self) -> str:
-        return f"{self.module}: {self.before}  ->  {self.after}"
+        return f"{self.module}: {self.after}"
 
 
 class _Places(ast.NodeTransformer):
     """Visits what can be changed, and changes the n-th of it. Messages, annotations and docstrings are left alone."""
 
     def __init__(self, n: int = -1) -> None:
-        self.n, self.seen, self.texts = n, [], ("", "")
+        self.n, self.seen = n, []
 
     def _hit(self, before: str, node: ast.AST, change) -> ast.AST:
         if len(self.seen) == self.n:
             change()
-            self.texts = (before, ast.unparse(node))
         self.seen.append(before)
         return node
 
@@ -98,10 +97,12 @@ def mutants(count: int) -> list[Mutant]:
 
 def planted(module: str, n: int) -> tuple[Mutant, str]:
     """Return a mutant and the source of its module."""
-    places = _Places(n)
-    tree = places.visit(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8")))
-    line = [text.replace("\n", " ") for text in places.texts]
-    return Mutant(module, n, *line), ast.unparse(ast.fix_missing_locations(tree))
+    source = (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
+    old = ast.unparse(ast.parse(source))
+    new = ast.unparse(ast.fix_missing_locations(_Places(n).visit(ast.parse(source))))
+    lines = zip(old.splitlines(), new.splitlines(), strict=True)
+    before, after = next((a.strip(), b.strip()) for a, b in lines if a != b)
+    return Mutant(module, n, before, after), new
 
 
 class _Instead(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -133,6 +133,7 @@ def _translation(device: str, scratch: Path) -> Iterator[tuple[str, list]]:
     with _float64():
         yield "resumed", _resumes(settings(lambda_s=0.0), device)
         yield "averages", _averages(settings(lambda_s=0.0, steps=2), device)
+        yield "translations", _translates(settings(lambda_s=0.0, generator="recolor"), device)
     for precision in ("fp32", "bf16"):
         fabric, config = fabric_for(device, precision), settings(precision=precision, steps=1)
         t, step = build_translation(config, fabric, steps=1, **_segmenters())
@@ -316,6 +317,17 @@ def _averages(config: Config, device: str) -> list[float]:
     for _ in fit(step, lambda n: _pair(n, 1, fabric.device), config.steps):
         numbers += [_norm(net.state_dict().values()) for net in (t.G_st_ema, t.G_ts_ema)]
     return numbers
+
+
+def _translates(config: Config, device: str) -> list[float]:
+    """Return the norms of what both kinds of weights translate, their outputs large enough to be cut off."""
+    fabric = fabric_for(device, "fp32")
+    t, step = build_translation(config, fabric, steps=config.steps)
+    step(*_pair(0, 1, fabric.device))
+    with torch.no_grad():
+        for p in t.m.G_st.parameters():
+            p.mul_(4)
+        return [_norm([t.translators(which)[0](_pair(0, 1, fabric.device)[0])]) for which in ("raw", "ema")]
 
 
 def _resumes(config: Config, device: str) -> list[int]:
