@@ -40,6 +40,7 @@ MAP = (1024, 2048)  # of Cityscapes, whose confusions are counted
 
 def archive(root: Path, raw: Path, frames: int) -> None:
     """Draw frames into a folder in the layout that GTA5 is published in, and with train ids, for the loader, into `raw`."""
+    colors = {c.label_id: c.color for c in labels.CLASSES}
     for folder in (root, raw):
         for part in ("images", "labels"):
             (folder / part).mkdir(parents=True)
@@ -51,7 +52,7 @@ def archive(root: Path, raw: Path, frames: int) -> None:
         Image.fromarray(train_ids).save(raw / "labels" / name)
         ids = labels.to_label_ids(train_ids)
         palette = Image.frombytes("P", ids.shape[::-1], ids.tobytes())
-        palette.putpalette(list(range(256)) * 3)
+        palette.putpalette([value for i in range(256) for value in colors.get(i, (0, 0, 0))])
         palette.save(root / "labels" / name)
 
 

@@ -15,7 +15,7 @@ from semcg.data import Scenes
 from semcg.evaluate.cost import operations
 from semcg.plots.growth import growth as against_the_model
 from semcg.plots.growth import shares
-from semcg.runs import trained
+from semcg.runs import budget, trained
 from semcg_kit.commands import options
 
 ROOT = Path(__file__).parent.parent
@@ -190,13 +190,13 @@ def test_a_compiled_step_gives_what_the_step_gives(monkeypatch, backend):
 
     monkeypatch.setitem(ways.COMPILED, "compiled", {"backend": backend})
     cfg, fabric, seen = config.make("smoke"), training.fabric_for("cpu"), {}
-    new = trained.new_segmenter
+    new = budget.network_for
 
-    def seeded(of):
+    def seeded(of, kind):
         torch.manual_seed(0)
-        return new(of)
+        return new(of, kind)
 
-    monkeypatch.setattr(trained, "new_segmenter", seeded)
+    monkeypatch.setattr(budget, "network_for", seeded)
     for name in ("leaf split", "compiled"):
         step, batch = ways.way(name, cfg, fabric)
         seen[name] = [{k: float(v) for k, v in step(*batch).items()} for _ in range(3)]
@@ -231,6 +231,7 @@ def test_the_allocator_is_measured_in_processes_with_only_their_own_variables(mo
         return SimpleNamespace(stdout=json.dumps({"clock": slow, "own": slow, "resident": 7}))
 
     monkeypatch.setenv("MALLOC_ARENA_MAX", "8")
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     monkeypatch.setattr(beside.subprocess, "run", run)
     found = beside.allocator(rounds=2)
     assert seen[: len(seen) // 2] == seen[len(seen) // 2 :]

@@ -30,7 +30,7 @@ def semcg(*arguments: str) -> subprocess.CompletedProcess:
         (["run", "04_semantic_cyclegan", "-p", "lambda_s"], "'lambda_s': write name=value"),
         (["run", "04_semantic_cyclegan", "--profile", "smoke"], "no data in"),
         (
-            ["prepare", "folder", "--out", "o", "--source", "nowhere", "--target", "nowhere"],
+            ["prepare", "folder", "--out", "o", "--source", "nowhere", "--target", "elsewhere"],
             "no folder nowhere",
         ),
         (["translate", "--weights", "nowhere", "in", "out"], "no weights nowhere/G_st.safetensors"),

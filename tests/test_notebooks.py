@@ -339,7 +339,7 @@ def test_figures_translate_and_evaluate_work_on_what_the_course_left(smoke, tmp_
     assert "mIoU" in said
     assert "8 frames" in said
     said = semcg("compare", str(results / "cyclegan-s0"), str(results / "semantic-scores_l2-1-s0"))
-    assert "config.lambda_s: 0.0 | 1.0" in said
+    assert "lambda_s: 0.0 | 1.0" in said
 
 
 def test_the_readme_shows_the_stored_table():

@@ -45,7 +45,7 @@ def test_each_is_what_its_record_says(folder):
 
 def test_what_is_shipped_differs_from_what_was_trained_by_the_rounding_alone(home, monkeypatch):
     """With runs of a tiny size: the measured difference is small, is in the record, and a changed file shows."""
-    config = make("smoke")
+    config = make("smoke", generator_weights="raw")
     from semcg.runs import datasets
 
     datasets.draw(config)

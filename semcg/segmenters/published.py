@@ -140,7 +140,7 @@ def fetch_imagenet(folder: Path | str, *, url: str = IMAGENET) -> Path:
         if partial.exists() and not partial.stat().st_size:
             partial.unlink()
         if error.errno is not None:  # of the disk: what pooch says of the network has no number
-            raise
+            raise OSError(error.errno, error.strerror, error.filename or str(partial)) from error
         raise OSError(
             f"{url} did not come: {error}. Try again later: the download resumes; or put the file by hand at {path}"
         ) from None

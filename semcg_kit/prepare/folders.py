@@ -45,6 +45,12 @@ class Domain:
     max_color_distance: float = 30.0
     sequence: str | None = None
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_color_distance < float("inf"):
+            raise ValueError(
+                f"max_color_distance = {self.max_color_distance}: a distance is 0 or more, and finite"
+            )
+
 
 def plans(
     source: Domain,
