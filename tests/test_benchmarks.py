@@ -196,7 +196,8 @@ def test_a_compiled_step_gives_what_the_step_gives(monkeypatch, backend):
         torch.manual_seed(0)
         return new(of, kind)
 
-    monkeypatch.setattr(budget, "network_for", seeded)
+    for module in (budget, trained):
+        monkeypatch.setattr(module, "network_for", seeded)
     for name in ("leaf split", "compiled"):
         step, batch = ways.way(name, cfg, fabric)
         seen[name] = [{k: float(v) for k, v in step(*batch).items()} for _ in range(3)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from semcg import canary, config, gan, labels, segmenters, training
+from semcg import config, gan, labels, segmenters, training
 from semcg.data import Batches, Scenes, Unpaired
 from semcg.labels import CLASSES
 from semcg.world import draw, scene, styles
@@ -57,7 +57,6 @@ def main(folder: Path, workers: int, seed: int) -> dict[str, str]:
         "smoke", seed=seed, generator_width=4, generator_depth=3, discriminator_width=4, crop=32
     )
     found = {
-        "code": [canary.version(stage) for stage in canary.STAGES],
         "config": json.dumps(cfg.part("translation", "segmenter")),
         "labels": digest([list(labels.CATEGORIES), [c.name for c in CLASSES]]),
     }
