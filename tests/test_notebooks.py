@@ -274,7 +274,7 @@ def test_an_unweighted_semantic_loss_is_the_baseline_to_the_bit(smoke):
     command = [
         sys.executable,
         "-m",
-        "semcg",
+        "semcg_kit",
         "run",
         "04_semantic_cyclegan",
         "--profile",
