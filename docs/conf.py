@@ -21,6 +21,7 @@ myst_dmath_double_inline = True  # $$...$$ in the middle of a paragraph
 myst_heading_anchors = 4
 myst_heading_slug_func = "semcg_kit.site.slug"
 
+highlight_language = "none"  # a fence without a language is a table or a tree
 html_theme = "furo"
 html_title = "semcg"
 html_static_path = ["_static"]
