@@ -8,9 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from semcg import claims, evaluate, protocol, report
+from semcg import claims, evaluate, files, protocol, report
+from semcg.config import Config
+from semcg.data import Batches, Scenes, Unpaired
 from semcg.report import front
-from semcg.runs import evidence
+from semcg.runs import datasets, evidence
+from semcg.training import fabric_for, fit, precision_for
+from semcg.training.build import build_translation
 from semcg_kit import site
 from semcg_kit.execution import refresh
 
@@ -161,3 +165,28 @@ def test_the_shipped_report_is_the_committed_notebook(tmp_path):
         sorted(p.name for p in (folder / "figures").iterdir()) for folder in (out, REFERENCE / "report")
     ]
     assert figures[0] == figures[1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(precision_for("auto", "cpu") != "bf16", reason="the shipped runs computed in bf16")
+def test_a_shipped_run_trained_again_has_the_shipped_losses(home):
+    """The first 100 steps of cyclegan-s3, with one thread as then; minutes, most of them for drawing the world.
+
+    On the type of processor that trained it, all 1000 steps gave the shipped curves and weights to the bit.
+    """
+    shipped = files.read_json(REFERENCE / "generators" / "CycleGAN" / "provenance.json")
+    known = {k: v for k, v in shipped["config"].items() if k in Config.model_fields}
+    cfg = Config(**known | {"generator_weights": "raw"})
+    data = datasets.draw(cfg, processes=2)
+    fabric = fabric_for("cpu", "bf16")
+    crops = {"crop": cfg.crop, "flip": cfg.flip, "seed": cfg.seed}
+    pairs = Unpaired(*(Scenes(data / domain / "train", **crops) for domain in files.DOMAINS))
+    batches = Batches(pairs, batch=cfg.batch)
+    _, step = build_translation(cfg, fabric, steps=cfg.steps)
+    history = pd.DataFrame([{k: float(v) for k, v in r.items()} for r in fit(step, batches, 100)])
+    curves = pd.read_csv(REFERENCE / "curves.csv").query("condition == 'CycleGAN' and seed == 3")
+    for last in (50, 100):
+        mine = history[(history["step"] > last - 50) & (history["step"] <= last)].mean()
+        for term in ("gan", "cycle", "D_s", "D_t"):
+            value = curves.query(f"term == '{term}' and step == {last}")["value"].item()
+            assert mine[term] == pytest.approx(value, rel=0.02), (term, last)
