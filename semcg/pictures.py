@@ -104,7 +104,7 @@ def image(name: Path | str, content: bytes | None = None, *, turn: bool = True) 
     content : bytes, optional
         Of the file, if it was read already.
     turn : bool
-        Turn a picture upright if its EXIF data say so. False refuses it: nobody knows whether its label is turned.
+        Turn a picture upright if its EXIF data say so. False refuses it: its label may not be turned.
 
     Returns
     -------

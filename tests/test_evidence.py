@@ -172,7 +172,8 @@ def test_the_shipped_report_is_the_committed_notebook(tmp_path):
 def test_a_shipped_run_trained_again_has_the_shipped_losses(home):
     """The first 100 steps of cyclegan-s3, with one thread as then; minutes, most of them for drawing the world.
 
-    On the type of processor that trained it, all 1000 steps gave the shipped curves and weights to the bit.
+    On a processor of the kind that trained it, all 1000 steps once gave the shipped curves (six digits) and, rounded to half
+    precision, the shipped weights of G_st.
     """
     shipped = files.read_json(REFERENCE / "generators" / "CycleGAN" / "provenance.json")
     known = {k: v for k, v in shipped["config"].items() if k in Config.model_fields}

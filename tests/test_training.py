@@ -158,7 +158,7 @@ def weights(net) -> list[torch.Tensor]:
 
 
 def test_the_average_of_the_weights_by_hand():
-    """average <- 0.9 average + 0.1 weights after each step, whoever takes it; the averages never feed back."""
+    """average <- 0.9 average + 0.1 weights after each step, also of a step of your own; the averages never feed back."""
     t, fabric, _ = small(generator_ema=0.9)
     averages = weights(t.m.G_ts)
     for seed in range(3):

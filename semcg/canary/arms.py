@@ -49,21 +49,10 @@ def compute(stage: str, device: str = "cpu") -> Numbers:
 
 def settings(**changes: object) -> Config:
     """Return the config of the canary's trainings: narrow networks, crops of 32 pixels, three steps."""
-    small = {
-        "crop": _SIDE,
-        "segmenter_width": 1 / 16,
-        "second_judge_width": 1 / 16,
-        "judge_width": 4,
-        "downstream_width": 4,
-        "segmenter_steps": 3,
-        "judge_steps": 3,
-        "downstream_steps": 3,
-        "generator_width": 4,
-        "generator_depth": 3,
-        "discriminator_width": 4,
-        "pool": 1,
-        "steps": 4,
-    }
+    small = {"crop": _SIDE, "segmenter_width": 1 / 16, "second_judge_width": 1 / 16}
+    small |= dict.fromkeys(("judge_width", "downstream_width", "generator_width", "discriminator_width"), 4)
+    small |= dict.fromkeys(("segmenter_steps", "judge_steps", "downstream_steps", "generator_depth"), 3)
+    small |= {"pool": 1, "steps": 4}
     return configs.make("smoke", **small | changes)
 
 
@@ -138,13 +127,10 @@ def _translation(device: str, scratch: Path) -> Iterator[tuple[str, list]]:
         fabric, config = fabric_for(device, precision), settings(precision=precision, steps=1)
         t, step = build_translation(config, fabric, steps=1, **_segmenters())
         watched = (t.m.G_st.downs[0], t.m.D_t, t.m.Sem_s.layer1, t.m.Sem_t.layer1)
-        seen = [types for types in map(_types_seen, watched)]
+        seen = list(map(_types_seen, watched))
         step(*_pair(0, 1, fabric.device))
-        nets = (t.m.G_st, t.m.G_ts, t.m.D_s, t.m.D_t)
-        yield (
-            f"types in {precision}",
-            [*(x for types in seen for x in types[:1]), *(x for net in nets for x in _types(net))],
-        )
+        weights = [x for net in (t.m.G_st, t.m.G_ts, t.m.D_s, t.m.D_t) for x in _types(net)]
+        yield f"types in {precision}", [*(types[0] for types in seen), *weights]
     yield "schedule", [linear_decay(1000)(n) for n in (0, 499, 500, 501, 999)]
     defaults = [p.default for p in inspect.signature(translation_step).parameters.values()]
     yield "defaults", [value for value in defaults if isinstance(value, float)]

@@ -91,7 +91,7 @@ def collect(
     fabric : Fabric, optional
         Its device is used; the CPU without one. All networks lie there. They are run in evaluation mode and float32.
     target, plain_target : (n, d) float, optional
-        `target_features` of judge and of `plain`, for whoever measures many translations; computed here without them.
+        `target_features` of judge and of `plain`, to measure many translations; computed here without them.
     batch : int
         Frames at once; a few that fit a CPU's cache are fastest there. No number depends on it, nor on the order of
         the frames, beyond the rounding of floats.

@@ -32,7 +32,7 @@ class Translation:
     """The six networks and what training four of them needs.
 
     `G_st_ema` and `G_ts_ema` have the exponential moving averages of the generators' weights: after each step of `adam_G`,
-    whoever takes it, average <- d average + (1 - d) weights, with the decay d of the config (Karras et al., "Progressive
+    also one of your own, average <- d average + (1 - d) weights, with the decay d of the config (Karras et al., "Progressive
     Growing of GANs", ICLR 2018). No loss sees them.
     """
 
