@@ -1,4 +1,4 @@
-"""The instruments of the drawn world, trained once and used as shipped: Sem_s, Sem_t, two judges and the plate reader.
+"""The instruments of the drawn world, trained once and used as shipped: Sem_s, Sem_t, three judges and the plate reader.
 
 `results/instruments/` holds their weights as float16, and `instruments.json`: for each what network it is, the SHA-256
 of its file, its score and how it was trained. The command there trains it again.
@@ -12,10 +12,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
+from semcg import config as configs
 from semcg import files, segmenters
+from semcg.config import Config
 from semcg.reader import DigitReader
 
-__all__ = ["FOLDER", "HOME", "load_instrument", "write_instrument"]
+__all__ = ["FOLDER", "HOME", "fitting", "load_instrument", "write_instrument"]
 
 FOLDER = Path("results", "instruments")
 """Where the instruments are, below `files.home()`."""
@@ -24,9 +26,26 @@ HOME = {
     "Sem_t": "target/val",
     "judge": "judge/val",
     "second_judge": "judge/val",
+    "plain_judge": "judge/val",
     "reader": "target/val",
 }
 """Name of each instrument -> the split whose frames its score was computed on."""
+
+
+def fitting(config: Config, name: str) -> dict:
+    """Return the record of the shipped instrument that `config` uses as `name`; {} if it trains its own.
+
+    It is used on the drawn world of profile mini, with the numbers that it was trained with; its precision, float32, is its own.
+    """
+    if config.instruments == "trained" or config.data != "world":
+        return {}
+    if config.part("data") != configs.make("mini").part("data"):
+        return {}
+    listed = files.home() / FOLDER / "instruments.json"
+    record = files.read_json(listed).get(name, {}) if listed.is_file() else {}
+    trained = {key: value for key, value in record.get("config", {}).items() if key != "precision"}
+    asked = config.model_dump(mode="json")
+    return record if all(asked.get(key) == value for key, value in trained.items()) else {}
 
 
 def load_instrument(name: str, folder: Path | str | None = None) -> nn.Module:

@@ -82,7 +82,7 @@ def _network(name: str, config: Config) -> tuple[str, dict, str]:
     """Return the network of an instrument, its options, and the stage whose numbers trained it."""
     if name == "reader":
         return "reader", {}, ""
-    if name == "judge":
+    if name in ("judge", "plain_judge"):
         return "unet", {"width": config.judge_width}, "judge"
     if name == "second_judge":
         return "segnet", {"width": config.second_judge_width}, "judge"

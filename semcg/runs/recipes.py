@@ -14,7 +14,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from semcg import canary, files
+from semcg import canary, files, instruments
 from semcg import config as configs
 from semcg.config import Config
 from semcg.contents import data_digest
@@ -28,6 +28,7 @@ __all__ = [
     "downstream",
     "judge",
     "recognized",
+    "report_folder",
     "segmenter",
     "slug",
     "translation",
@@ -63,6 +64,8 @@ class Recipe:
     made_by: str
     config: Config
     parts: dict
+    instrument: str = ""
+    """Name of the shipped instrument that stands in the place of a run (`semcg.instruments`)."""
 
     @property
     def fingerprint(self) -> str:
@@ -89,8 +92,15 @@ def control_folder(config: Config) -> Path:
     return files.data_folder(f"world-source_layout-{config.profile}", config.profile)
 
 
+def report_folder(config: Config) -> Path:
+    """Return the folder of the drawn test streets that only the report uses."""
+    return files.data_folder(f"world-report-{config.profile}", config.profile)
+
+
 def segmenter(config: Config, domain: str) -> Recipe:
     """Return the recipe of Sem_s ("source") or Sem_t ("target")."""
+    if shipped := _shipped(config, f"Sem_{domain[0]}"):
+        return shipped
     name = f"sem_{domain[0]}-s{config.segmenter_seed}"
     return Recipe(name, "02_segmenters", config, _parts(config, "segmenter", "segmenter", domain=domain))
 
@@ -107,8 +117,17 @@ def judge(config: Config, *, second: bool = False, plain: bool = False) -> Recip
         features see them.
     """
     name = "second_judge" if second else "plain_judge" if plain else "judge"
+    if shipped := _shipped(config, name):
+        return shipped
     parts = _parts(config, "segmenter", "judge", second=second, **({"plain": True} if plain else {}))
     return Recipe(f"{name}-s{config.segmenter_seed}", "02_segmenters", config, parts)
+
+
+def _shipped(config: Config, name: str) -> Recipe | None:
+    """Return the recipe of a shipped instrument, its file; None where the config trains its own."""
+    if not (record := instruments.fitting(config, name)):
+        return None
+    return Recipe(name, "02_segmenters", config, {"sha256": record["sha256"]}, instrument=name)
 
 
 def translation(config: Config, *, baseline: bool = False, step: Callable | None = None) -> Recipe:

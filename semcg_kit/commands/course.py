@@ -162,7 +162,10 @@ def sweep(
     )
     common = {name: given[name] for name in ("profile", "data", "device")}
     chosen = {"only": only or (), "seeds": numbers, "few": few}
-    tasks = plan.tasks(read, **common, **chosen, notebooks=notebooks, threads=threads, settings=settings)
+    kept = protocol if read.test_frames and not settings else None
+    tasks = plan.tasks(
+        read, **common, **chosen, notebooks=notebooks, threads=threads, settings=settings, kept_with=kept
+    )
     first = plan.shared(tasks) if notebooks is None else []
     if dry_run:
         for name in (name for task in first for name in plan.missing(task)):
