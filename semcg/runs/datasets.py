@@ -16,7 +16,7 @@ from semcg.runs import recipes
 from semcg.runs.record import note
 from semcg.system import cores
 
-__all__ = ["about", "data", "differs", "draw", "target_train", "tested", "with_labels"]
+__all__ = ["about", "data", "differs", "draw", "target_train", "scored", "with_labels"]
 
 
 def draw(config: Config, *, processes: int = 0, progress: Callable[[int, int], None] | None = None) -> Path:
@@ -82,7 +82,7 @@ def target_train(config: Config, *, processes: int = 0) -> Path:
     return recipes.control_folder(config) / "target" / "train"
 
 
-def tested(config: Config, *, processes: int = 0) -> Path:
+def scored(config: Config, *, processes: int = 0) -> Path:
     """Return the folder whose test frames are scored: that of the data, or the drawn streets that only the report uses.
 
     These are drawn here unless they lie there.

@@ -22,7 +22,7 @@ from semcg.evaluate.reading import notes
 from semcg.instruments import fitting, load_instrument
 from semcg.reader import DigitReader
 from semcg.runs import recipes, trained
-from semcg.runs.datasets import about, data, tested
+from semcg.runs.datasets import about, data, scored
 from semcg.runs.evidence import sha256
 from semcg.runs.store import load
 from semcg.world import Scene, render
@@ -86,7 +86,7 @@ def measure(
             load(recipe, net=net)
             net = net.to(fabric.device).eval()
             counts = evaluate.segmentation_counts(
-                net, Scenes(tested(config) / "target" / "test"), fabric=fabric
+                net, Scenes(scored(config) / "target" / "test"), fabric=fabric
             )
             parts = {"downstream": table_part(counts)}
             _keep(config, recipe.name, parts, recipe.fingerprint, condition, config.seed)
@@ -110,7 +110,7 @@ def untrained(config: Config, condition: str) -> translate.Translation:
     """Return a translation that no training makes: one of `UNTRAINED`, one of `evaluate.AXIS`, or none for `CEILING`."""
     root = data(config)
     if condition in evaluate.AXIS:
-        return evaluate.known(tested(config))[condition]
+        return evaluate.known(scored(config))[condition]
     if condition in ("identity", CEILING):
         return translate.identity
     source, target = (Scenes(root / domain / "train", labels=False) for domain in files.DOMAINS)
@@ -138,7 +138,7 @@ def _paired_colors(size: tuple[int, int], *, streets: int = 60) -> list[np.ndarr
 
 def _ceiling(config: Config, fabric: Fabric) -> None:
     """Keep what the reader reads in the target's test frames, where the data say what is written there."""
-    root, run = tested(config), recipes.slug(CEILING)
+    root, run = scored(config), recipes.slug(CEILING)
     key = files.digest({"read": CEILING, "data": data_digest(root), "stage": canary.version("measures")})
     if not notes(root, "target", "test") or _open(config, run, key) is not None:
         return
@@ -148,7 +148,7 @@ def _ceiling(config: Config, fabric: Fabric) -> None:
 
 
 def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: int | None, recipe) -> dict:
-    root, plain = tested(config), None
+    root, plain = scored(config), None
     with suppress(FileNotFoundError):
         plain = trained.judge(config, fabric, plain=True)
     judges = [{}, {"second": True}] + [{"plain": True}] * (plain is not None)
@@ -191,7 +191,7 @@ def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: in
 
 def _reader_and_target(config: Config, fabric: Fabric, judge: nn.Module) -> tuple[nn.Module | None, object]:
     """Return the plate reader and the judge's features of target frames, from the last run that needed them."""
-    root, shipped = tested(config), bool(fitting(config, "reader"))
+    root, shipped = scored(config), bool(fitting(config, "reader"))
     key = files.digest(
         [data_digest(root), recipes.judge(config).fingerprint, canary.version("measures"), shipped]
     )
@@ -243,7 +243,7 @@ def _keep(
     folder = files.results_folder(config.data, config.profile) / (trained_as or run)
     made = files.read_record(folder / "provenance.json")
     record = {"run": run, "condition": condition, "seed": seed, "key": key, "counts": sha256(counts)}
-    record |= {"data": data_digest(tested(config))}
+    record |= {"data": data_digest(scored(config))}
     record |= {name: made[name] for name in _COPIED if name in made}
     stage = str(made.get("recipe", {}).get("stage", ""))
     if "unreleased" in stage:
