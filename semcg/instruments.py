@@ -12,12 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
-from semcg import config as configs
 from semcg import files, segmenters
-from semcg.config import Config
 from semcg.reader import DigitReader
 
-__all__ = ["FOLDER", "HOME", "fitting", "load_instrument", "write_instrument"]
+__all__ = ["FOLDER", "HOME", "load_instrument", "recorded", "write_instrument"]
 
 FOLDER = Path("results", "instruments")
 """Where the instruments are, below `files.home()`."""
@@ -30,22 +28,6 @@ HOME = {
     "reader": "target/val",
 }
 """Name of each instrument -> the split whose frames its score was computed on."""
-
-
-def fitting(config: Config, name: str) -> dict:
-    """Return the record of the shipped instrument that `config` uses as `name`; {} if it trains its own.
-
-    It is used on the drawn world of profile mini, with the numbers that it was trained with; its precision, float32, is its own.
-    """
-    if config.instruments == "trained" or config.data != "world":
-        return {}
-    if config.part("data") != configs.make("mini").part("data"):
-        return {}
-    listed = files.home() / FOLDER / "instruments.json"
-    record = files.read_json(listed).get(name, {}) if listed.is_file() else {}
-    trained = {key: value for key, value in record.get("config", {}).items() if key != "precision"}
-    asked = config.model_dump(mode="json")
-    return record if all(asked.get(key) == value for key, value in trained.items()) else {}
 
 
 def load_instrument(name: str, folder: Path | str | None = None) -> nn.Module:
@@ -85,6 +67,12 @@ def load_instrument(name: str, folder: Path | str | None = None) -> nn.Module:
     if wrong := [key for key, value in net.state_dict().items() if not torch.isfinite(value).all()]:
         raise ValueError(f"{path}: {wrong[0]} is not finite; {_restore(path)}")
     return net.eval()
+
+
+def recorded(name: str) -> dict:
+    """Return the record of a shipped instrument, {} if there is none."""
+    listed = files.home() / FOLDER / "instruments.json"
+    return files.read_json(listed).get(name, {}) if listed.is_file() else {}
 
 
 def write_instrument(

@@ -19,7 +19,7 @@ from semcg.contents import data_digest
 from semcg.data import Scenes
 from semcg.evaluate.parts import table_part
 from semcg.evaluate.reading import notes
-from semcg.instruments import fitting, load_instrument
+from semcg.instruments import load_instrument
 from semcg.reader import DigitReader
 from semcg.runs import recipes, trained
 from semcg.runs.datasets import about, data, scored
@@ -191,7 +191,7 @@ def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: in
 
 def _reader_and_target(config: Config, fabric: Fabric, judge: nn.Module) -> tuple[nn.Module | None, object]:
     """Return the plate reader and the judge's features of target frames, from the last run that needed them."""
-    root, shipped = scored(config), bool(fitting(config, "reader"))
+    root, shipped = scored(config), bool(recipes.instrument(config, "reader"))
     key = files.digest(
         [data_digest(root), recipes.judge(config).fingerprint, canary.version("measures"), shipped]
     )

@@ -26,6 +26,7 @@ __all__ = [
     "control_folder",
     "difference",
     "downstream",
+    "instrument",
     "judge",
     "recognized",
     "report_folder",
@@ -99,7 +100,7 @@ def report_folder(config: Config) -> Path:
 
 def segmenter(config: Config, domain: str) -> Recipe:
     """Return the recipe of Sem_s ("source") or Sem_t ("target")."""
-    if shipped := _shipped(config, f"Sem_{domain[0]}"):
+    if shipped := instrument(config, f"Sem_{domain[0]}"):
         return shipped
     name = f"sem_{domain[0]}-s{config.segmenter_seed}"
     return Recipe(name, "02_segmenters", config, _parts(config, "segmenter", "segmenter", domain=domain))
@@ -117,15 +118,23 @@ def judge(config: Config, *, second: bool = False, plain: bool = False) -> Recip
         features see them.
     """
     name = "second_judge" if second else "plain_judge" if plain else "judge"
-    if shipped := _shipped(config, name):
+    if shipped := instrument(config, name):
         return shipped
     parts = _parts(config, "segmenter", "judge", second=second, **({"plain": True} if plain else {}))
     return Recipe(f"{name}-s{config.segmenter_seed}", "02_segmenters", config, parts)
 
 
-def _shipped(config: Config, name: str) -> Recipe | None:
-    """Return the recipe of a shipped instrument, its file; None where the config trains its own."""
-    if not (record := instruments.fitting(config, name)):
+def instrument(config: Config, name: str) -> Recipe | None:
+    """Return the recipe of the shipped instrument that a config uses: its file. None where the config trains its own.
+
+    It is used on the drawn world of profile mini, with the numbers that it was trained with; its precision is its own, float32.
+    """
+    if config.instruments == "trained" or config.data != "world":
+        return None
+    record, asked = instruments.recorded(name), config.model_dump(mode="json")
+    trained = {key: value for key, value in record.get("config", {}).items() if key != "precision"}
+    same_world = config.part("data") == configs.make("mini").part("data")
+    if not record or not same_world or any(asked.get(key) != value for key, value in trained.items()):
         return None
     return Recipe(name, "02_segmenters", config, {"sha256": record["sha256"]}, instrument=name)
 
