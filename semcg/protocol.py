@@ -21,12 +21,30 @@ from pydantic import (
     model_validator,
 )
 
-__all__ = ["DEFAULT", "REFERENCE", "Condition", "Cost", "Curve", "Margin", "Protocol", "Row", "read"]
+__all__ = [
+    "CEILING",
+    "DEFAULT",
+    "REFERENCE",
+    "UNTRAINED",
+    "Condition",
+    "Cost",
+    "Curve",
+    "Margin",
+    "Protocol",
+    "Row",
+    "read",
+]
 
 DEFAULT = Path(__file__).resolve().parent.parent / "results" / "protocol.toml"
 REFERENCE = DEFAULT.parent / "reference"
 """The evidence that is shipped with the repository."""
 """The protocol of this repository."""
+
+CEILING = "target frames"
+"""What the ceilings are called in the tables: real target frames, read as they are and learned from as they are."""
+UNTRAINED = ("identity", "histogram matching", "color transfer", "paired color table")
+"""Translations without a generator. The last is a ceiling too, and needs drawn pairs."""
+
 
 Name = Annotated[StrictStr, Field(min_length=1)]
 Seed = Annotated[StrictInt, Field(ge=0)]

@@ -17,7 +17,8 @@ from semcg import evaluate, files, metrics, notebook, runs, training
 from semcg.config import Config
 from semcg.data import Scenes
 from semcg.instruments import HOME, write_instrument
-from semcg.runs import trained, trainings
+from semcg.runs import trained
+from semcg_kit.evidence import trainings
 
 __all__ = ["score", "train"]
 

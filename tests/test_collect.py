@@ -6,8 +6,8 @@ import pytest
 
 from semcg import canary, files
 from semcg.protocol import REFERENCE, read
+from semcg_kit.evidence.collect import collect, committed, is_collected
 from semcg_kit.sweep import plan
-from semcg_kit.sweep.collect import collect, committed, is_collected
 
 SECOND = REFERENCE.parent / "second" / "protocol.toml"
 TEXT = """

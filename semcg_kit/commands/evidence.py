@@ -30,8 +30,9 @@ def ledger(
     from semcg import protocol as protocols
     from semcg import report as reports
     from semcg.report import floors, front
-    from semcg.runs import evidence, shipped
     from semcg.training import fabric_for, precision_for
+    from semcg_kit import evidence
+    from semcg_kit.evidence import shipping
     from semcg_kit.execution import refresh as refreshing
 
     config = configs.make(profile)
@@ -58,9 +59,9 @@ def ledger(
         text = refreshing.table_in(readme.read_text(encoding="utf-8"), table, begin=begin, end=end)
         files.write_text(readme, text)
         print(f"and in {protocols.REFERENCE}, and on the front page {readme}")
-        for name in shipped.ship(configs.make(profile), protocols.read(protocol)):
-            print(f"a generator of {name} is in {shipped.GENERATORS}")
-        for path in shipped.ship_curve(configs.make(profile), protocols.read(protocol)):
+        for name in shipping.ship(configs.make(profile), protocols.read(protocol)):
+            print(f"a generator of {name} is in {shipping.GENERATORS}")
+        for path in shipping.ship_curve(configs.make(profile), protocols.read(protocol)):
             print(path)
         evidence.seal(protocols.REFERENCE)
 
@@ -69,7 +70,7 @@ def cost(profile: Profile = "", protocol: Protocol = None, device: Device = "aut
     """Time a training step with and without the semantic loss, in turn, and keep the rounds for the ledger."""
     from semcg import config as configs
     from semcg import protocol as protocols
-    from semcg.runs import costs
+    from semcg_kit.evidence import costs
 
     decided = protocols.read(protocol)
     config = configs.make(profile)
@@ -86,7 +87,7 @@ def verify(
 ) -> None:
     """Derive every number of an evidence folder from its counts, without training; stop at the first broken link."""
     from semcg import protocol as protocols
-    from semcg.runs import evidence
+    from semcg_kit import evidence
 
     for line in evidence.verify(folder or protocols.REFERENCE, protocols.read(protocol)):
         print(line)

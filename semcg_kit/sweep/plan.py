@@ -12,10 +12,10 @@ from semcg.protocol import Protocol
 from semcg.runs import datasets, recipes
 from semcg.runs.store import load
 from semcg.training import precision_for
+from semcg_kit.evidence.collect import is_collected
 from semcg_kit.execution.course import code_digest, notebook_path, reusable
 from semcg_kit.execution.execute import parameters_of
 from semcg_kit.sweep.attempt import Task
-from semcg_kit.sweep.collect import is_collected
 
 __all__ = ["config_of", "finished", "key_of", "missing", "shared", "tasks", "write_failure"]
 
@@ -56,7 +56,7 @@ def tasks(
     settings : mapping, optional
         Fields of Config that differ from the profile in every task, beside the protocol's.
     kept_with : path, optional
-        A protocol whose folder takes the evidence of every task (`semcg_kit.sweep.collect`).
+        A protocol whose folder takes the evidence of every task (`semcg_kit.evidence.collect`).
 
     Raises
     ------

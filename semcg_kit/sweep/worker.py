@@ -15,14 +15,15 @@ import threading
 from pathlib import Path
 
 from semcg import files, locks
-from semcg.runs import datasets, measuring
+from semcg.runs import datasets
 from semcg.system import stop_signals
+from semcg_kit.evidence import measuring
+from semcg_kit.evidence.collect import collect
 from semcg_kit.execution.course import reusable
 from semcg_kit.execution.execute import execute
 from semcg_kit.execution.failures import Failed, Stopped
 from semcg_kit.sweep import plan
 from semcg_kit.sweep.attempt import DIED, Task, take_gpu
-from semcg_kit.sweep.collect import collect
 
 __all__ = ["main"]
 

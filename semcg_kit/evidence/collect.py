@@ -9,9 +9,9 @@ import subprocess
 from pathlib import Path
 
 from semcg import canary, files, instruments
-from semcg.protocol import Protocol, read
-from semcg.runs import measuring
-from semcg.runs.evidence import sha256
+from semcg.evaluate import AXIS
+from semcg.protocol import CEILING, UNTRAINED, Protocol, read
+from semcg.runs.checkpoint import sha256
 from semcg_kit.sweep.attempt import Task
 
 __all__ = ["collect", "committed", "is_collected"]
@@ -55,7 +55,7 @@ def collect(protocol: Path, evidence: Path) -> list[str]:
     protocol : path
         A committed one; its folder is where the records and counts are put.
     evidence : path
-        The evidence folder of the sweep (`semcg.runs.measuring.folder_of`).
+        The evidence folder of the sweep (`semcg_kit.evidence.measuring.folder_of`).
 
     Returns
     -------
@@ -94,5 +94,5 @@ def _check_definitions(decided: Protocol) -> None:
 def _asked_for(record: dict, decided: Protocol) -> bool:
     """Tell whether a record is one of the protocol's, or of what needs no training."""
     if record["seed"] is None:
-        return record["condition"] in (*measuring.UNTRAINED, measuring.CEILING, *measuring.evaluate.AXIS)
+        return record["condition"] in (*UNTRAINED, CEILING, *AXIS)
     return any(c.name == record["condition"] and record["seed"] in c.seeds for c in decided.conditions)

@@ -1,6 +1,6 @@
 """What follows from a sweep's counts: measures, curves and the ledger, which anybody can derive again.
 
-evidence/counts/, records/    what `semcg.runs.measuring` kept of each run
+evidence/counts/, records/    what `semcg_kit.evidence.measuring` kept of each run
 evidence/runs.csv             the records, a row each
 evidence/measures.csv         condition, seed, measure, class, value, run: a row per run and measure
 evidence/curves.csv           the trainings' losses and gradient norms, means of fifty steps
@@ -12,7 +12,6 @@ Runs, measures and ledger can be derived from counts, records and cost.json. Wha
 finds damage and whatever changed unnoticed, and no forger, who would write the digests anew.
 """
 
-import hashlib
 import io
 import json
 import math
@@ -23,10 +22,10 @@ from pathlib import Path
 import pandas as pd
 
 from semcg import canary, claims, evaluate, files, protocol
-from semcg.runs import costs
-from semcg.runs.checkpoint import read_csv
+from semcg.runs.checkpoint import read_csv, sha256
+from semcg_kit.evidence import costs
 
-__all__ = ["gather", "measures_of", "seal", "sha256", "ship", "verify"]
+__all__ = ["gather", "measures_of", "seal", "ship", "verify"]
 
 _BIN = 50  # steps in a point of curves.csv
 _TABLES = ("runs.csv", "measures.csv", "curves.csv", "ledger.json")
@@ -287,11 +286,6 @@ def _curves(folder: Path, histories: Path) -> pd.DataFrame:
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:
     files.write_text(path, table.to_csv(index=False, lineterminator="\n"))
-
-
-def sha256(path: Path) -> str:
-    """Return the digest of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def ship(folder: Path, out: Path) -> None:

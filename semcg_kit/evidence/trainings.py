@@ -13,10 +13,10 @@ from torch import nn
 from semcg import files, segmenters, training, translate
 from semcg.config import Config
 from semcg.data import Batches, Scenes, Unpaired
+from semcg.protocol import CEILING
 from semcg.runs import recipes, trained
 from semcg.runs.datasets import data, target_train, with_labels
 from semcg.runs.keeping import keep
-from semcg.runs.measuring import CEILING
 from semcg.runs.store import Run, load, start
 from semcg.training.build import build_segmentation, build_translation
 

@@ -20,19 +20,15 @@ from semcg.data import Scenes
 from semcg.evaluate.parts import table_part
 from semcg.evaluate.reading import notes
 from semcg.instruments import load_instrument
+from semcg.protocol import CEILING, UNTRAINED
 from semcg.reader import DigitReader
 from semcg.runs import recipes, trained
+from semcg.runs.checkpoint import sha256
 from semcg.runs.datasets import about, data, scored
-from semcg.runs.evidence import sha256
 from semcg.runs.store import load
 from semcg.world import Scene, render
 
-__all__ = ["CEILING", "UNTRAINED", "folder_of", "measure", "references", "untrained"]
-
-CEILING = "target frames"
-"""What the ceilings are called in the tables: real target frames, read as they are and learned from as they are."""
-UNTRAINED = ("identity", "histogram matching", "color transfer", "paired color table")
-"""Translations without a generator. The last is a ceiling too, and needs drawn pairs."""
+__all__ = ["folder_of", "measure", "references", "untrained"]
 
 _COLORS, _FRAMES = (
     200_000,
