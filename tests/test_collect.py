@@ -6,6 +6,7 @@ import pytest
 
 from semcg import canary, files
 from semcg.protocol import REFERENCE, read
+from semcg_kit.evidence import tables
 from semcg_kit.evidence.collect import collect, committed, is_collected
 from semcg_kit.sweep import plan
 
@@ -121,3 +122,33 @@ def test_the_second_protocol_names_this_code_and_fresh_seeds():
     assert {row.claim for row in decided.rows if row.bar is not None} == {"B1", "B8"}
     further = {row.claim for row in decided.rows} - {"C10", *decided.correction}
     assert further | {"C8b"} == decided.hypotheses.keys()
+
+
+def test_records_of_another_protocol_frames_or_history_are_found(protocol, tmp_path, monkeypatch):
+    own, decided = tmp_path / "evidence", read(protocol)
+    measured(own, "cyclegan-s5", "CycleGAN", 5)
+    collect(protocol, own)
+    monkeypatch.setattr(tables, "_verified_runs", lambda folder: "runs")
+    for name in ("runs.csv", "measures.csv", "curves.csv", "ledger.json"):
+        files.write_text(protocol.parent / name, "")
+    files.write_json(protocol.parent / "digests.json", {})
+    record = protocol.parent / "records" / "cyclegan-s5.json"
+    kept = files.read_json(record)
+
+    def second_line():
+        lines = tables.verify(protocol.parent, decided, path=protocol)
+        return [next(lines), next(lines)][1]
+
+    assert second_line().startswith("protocol: every record names protocol.toml")
+    other = kept["protocol"] | {"sha256": "0"}
+    for change, said in (
+        ({"protocol": other}, "names another protocol"),
+        ({"data": "bb"}, "measured on other frames"),
+        ({"protocol": kept["protocol"] | {"commit": "0" * 40}}, "is none of the history"),
+    ):
+        files.write_json(record, kept | change)
+        with pytest.raises(ValueError, match=said):
+            second_line()
+    files.write_json(record, {name: value for name, value in kept.items() if name != "date"})
+    with pytest.raises(ValueError, match="has no date"):
+        second_line()

@@ -89,7 +89,8 @@ def verify(
     from semcg import protocol as protocols
     from semcg_kit import evidence
 
-    for line in evidence.verify(folder or protocols.REFERENCE, protocols.read(protocol)):
+    path = protocol or protocols.DEFAULT
+    for line in evidence.verify(folder or protocols.REFERENCE, protocols.read(path), path=path):
         print(line)
 
 
