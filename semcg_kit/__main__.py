@@ -30,6 +30,7 @@ for command in (
     evidence.ledger,
     evidence.verify,
     evidence.report,
+    evidence.ship,
     evidence.cost,
     images.translate,
     images.export,
