@@ -48,6 +48,9 @@ class Config(BaseModel):
         "",
         "Sem_s, Sem_t, judges and plate reader: those of results/instruments where they fit, or trained here",
     )
+    sem_s: str = _field("", "ours", "", "file or run folder of a trained Sem_s, from the repository's folder")
+    sem_t: str = _field("", "ours", "", "the same of Sem_t")
+    judge: str = _field("", "ours", "", "the same of the judge; never a network of the loss")
     test_streets: Literal["course", "report"] = _field(
         "course",
         "ours",

@@ -67,6 +67,8 @@ class Recipe:
     parts: dict
     instrument: str = ""
     """Name of the shipped instrument that stands in the place of a run (`semcg.instruments`)."""
+    file: str = ""
+    """Weights, or a run's folder, that a user gave in the place of a run."""
 
     @property
     def fingerprint(self) -> str:
@@ -100,6 +102,8 @@ def report_folder(config: Config) -> Path:
 
 def segmenter(config: Config, domain: str) -> Recipe:
     """Return the recipe of Sem_s ("source") or Sem_t ("target")."""
+    if given := config.sem_s if domain == "source" else config.sem_t:
+        return _given(config, f"sem_{domain[0]}", given)
     if shipped := instrument(config, f"Sem_{domain[0]}"):
         return shipped
     name = f"sem_{domain[0]}-s{config.segmenter_seed}"
@@ -118,6 +122,8 @@ def judge(config: Config, *, second: bool = False, plain: bool = False) -> Recip
         features see them.
     """
     name = "second_judge" if second else "plain_judge" if plain else "judge"
+    if config.judge and name == "judge":
+        return _given(config, name, config.judge)
     if shipped := instrument(config, name):
         return shipped
     parts = _parts(config, "segmenter", "judge", second=second, **({"plain": True} if plain else {}))
@@ -137,6 +143,14 @@ def instrument(config: Config, name: str) -> Recipe | None:
     if not record or not same_world or any(asked.get(key) != value for key, value in trained.items()):
         return None
     return Recipe(name, "02_segmenters", config, {"sha256": record["sha256"]}, instrument=name)
+
+
+def _given(config: Config, name: str, path: str) -> Recipe:
+    """Return the recipe of a network that a user gave: what its tensors are, whatever file holds them."""
+    from semcg.runs.trained import given, tensor_digest  # which asks this module for recipes
+
+    digest = tensor_digest(given(path))
+    return Recipe(f"{name}-{digest[:6]}", "02_segmenters", config, {"tensors": digest}, file=path)
 
 
 def translation(config: Config, *, baseline: bool = False, step: Callable | None = None) -> Recipe:

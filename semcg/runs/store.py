@@ -290,6 +290,8 @@ def load(recipe: Recipe, **networks: nn.Module) -> dict:
     ValueError
         If the stored run was made from another config, other data or other code; names what differs.
     """
+    if recipe.file and not networks:
+        return {"run": recipe.name, "fingerprint": recipe.fingerprint}
     if recipe.instrument:
         weights = load_instrument(recipe.instrument).state_dict()
         for network in networks.values():
