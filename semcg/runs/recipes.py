@@ -184,16 +184,16 @@ def translation(config: Config, *, baseline: bool = False, step: Callable | None
 
 
 def conditions(config: Config) -> dict[str, Config]:
-    """Return the CycleGANs that the course compares, by name; the baseline is the one without a semantic loss."""
-    readings = {"semantic (paper)": ("scores_l2", 1.0), "semantic (ours)": ("softmax_l2", 10.0)}
-    return {"CycleGAN": config.model_copy(update={"lambda_s": 0.0})} | {
-        name: config.model_copy(update={"semantic_loss": kind, "lambda_s": weight})
-        for name, (kind, weight) in readings.items()
+    """Return the CycleGANs that the course compares, by name: without the semantic loss, and with the config's reading of it."""
+    weight = config.lambda_s or 1.0
+    return {
+        "CycleGAN": config.model_copy(update={"lambda_s": 0.0}),
+        "semantic": config.model_copy(update={"lambda_s": weight}),
     }
 
 
 def slug(condition: str) -> str:
-    """Return the name of a condition as part of a file name: "semantic (paper)" -> "semantic_paper"."""
+    """Return the name of a condition as part of a file name: "semantic, half skip" -> "semantic_half_skip"."""
     return "_".join(condition.translate({ord(c): None for c in "(),"}).split())
 
 
