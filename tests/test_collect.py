@@ -68,7 +68,13 @@ def test_a_run_is_copied_once_with_commit_digest_and_date(protocol, tmp_path):
     measured(own, "oracle", "oracle", None)
     measured(own, "cyclegan-s7", "CycleGAN", 7)  # no seed of the protocol
     measured(own, "other-s5", "other", 5)
+    rows = "".join(f"{n},{n / 4}\n" for n in range(1, 61))
+    files.write_text(own.parent / "cyclegan-s5" / "history.csv", "step,gan\n" + rows)
     assert collect(protocol, own) == ["cyclegan-s5", "oracle"]
+    curve = (protocol.parent / "curves" / "cyclegan-s5.csv").read_text()
+    assert curve == "step,term,value\n50,gan,6.375\n60,gan,13.875\n", (
+        "means of fifty steps and of the last ten"
+    )
     record = files.read_json(protocol.parent / "records" / "cyclegan-s5.json")
     assert record["protocol"] == committed(protocol)
     assert record["protocol"]["commit"] == git(protocol, "rev-parse", "HEAD")

@@ -28,10 +28,14 @@ def ledger(profile: Profile = "", protocol: Protocol = None, data: Data = "") ->
         print(f"{row['id']:<26} {row['measure'] or '':<24} {counted}{row['verdict'].partition(' (')[0]}")
     for claim in claims.CLAIMS:
         print(f"{claim.id:<4} {claims.overall(rows, claim.id)}")
-    if absent := sorted({row["measure"] for row in rows if row["verdict"] == "not measured" and row["measure"]}):
+    if absent := sorted(
+        {row["measure"] for row in rows if row["verdict"] == "not measured" and row["measure"]}
+    ):
         print(f"not in these data, or not measured yet: {', '.join(absent)}")
     if not floor:
-        print("the floor of the semantic loss was not measured: data with an oracle and segmenters are needed")
+        print(
+            "the floor of the semantic loss was not measured: data with an oracle and segmenters are needed"
+        )
     print(f"the ledger is in {folder}")
 
 

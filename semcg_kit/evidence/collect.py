@@ -12,6 +12,7 @@ from semcg import canary, files, instruments
 from semcg.evaluate import AXIS
 from semcg.protocol import CEILING, UNTRAINED, Protocol, read
 from semcg.runs.checkpoint import sha256
+from semcg_kit.evidence.tables import binned
 from semcg_kit.sweep.attempt import Task
 
 __all__ = ["collect", "committed", "is_collected"]
@@ -75,6 +76,10 @@ def collect(protocol: Path, evidence: Path) -> list[str]:
         counts = protocol.parent / "counts" / f"{path.stem}.csv"
         with files.atomic(counts) as partial:
             shutil.copyfile(evidence / "counts" / counts.name, partial)
+        history = evidence.parent / path.stem / "history.csv"
+        if history.is_file() and not path.stem.startswith("downstream"):
+            curve = binned(history).to_csv(index=False, lineterminator="\n")
+            files.write_text(protocol.parent / "curves" / counts.name, curve)
         date = datetime.datetime.now(datetime.UTC).date().isoformat()
         files.write_json(out, record | {"protocol": stamp, "date": date})
         new.append(path.stem)

@@ -26,7 +26,7 @@ from semcg import canary, claims, evaluate, files, protocol
 from semcg.runs.checkpoint import read_csv, sha256
 from semcg_kit.evidence import costs
 
-__all__ = ["gather", "measures_of", "seal", "ship", "verify"]
+__all__ = ["binned", "gather", "measures_of", "seal", "ship", "verify"]
 
 _BIN = 50  # steps in a point of curves.csv
 _TABLES = ("runs.csv", "measures.csv", "curves.csv", "ledger.json")
@@ -94,7 +94,7 @@ def seal(folder: Path, names: Sequence[str] | None = None) -> None:
 def _held(folder: Path) -> list[str]:
     """Return the names of the files whose digests are kept: all but counts, derived tables and what a sweep keeps."""
     names = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    beside = ("counts/", ".", "judging-")
+    beside = ("counts/", "curves/", ".", "judging-")
     return sorted(n for n in names if not n.startswith(beside) and "/." not in n and n not in _DERIVED)
 
 
@@ -297,22 +297,29 @@ def _records(folder: Path) -> list[dict]:
     return [files.read_json(path) for path in sorted((folder / "records").glob("*.json"))]
 
 
+def binned(history: Path) -> pd.DataFrame:
+    """Return a training's losses and gradient norms as means of fifty steps: step (the last of them), term, value."""
+    table = pd.DataFrame(read_csv(history))
+    last = table["step"].iloc[-1]
+    steps = ((table["step"] - 1) // _BIN + 1).mul(_BIN).clip(upper=last)
+    means = table.drop(columns="step").groupby(steps).mean()
+    means = means.rename_axis(columns="term").stack().rename("value").reset_index()
+    return means.assign(value=means["value"].map(lambda value: float(f"{value:.6g}")))
+
+
 def _curves(folder: Path, histories: Path) -> pd.DataFrame:
-    rows = []
+    """Return the curves of all runs: those that were collected with them, else from the histories of this machine."""
+    parts = []
     for record in _records(folder):
-        path = histories / record["run"] / "history.csv"
-        if not path.is_file() or record["run"].startswith("downstream"):
-            continue
-        history = pd.DataFrame(read_csv(path))
-        bins = (history["step"] - 1) // _BIN
-        means = history.drop(columns="step").groupby(bins).mean()
-        for index, values in means.iterrows():
-            last = min(int((index + 1) * _BIN), int(history["step"].iloc[-1]))
-            rows += [
-                (record["condition"], record["seed"], last, term, float(f"{value:.6g}"))
-                for term, value in values.items()
-            ]
-    return pd.DataFrame(rows, columns=["condition", "seed", "step", "term", "value"])
+        run, kept = record["run"], folder / "curves" / f"{record['run']}.csv"
+        history = histories / run / "history.csv"
+        if kept.is_file() or (history.is_file() and not run.startswith("downstream")):
+            curve = pd.read_csv(kept) if kept.is_file() else binned(history)
+            curve.insert(0, "condition", record["condition"])
+            curve.insert(1, "seed", record["seed"])
+            parts.append(curve)
+    names = ["condition", "seed", "step", "term", "value"]
+    return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:
