@@ -178,6 +178,13 @@ class Config(BaseModel):
         "auto: bf16 where the processor has instructions for it",
     )
     save_every: int = _field(1000, "ours", "", "steps between saved training states", ge=1)
+    keep_every: int = _field(
+        0,
+        "ours",
+        "",
+        "steps between kept generators, sheets of frames and rows of validation.csv; 0: none",
+        ge=0,
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> "Config":

@@ -31,6 +31,7 @@ for command in (
     evidence.verify,
     evidence.report,
     evidence.ship,
+    evidence.watch,
     evidence.cost,
     images.translate,
     images.export,

@@ -9,7 +9,7 @@ import typer
 from semcg import files
 from semcg_kit.commands.options import Data, Device, Profile, say
 
-__all__ = ["cost", "ledger", "report", "ship", "verify"]
+__all__ = ["cost", "ledger", "report", "ship", "verify", "watch"]
 
 Protocol = Annotated[Path | None, typer.Option(help="Default: results/protocol.toml.")]
 
@@ -17,7 +17,6 @@ Protocol = Annotated[Path | None, typer.Option(help="Default: results/protocol.t
 def ledger(profile: Profile = "", protocol: Protocol = None, data: Data = "") -> None:
     """Compute measures, curves and verdicts from what a sweep has counted so far, and print every row's verdict."""
     from semcg import claims
-    from semcg import protocol as protocols
     from semcg_kit import evidence
 
     decided, config, folder = _evidence(profile, protocol, data)
@@ -114,6 +113,26 @@ def verify(
     path = protocol or protocols.DEFAULT
     for line in evidence.verify(folder or protocols.REFERENCE, protocols.read(path), path=path):
         print(line)
+
+
+def watch(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, such as results/mini/cyclegan-s0.")],
+    once: Annotated[bool, typer.Option("--once", help="Print what there is now, and end.")] = False,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Between two looks.")] = 5.0,
+) -> None:
+    """Show how a training goes: its losses, the scores in validation.csv, and where its last sheet of frames lies."""
+    import time
+
+    from semcg.runs import watching
+    from semcg.terminal import live
+
+    text = watching.summary(run)
+    if not once:
+        with live(lambda: text):
+            while watching.is_running(run):
+                time.sleep(seconds)
+                text = watching.summary(run)
+    print(watching.summary(run))
 
 
 def report(

@@ -18,6 +18,7 @@ from semcg.runs import recipes, trained
 from semcg.runs.datasets import data, target_train, with_labels
 from semcg.runs.keeping import keep
 from semcg.runs.store import Run, load, start
+from semcg.runs.watching import watched
 from semcg.training.build import build_segmentation, build_translation
 
 __all__ = ["downstream", "segmenter", "translation"]
@@ -109,7 +110,8 @@ def translation(
 
     recipe = recipes.translation(config, baseline=not config.lambda_s)
     run = start(recipe, steps=steps, state=t.state(), batch=batch)
-    history = list(progress(keep(run, training.fit(step, batch, steps, start=run.step)), steps))
+    records = watched(run, t, fabric, training.fit(step, batch, steps, start=run.step))
+    history = list(progress(keep(run, records), steps))
     return *trained.translators(config, *t.translators(config.generator_weights)), history
 
 
