@@ -67,6 +67,9 @@ report: .venv/.ready  ## the report on the shipped evidence, as a notebook and a
 verify: .venv/.ready  ## derive every shipped number from its counts, without training
 	@$(SEMCG) verify
 
+replicate: .venv/.ready  ## train one seed of the two main conditions: make replicate SEED=31
+	.venv/bin/semcg replicate --seed $(or $(SEED),31)
+
 # A file's tests stay in one process, since they share what one of them trained.
 PARALLEL ?= -n logical --maxprocesses 4 --dist loadfile
 test: .venv/.ready  ## lint, unit tests, the smoke course, and the notebooks' outputs (PARALLEL= for one process)

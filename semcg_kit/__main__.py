@@ -30,6 +30,7 @@ for command in (
     evidence.ledger,
     evidence.verify,
     evidence.report,
+    evidence.replicate,
     evidence.ship,
     evidence.watch,
     evidence.cost,

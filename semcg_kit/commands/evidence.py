@@ -9,8 +9,9 @@ import typer
 from semcg import files
 from semcg_kit.commands.options import Data, Device, Profile, say
 
-__all__ = ["cost", "ledger", "report", "ship", "verify", "watch"]
+__all__ = ["cost", "ledger", "replicate", "report", "ship", "verify", "watch"]
 
+SECOND = files.repository() / "results" / "second" / "protocol.toml"
 Protocol = Annotated[Path | None, typer.Option(help="Default: results/protocol.toml.")]
 
 
@@ -113,6 +114,38 @@ def verify(
     path = protocol or protocols.DEFAULT
     for line in evidence.verify(folder or protocols.REFERENCE, protocols.read(path), path=path):
         print(line)
+
+
+def replicate(
+    seed: Annotated[int, typer.Option(min=0, help="Of initial weights, order and augmentation.")],
+    protocol: Annotated[Path, typer.Option(help="Whose evidence lies beside it.")] = SECOND,
+    device: Device = "auto",
+) -> None:
+    """Train the two main conditions at one seed here, and say whether they lie where the shipped seeds say they would."""
+    from semcg import protocol as protocols
+    from semcg.runs import datasets
+    from semcg_kit.evidence import measures_of
+    from semcg_kit.evidence import replicate as replicates
+    from semcg_kit.sweep import plan
+
+    decided = protocols.read(protocol)
+    rows, confidence = replicates.rows_of(decided, protocol.with_name("replicate.toml"))
+    region = replicates.region(measures_of(protocol.parent), decided, rows, confidence, without=seed)
+    configs = {name: plan.config_at(decided, name, seed) for name in (rows[0].a, rows[0].b)}
+    datasets.draw(configs[rows[0].a])
+    say(f"training {' and '.join(configs)} at seed {seed}; this takes minutes")
+    found = replicates.measured(configs, rows, device=device)
+    for row, here, mean in zip(rows, found, region.mean, strict=True):
+        say(
+            f"{row.id:<16} {row.measure} ({row.of_class}): {here:+.4f} here, {mean:+.4f} in the mean of {region.seeds} seeds"
+        )
+    distance = region.distance(found)
+    inside = "inside" if distance <= region.limit else "OUTSIDE"
+    say(
+        f"{inside} the joint {confidence:.0%} region: squared distance {distance:.1f}, its limit {region.limit:.1f}"
+    )
+    if distance > region.limit:
+        raise typer.Exit(1)
 
 
 def watch(

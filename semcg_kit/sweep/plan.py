@@ -17,7 +17,7 @@ from semcg_kit.execution.course import code_digest, notebook_path, reusable
 from semcg_kit.execution.execute import parameters_of
 from semcg_kit.sweep.attempt import Task
 
-__all__ = ["config_of", "finished", "key_of", "missing", "shared", "tasks", "write_failure"]
+__all__ = ["config_at", "config_of", "finished", "key_of", "missing", "shared", "tasks", "write_failure"]
 
 _NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks" / "sweep"
 
@@ -139,6 +139,12 @@ def config_of(task: Task) -> Config:
     """Return the config that a task's notebooks make of its parameters."""
     fields = {name: value for name, value in task.parameters.items() if name in Config.model_fields}
     return configs.make(**task.settings | configs.chosen(fields))
+
+
+def config_at(protocol: Protocol, condition: str, seed: int) -> Config:
+    """Return the config of a condition of the protocol at a seed."""
+    own = protocol.settings | protocol.condition(condition).parameters | {"seed": seed, "data": protocol.data}
+    return configs.make(protocol.profile, **{k: v for k, v in own.items() if k in Config.model_fields})
 
 
 def missing(task: Task) -> list[str]:
