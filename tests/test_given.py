@@ -64,3 +64,11 @@ def test_imagenet_missing_and_foreign_files_are_refused(home, tmp_path):
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=said):
             trained.given(str(tmp_path / name))
+
+
+def test_a_recipe_says_which_precision_auto_came_to(home):
+    (home / "data" / "world-smoke").mkdir(parents=True)
+    made = recipes.translation(make("smoke", precision="auto", lambda_s=0.0), baseline=True)
+    assert made.parts["config"]["precision"] in ("fp32", "bf16")
+    settled = make("smoke", precision=made.parts["config"]["precision"], lambda_s=0.0)
+    assert recipes.translation(settled, baseline=True).fingerprint == made.fingerprint

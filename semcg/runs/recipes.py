@@ -18,6 +18,7 @@ from semcg import canary, files, instruments
 from semcg import config as configs
 from semcg.config import Config
 from semcg.contents import data_digest
+from semcg.training import precision_for
 
 __all__ = [
     "Recipe",
@@ -77,9 +78,12 @@ class Recipe:
 
 
 def _parts(config: Config, stage: str, part: str, **more) -> dict:
+    fields = config.part(part)
+    if "precision" in fields:
+        fields["precision"] = precision_for(config.precision)
     return {
         "stage": canary.version(stage),
-        "config": config.part(part),
+        "config": fields,
         "data": data_digest(files.data_folder(config.data, config.profile)),
         **more,
     }
