@@ -114,6 +114,7 @@ def verify(
     path = protocol or protocols.DEFAULT
     for line in evidence.verify(folder or protocols.REFERENCE, protocols.read(path), path=path):
         print(line)
+    print("everything agrees")
 
 
 def replicate(
