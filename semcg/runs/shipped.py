@@ -12,7 +12,7 @@ from semcg.world import Scene, render
 
 __all__ = ["GENERATORS", "compared", "generators", "street"]
 
-GENERATORS = REFERENCE / "generators"
+GENERATORS = REFERENCE.with_name("second") / "generators"
 """Where they lie in this repository: a folder for each condition."""
 UNSEEN = 5 * 10**6
 """Where the seeds begin of which no split of the drawn world makes use (`semcg.world.write.STREAMS`)."""

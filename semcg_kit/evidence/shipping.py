@@ -1,7 +1,7 @@
 """Puts what trained generators leave behind into the repository, so that a clone can look before it trains.
 
-reference/generators/<condition>/    G_st.safetensors in half precision, provenance.json of its run
-reference/generators/README.md       what they are, what they are not, and what the rounding to half precision costs
+second/generators/<condition>/    G_st and G_ts in half precision, provenance.json of their run
+second/generators/README.md       what they are, what they are not, and what the rounding to half precision costs
 reference/lambda/lambda_s_<w>.png    one frame under each weight of the protocol's curve, and which classes flipped
 """
 
@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from semcg import files, labels, segmenters, translate
 from semcg.config import Config
 from semcg.data import Scenes
-from semcg.protocol import REFERENCE, Protocol
+from semcg.protocol import REFERENCE, Condition, Protocol
 from semcg.runs import recipes, trained
 from semcg.runs.checkpoint import sha256
 from semcg.runs.datasets import data
@@ -34,7 +34,7 @@ FRAMES = 20
 
 
 def ship(config: Config, decided: Protocol, *, device: str = "auto", out: Path = GENERATORS) -> list[str]:
-    """Put the G_st of each main condition, at the protocol's first seed, into `out`, with a card.
+    """Put both generators of each main condition that something learns from, at the protocol's first seed, into `out`, with a card.
 
     A condition that is not trained on this machine keeps what was shipped before.
 
@@ -52,23 +52,28 @@ def ship(config: Config, decided: Protocol, *, device: str = "auto", out: Path =
     frames = Scenes(data(config) / "source" / "test")
     batch = torch.stack([frames.frame(i)[0] for i in range(min(FRAMES, len(frames)))]).to(fabric.device)
     written = []
-    main = [c.name for c in decided.conditions if not c.few and c.parameters.get("translates", True)]
+    main = [c.name for c in decided.conditions if not c.few and _is_shipped(c)]
     for name, cfg in _first_seed(config, decided, main).items():
         run = _run(cfg)
         if not (run / "provenance.json").is_file():
             continue
         G_st, _ = trained.generators(cfg, fabric, baseline=not cfg.lambda_s)
         folder = out / recipes.slug(name)
-        with files.atomic(folder / WEIGHTS) as partial:
-            save_file({key: value.half() for key, value in load_file(run / WEIGHTS).items()}, partial)
-        made = files.read_json(run / "provenance.json") | {"condition": name}
+        end = "_ema" if cfg.generator_weights == "ema" else ""
+        made = files.read_json(run / "provenance.json") | {"condition": name, "weights": {}}
+        for direction in ("st", "ts"):
+            path = folder / f"G_{direction}.safetensors"
+            with files.atomic(path) as partial:
+                whole = load_file(run / f"G_{direction}{end}.safetensors")
+                save_file({key: value.half() for key, value in whole.items()}, partial)
+            made["weights"][path.name] = sha256(path)
         files.write_json(folder / "provenance.json", made)
         rounded = trained.generator_from(folder, "st", fabric)
         with torch.inference_mode():
             off = translate.difference(*(translate.Padded(G)(batch) for G in (rounded, G_st)))
         made["float16"] = {
             "sha256": sha256(folder / WEIGHTS),
-            "made_of": sha256(run / WEIGHTS),
+            "made_of": sha256(run / f"G_st{end}.safetensors"),
             "frames": len(batch),
             "grey_levels": {key: round(value, 3) for key, value in off.items()},
         }
@@ -121,6 +126,11 @@ def ship_curve(
     return written
 
 
+def _is_shipped(condition: Condition) -> bool:
+    own = condition.parameters
+    return bool(own.get("translates", True) and own.get("learns", True)) and not own.get("guided")
+
+
 def _settled(config: Config, device: str) -> tuple[Config, Fabric]:
     # As `semcg.notebook.settle` does: the precision is part of what the runs are recognised by.
     return config.model_copy(update={"precision": precision_for(config.precision, device)}), fabric_for(
@@ -148,15 +158,15 @@ def _first_seed(config: Config, decided: Protocol, names: Iterable[str]) -> dict
 
 _CARD = """# Small generators
 
-`G_st` of each main condition of [protocol.toml](../../protocol.toml), trained at its first seed ({seed}), which was not chosen by looking. They turn a
-game frame of the miniature street world into a camera frame:
+Both generators of main conditions of [protocol.toml](../protocol.toml), trained at its first seed ({seed}), which was not chosen by looking. `G_st` turns
+a game frame of the miniature street world into a camera frame, `G_ts` the other way round:
 
 ```
 make first-look STREET=12
-.venv/bin/semcg translate --weights results/reference/generators/semantic_paper IN_FOLDER OUT_FOLDER
+.venv/bin/semcg translate --weights results/second/generators/semantic IN_FOLDER OUT_FOLDER
 ```
 
-| condition | folder | steps | lambda_s | reading of Eq. (4) | MB | half precision changes a value by (mean, at most) |
+| condition | folder | steps | lambda_s | reading of Eq. (4) | MB each | half precision changes a value by (mean, at most) |
 |---|---|---|---|---|---|---|
 {rows}
 
@@ -168,7 +178,7 @@ frame of a real game. **Use.** For lessons and for trying the kit out. One seed 
 without meaning, and nothing that they show may be taken for what a street looks like. They flip classes: that is their subject.
 **Licence.** BSD-3-Clause, as the kit.
 
-Written by `semcg ledger --ship`.
+Written by `semcg ship`.
 """
 
 
