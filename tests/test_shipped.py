@@ -136,3 +136,10 @@ def test_streets_of_the_first_look_are_in_no_split():
 def test_no_generators(tmp_path):
     with pytest.raises(FileNotFoundError, match="in git"):
         shipped.generators(FABRIC, folder=tmp_path)
+
+
+def test_the_front_picture_is_light_and_has_a_column_for_each_generator():
+    figure = shipping.front_picture(FABRIC)
+    titles = [ax.get_title() for ax in figure.axes[:5]]
+    assert titles == ["game", "CycleGAN", "semantic", "semantic recolor", "perfect translation"]
+    assert (shipped.GENERATORS.parent / "front.png").stat().st_size < 400_000

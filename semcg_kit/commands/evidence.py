@@ -44,6 +44,7 @@ def ship(profile: Profile = "", protocol: Protocol = None) -> None:
     from semcg import protocol as protocols
     from semcg import report as reports
     from semcg.report import floors, front
+    from semcg.training import fabric_for
     from semcg_kit import evidence
     from semcg_kit.evidence import shipping
     from semcg_kit.execution import refresh as refreshing
@@ -62,7 +63,7 @@ def ship(profile: Profile = "", protocol: Protocol = None) -> None:
     print(f"the evidence is in {protocols.REFERENCE}, and on the front page {readme}")
     for name in shipping.ship(config, decided):
         print(f"a generator of {name} is in {shipping.GENERATORS}")
-    for path in shipping.ship_curve(config, decided):
+    for path in (*shipping.ship_curve(config, decided), shipping.ship_front(fabric_for("auto"))):
         print(path)
     evidence.seal(protocols.REFERENCE)
 

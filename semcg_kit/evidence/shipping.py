@@ -5,26 +5,30 @@ second/generators/README.md       what they are, what they are not, and what the
 reference/lambda/lambda_s_<w>.png    one frame under each weight of the protocol's curve, and which classes flipped
 """
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from matplotlib.figure import Figure
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from semcg import files, labels, segmenters, translate
 from semcg.config import Config
 from semcg.data import Scenes
+from semcg.plots import frames
 from semcg.protocol import REFERENCE, Condition, Protocol
 from semcg.runs import recipes, trained
 from semcg.runs.checkpoint import sha256
 from semcg.runs.datasets import data
-from semcg.runs.shipped import GENERATORS
+from semcg.runs.shipped import GENERATORS, UNSEEN, compared, street
 from semcg.training import fabric_for, precision_for
+from semcg.world import Scene, annotations
 
-__all__ = ["WEIGHTS_SHOWN", "ship", "ship_curve"]
+__all__ = ["WEIGHTS_SHOWN", "front_picture", "ship", "ship_curve", "ship_front"]
 
 WEIGHTS_SHOWN = REFERENCE / "lambda"
 """Where the pictures over lambda_s lie."""
@@ -49,8 +53,8 @@ def ship(config: Config, decided: Protocol, *, device: str = "auto", out: Path =
         If the data are missing or not those of `config`; says which command makes them.
     """
     config, fabric = _settled(config, device)
-    frames = Scenes(data(config) / "source" / "test")
-    batch = torch.stack([frames.frame(i)[0] for i in range(min(FRAMES, len(frames)))]).to(fabric.device)
+    test = Scenes(data(config) / "source" / "test")
+    batch = torch.stack([test.frame(i)[0] for i in range(min(FRAMES, len(test)))]).to(fabric.device)
     written = []
     main = [c.name for c in decided.conditions if not c.few and _is_shipped(c)]
     for name, cfg in _first_seed(config, decided, main).items():
@@ -201,3 +205,32 @@ def _card(out: Path) -> str:
         train=c.train_scenes,
         size="x".join(map(str, c.size)),
     )
+
+
+def front_picture(fabric: Fabric, *, seed: int = 12, size: tuple[int, int] = (128, 256)) -> Figure:
+    """Return one street for the front page: game, each shipped generator, and the perfect translation.
+
+    Below each frame a part of the sky and the largest plate that is seen whole, enlarged without smoothing.
+    """
+    game, camera = street(seed, size=size)
+    views = {"game": game} | compared(game, fabric) | {"perfect translation": camera}
+    plates = [t for t in annotations(Scene.sample(UNSEEN + seed, "source"), size) if t["kind"] == "plate"]
+    x0, y0, x1, y1 = max((t for t in plates if t["visible"] > 0.97), key=lambda t: t["digit_px"])["box"]
+    top, left = round((y0 + y1) / 2) - 10, min(round((x0 + x1) / 2) - 20, size[1] - 40)
+    boxes = {"sky": (96, 0, 160, 32), "plate": (left, top, left + 40, top + 20)}
+    rows = [[translate.to_bytes(x).permute(1, 2, 0).numpy() for x in views.values()]]
+    for box in boxes.values():
+        parts = [
+            Image.fromarray(frame).crop(box).resize(size[::-1], Image.Resampling.NEAREST) for frame in rows[0]
+        ]
+        rows.append([np.asarray(part) for part in parts])
+    return frames.sheet(rows, titles=list(views), names=["", *boxes], width=13)
+
+
+def ship_front(fabric: Fabric, *, out: Path = GENERATORS.parent / "front.png") -> Path:
+    """Write `front_picture` with 256 colors, and return its path."""
+    drawn = io.BytesIO()
+    front_picture(fabric).savefig(drawn, dpi=100, bbox_inches="tight")
+    with Image.open(drawn) as opened, files.atomic(out) as partial:
+        opened.convert("RGB").quantize(256).save(partial, format="PNG", optimize=True)
+    return out
