@@ -502,7 +502,7 @@ def test_the_wrong_archive_and_none_at_all(archives, tmp_path):
     empty.mkdir()
     (empty / ".DS_Store").write_bytes(b"stray")
     refused(
-        r"is not GTA5: it has no images/00001\.png or other number, but gtFine/",
+        r"is not GTA5: it has no images/<number>\.png, but gtFine/",
         partial(gta5, archives / "cityscapes"),
         out,
     )

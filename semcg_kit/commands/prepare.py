@@ -11,32 +11,18 @@ from semcg_kit.commands.options import height_width
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    help="Bring images into the common layout: the archives, or your own.", no_args_is_help=True
-)
+app = typer.Typer(help="Bring images into the common layout: archives, or your own.", no_args_is_help=True)
 
-Root = Annotated[
-    Path, typer.Argument(help="Folder with the unpacked archive or its zip files, or one zip file.")
-]
+Root = Annotated[Path, typer.Argument(help="Folder of the archive or of its zip files, or one zip file.")]
 Out = Annotated[Path, typer.Option(help="Folder of both domains; then use it as --data.")]
 Size = Annotated[str, typer.Option(help="HEIGHTxWIDTH, or none to keep the frames as they are.")]
-KeepAspect = Annotated[
-    bool,
-    typer.Option("--keep-aspect", help="Scale by one factor until the frame covers the size; cut nothing."),
-]
-Extra = Annotated[
-    bool,
-    typer.Option(
-        "--extra", help="Also training frames without labels (of Cityscapes: train_extra), all ignored."
-    ),
-]
+KeepAspect = Annotated[bool, typer.Option("--keep-aspect", help="Scale to cover the size; cut nothing.")]
+Extra = Annotated[bool, typer.Option("--extra", help="Also frames without labels (Cityscapes: train_extra).")]
 Processes = Annotated[int, typer.Option(min=0, help="How many work side by side; 0: one per core.")]
-DryRun = Annotated[
-    bool,
-    typer.Option("--dry-run", help="Say what would be done, how long and how many bytes; write nothing."),
-]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell frames, time and bytes; write nothing.")]
 Labels = Annotated[Path | None, typer.Option(help="Folder of their labels.")]
 Mapping = Annotated[Path | None, typer.Option(help="CSV or TOML: value or color to train id.")]
+Distance = Annotated[float, typer.Option(min=0, help="In RGB, of JPEG labels; beyond it they are ignored.")]
 Sequence = Annotated[str, typer.Option(help="Regular expression; its group names the sequence.")]
 
 
@@ -71,10 +57,7 @@ def folder(
     target_mapping: Mapping = None,
     source_sequence: Sequence = "",
     target_sequence: Sequence = "",
-    max_color_distance: Annotated[
-        float,
-        typer.Option(min=0, help="Of JPEG labels, Euclidean in RGB; beyond it: ignored. 0: none may be."),
-    ] = 30.0,
+    max_color_distance: Distance = 30.0,
     size: Size = "none",
     keep_aspect: KeepAspect = False,
     val_share: Annotated[float, typer.Option(help="Of the frames of a domain.")] = 0.1,
@@ -113,14 +96,11 @@ def _prepare(plans: list, out: Path, *, processes: int, dry_run: bool) -> None:
 
     processes = processes or cores()
     for plan in plans:
-        print(
-            f"{plan.root}: {len(plan.frames)} frames, {'with' if plan.recipe.labeled else 'without'} labels"
-        )
+        labels = "with labels" if plan.recipe.labeled else "without labels"
+        print(f"{plan.root}: {len(plan.frames)} frames, {labels}")
         lines = [f"{split:<14}{plan.counts[split]:>7}" for split in plan.splits] + plan.notes
         if plan.left_out:
-            lines.append(
-                f"{len(plan.left_out)} left out by their names; the first: {' '.join(plan.left_out[0])}"
-            )
+            lines.append(f"{len(plan.left_out)} left out; the first: {' '.join(plan.left_out[0])}")
         print("".join(f"  {line}\n" for line in lines), end="")
     if dry_run:
         _foretell(prepare.estimate(plans, out), out, processes)

@@ -60,9 +60,7 @@ def gta5(root: Path | str, *, extra: bool = False) -> Plan:
     listed = entries(root)
     images, labels = (_matching(listed, rf"{kind}/([0-9]{{5}})\.png") for kind in ("images", "labels"))
     if not images:
-        raise ValueError(
-            f"{root} is not GTA5: it has no images/00001.png or other number, but {listed[0].name}"
-        )
+        raise ValueError(f"{root} is not GTA5: it has no images/<number>.png, but {listed[0].name}")
     split_of, notes = _splits(listed, images)
     if lone := len(labels.keys() - images):
         notes.append(f"source: {lone} label(s) without an image, not used")
@@ -113,9 +111,7 @@ def cityscapes(root: Path | str, *, extra: bool = False) -> Plan:
     labels = _matching(listed, r"gtFine/((?:train|val)/[^/]+/[^/]+)_gtFine_labelIds\.png")
     counts = Counter(key.split("/")[0] for key in images)
     if not images:
-        raise ValueError(
-            f"{root} is not Cityscapes: it has no leftImg8bit/<split>/<city>/, but {listed[0].name}"
-        )
+        raise ValueError(f"{root} is not Cityscapes: it has no leftImg8bit/<split>/, but {listed[0].name}")
     test = "their labels are not published (gtFine/test holds placeholders), so nothing can be scored on them"
     if counts["test"] and not counts["val"]:
         raise ValueError(

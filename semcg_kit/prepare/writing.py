@@ -99,11 +99,11 @@ def write(
             shutil.rmtree(place)
     for plan in plans:
         _write_domain(plan, place, processes, progress)
-    if place == out:
-        return _combine(place, out.resolve().name, plans[0].made_by)
-    _check_twins(plans, place)
+    if place != out:
+        _check_twins(plans, place)
     missing = _combine(place, out.resolve().name, plans[0].made_by)
-    files.swap(place, out)
+    if place != out:
+        files.swap(place, out)
     return missing
 
 
