@@ -10,7 +10,7 @@ from semcg.world.canvas import FINE, Camera, Canvas, Drawing
 from semcg.world.street import FAR, Cloud, Facade, Street, Tree, Vista, draw_hood
 from semcg.world.things import LENGTH, Bin, Lamp, Person, Sign, TrafficLight, TwoWheeler, Vehicle
 
-__all__ = ["LAYOUTS", "RandomStream", "Scene", "annotations", "check"]
+__all__ = ["LAYOUTS", "RandomStream", "Scene", "annotations", "check_scene"]
 
 LAYOUTS = ("own", *DOMAINS)
 # Each topic has a random stream: one more tree does not reshuffle the cars, and no style changes the street.
@@ -98,7 +98,7 @@ class Scene:
         ValueError
             If an argument is outside its set.
         """
-        check(seed, domain, layout, openness)
+        check_scene(seed, domain, layout, openness)
         seed = int(seed)
         rng = RandomStream("street", seed, domain)
         built_as = domain if layout == "own" else layout
@@ -162,7 +162,7 @@ def annotations(scene: Scene, size: tuple[int, int]) -> list[dict]:
     return scene.draw(size).annotations()
 
 
-def check(seed: int, domain: str, layout: str, openness: float | None = None) -> None:
+def check_scene(seed: int, domain: str, layout: str, openness: float | None = None) -> None:
     """Raise ValueError if an argument of `Scene.sample` is outside its set."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"seed is {seed!r}; it must be an integer of at least 0")

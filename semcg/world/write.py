@@ -16,7 +16,7 @@ from PIL import Image
 from semcg import files
 from semcg.system import each
 from semcg.world.canvas import checked_size
-from semcg.world.scene import Scene, check
+from semcg.world.scene import Scene, check_scene
 from semcg.world.styles import check_style, paint_scene
 
 __all__ = ["STREAMS", "VERSION", "write"]
@@ -91,7 +91,7 @@ def write(
         raise ValueError(f"counts are {counts}: there is nothing to draw")
     if max(counts.values()) > 10**6:
         raise ValueError(f"counts are {counts}; each must be at most 10^6, the number of seeds of a split")
-    check(seed, "source", layout)
+    check_scene(seed, "source", layout)
     check_style("camera", strength)
     folders = {f"{domain}/{split}": split for domain in files.DOMAINS for split in files.SPLITS}
     folders |= {"judge/train": "judge_train", "judge/val": "judge_val"}
