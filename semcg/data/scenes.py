@@ -125,7 +125,7 @@ class Scenes:
         self._labels = [found[name][1] for name in self.names] if self.labelled else []
         self._sizes = [pictures.size(path) for path in self._images]
         for image, label, seen in zip(self._images, self._labels, self._sizes, strict=False):
-            if (size := pictures.size(label, label="values")) != seen:
+            if (size := pictures.size(label, label=True)) != seen:
                 raise ValueError(
                     f"sizes differ (height x width): {image} is {_x(seen)}, {label} is {_x(size)}"
                 )

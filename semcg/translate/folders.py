@@ -45,15 +45,15 @@ def stems(in_folder: Path | str, *, frames: int = 0) -> dict[str, Path]:
     return dict(sorted(pictures.by_stem(in_folder).items())[: frames or None])
 
 
-def sizes(in_folder: Path | str, *, frames: int = 0, labels: bool = False) -> list[tuple[int, int]]:
+def sizes(in_folder: Path | str) -> list[tuple[int, int]]:
     """Return the heights and widths that occur in a folder, from the files' heads, by number of pixels.
 
     A file that tells none is left out: it is named when its turn comes. Raises as `stems`.
     """
     found = set()
-    for path in stems(in_folder, frames=frames).values():
+    for path in stems(in_folder).values():
         with suppress(OSError, ValueError):
-            found.add(pictures.size(path, label="any" if labels else "", turn=True))
+            found.add(pictures.size(path, turn=True))
     return sorted(found, key=lambda size: (size[0] * size[1], size))
 
 
