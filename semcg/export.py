@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from semcg import files
 from semcg.translate import to_bytes
-from semcg.translate.translations import SMALLEST
+from semcg.translate.tiles import SMALLEST
 
 __all__ = ["Pictures", "onnx"]
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from semcg.data import Scenes
 from semcg.gan import recolored
-from semcg.translate.translations import to_bytes
+from semcg.translate.tiles import to_bytes
 
 __all__ = ["ColorTable", "Guided", "HistogramMatching", "color_map", "pixels_of"]
 
