@@ -24,8 +24,8 @@ from semcg.labels import CLASSES, IGNORE
 
 __all__ = ["Batches", "Scenes", "Unpaired", "to_values"]
 
+# Range of the color augmentation: a factor per channel and an offset per channel, for values in 0..1.
 GAIN, SHIFT = (0.8, 1.2), (-0.08, 0.08)
-"""Range of the color augmentation: a factor per channel and an offset per channel, for values in 0..1."""
 
 
 def to_values(pixels: Tensor) -> Tensor:

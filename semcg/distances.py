@@ -12,8 +12,8 @@ from skimage.metrics import structural_similarity
 
 __all__ = ["grid_powers", "kid", "kid_halves", "psnr", "ssim"]
 
+# Frequencies in cycles per pixel, periods of 2.2 to 2.5 px, that a period of 2 px is compared with.
 NEIGHBORHOOD = 0.40, 0.46
-"""Frequencies in cycles per pixel, periods of 2.2 to 2.5 px, that a period of 2 px is compared with."""
 
 
 def kid(x: np.ndarray, y: np.ndarray) -> float:

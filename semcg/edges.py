@@ -13,22 +13,18 @@ from semcg.labels import CLASSES, IGNORE
 
 __all__ = ["COUNTS", "EdgePoints", "boundary_counts", "boundary_f", "edge_points", "edge_widths", "tolerance"]
 
-COUNTS = ("predicted", "predicted matched", "true", "true matched")
-"""Columns of `boundary_counts`."""
+COUNTS = ("predicted", "predicted matched", "true", "true matched")  # columns of `boundary_counts`
 
+# Half length and half width, in pixels, of the strip across a boundary whose pixels a fit sees.
 REACH, BESIDE = 4.0, 1.25
-"""Half length and half width, in pixels, of the strip across a boundary whose pixels a fit sees."""
+# Bounds of a fit in pixels: of sigma, and of the distance between the edge and the label's boundary.
+#
+# A pixel is the mean over its square, which alone has a deviation of 1 / sqrt(12) px. Edges of less, which sharpening
+# makes, cannot be told apart and count as that; without this floor two thirds of a sharp drawing's edges would have
+# no width at all, and a ratio to them no meaning.
 NARROWEST, WIDEST, OFF = 12**-0.5, 4.0, 1.5
-"""Bounds of a fit in pixels: of sigma, and of the distance between the edge and the label's boundary.
-
-A pixel is the mean over its square, which alone has a deviation of 1 / sqrt(12) px. Edges of less, which sharpening
-makes, cannot be told apart and count as that; without this floor two thirds of a sharp drawing's edges would have
-no width at all, and a ratio to them no meaning.
-"""
-POINTS = 200
-"""Boundary points of a frame at most."""
-CONTRAST = 0.08
-"""Least step of luminance (0..1) that counts as an edge."""
+POINTS = 200  # boundary points of a frame at most
+CONTRAST = 0.08  # least step of luminance (0..1) that counts as an edge
 
 
 def tolerance(rows: int) -> int:
@@ -108,14 +104,10 @@ def boundary_f(counts: np.ndarray) -> float:
 class EdgePoints(NamedTuple):
     """Boundary points of a label map, each with the pixels of a strip across it."""
 
-    rows: np.ndarray
-    """(n, k) int: of the strip's pixels."""
-    columns: np.ndarray
-    """(n, k) int."""
-    distance: np.ndarray
-    """(n, k) float: from a pixel's centre to the boundary, along its normal, in pixels."""
-    weight: np.ndarray
-    """(n, k) float: 1 for a pixel of the strip, 0 for filling."""
+    rows: np.ndarray  # (n, k) int: of the strip's pixels
+    columns: np.ndarray  # (n, k) int
+    distance: np.ndarray  # (n, k) float: from a pixel's centre to the boundary, along its normal, in pixels
+    weight: np.ndarray  # (n, k) float: 1 for a pixel of the strip, 0 for filling
 
 
 def edge_points(label: np.ndarray, *, points: int = POINTS) -> EdgePoints:

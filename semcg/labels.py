@@ -21,8 +21,7 @@ __all__ = [
     "to_train_ids",
 ]
 
-IGNORE = 255
-"""Train id of a pixel that is neither trained on nor scored."""
+IGNORE = 255  # train id of a pixel that is neither trained on nor scored
 
 
 class LabelClass(NamedTuple):
@@ -35,6 +34,7 @@ class LabelClass(NamedTuple):
     category: str
 
 
+# The 19 classes in the order of their train ids.
 CLASSES: tuple[LabelClass, ...] = (
     LabelClass("road", 7, 0, (128, 64, 128), "flat"),
     LabelClass("sidewalk", 8, 1, (244, 35, 232), "flat"),
@@ -56,13 +56,12 @@ CLASSES: tuple[LabelClass, ...] = (
     LabelClass("motorcycle", 32, 17, (0, 0, 230), "vehicle"),
     LabelClass("bicycle", 33, 18, (119, 11, 32), "vehicle"),
 )
-"""The 19 classes in the order of their train ids."""
 
+# Category name -> train ids of its classes. "vehicle" of the paper (section 3) is a category, not a class.
 CATEGORIES: dict[str, tuple[int, ...]] = {
     category: tuple(c.train_id for c in CLASSES if c.category == category)
     for category in dict.fromkeys(c.category for c in CLASSES)
 }
-"""Category name -> train ids of its classes. "vehicle" of the paper (section 3) is a category, not a class."""
 
 _TRAIN_OF_LABEL = np.full(256, IGNORE, np.uint8)
 _LABEL_OF_TRAIN = np.zeros(256, np.uint8)

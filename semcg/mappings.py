@@ -23,12 +23,9 @@ _SMALL = {"pole", "traffic light", "traffic sign", "rider", "train", "motorcycle
 class Mapping(NamedTuple):
     """From what a label file stores to train ids."""
 
-    name: str
-    """Name of the mapping file, for messages."""
-    keys: np.ndarray
-    """(n,) uint8 values, or (n, 3) uint8 colors."""
-    train_ids: np.ndarray
-    """(n,) uint8, 0..18 or 255."""
+    name: str  # name of the mapping file, for messages
+    keys: np.ndarray  # (n,) uint8 values, or (n, 3) uint8 colors
+    train_ids: np.ndarray  # (n,) uint8, 0..18 or 255
 
     @property
     def colors(self) -> bool:
@@ -38,19 +35,16 @@ class Mapping(NamedTuple):
 
 _TRAIN_IDS = Mapping("train ids", *[np.array([*range(len(CLASSES)), IGNORE], np.uint8)] * 2)
 _IDS = np.array([*range(35), 255], np.uint8)
+# The label ids of Cityscapes and GTA5: 0..34, and 255 for -1.
 LABEL_IDS = Mapping("label ids", _IDS, labels.to_train_ids(_IDS))
-"""The label ids of Cityscapes and GTA5: 0..34, and 255 for -1."""
 
 
 class Decoded(NamedTuple):
     """A label picture as train ids."""
 
-    train_ids: np.ndarray
-    """(H, W) uint8, 0..18 or 255."""
-    ignored: int
-    """Pixels whose color is none of the mapping's; they are 255."""
-    example: tuple[int, ...]
-    """The most frequent such color; () if there is none."""
+    train_ids: np.ndarray  # (H, W) uint8, 0..18 or 255
+    ignored: int  # pixels whose color is none of the mapping's; they are 255
+    example: tuple[int, ...]  # the most frequent such color; () if there is none
 
 
 def decode(
@@ -245,8 +239,7 @@ def _text(path: Path) -> str:
         raise ValueError(f"{path}, line {line}: cannot be read, it is not UTF-8") from None
 
 
-Entry = tuple[str, tuple[int, ...], int]
-"""Where it is in the file, its value or color, and its train id."""
+Entry = tuple[str, tuple[int, ...], int]  # where it is in the file, its value or color, and its train id
 
 
 def _csv_entries(path: Path, text: str) -> Iterator[Entry]:

@@ -25,10 +25,8 @@ from semcg import files
 
 __all__ = ["LARGEST", "LONGEST", "Damaged", "Stored", "by_stem", "image", "pairs", "read", "size", "stored"]
 
-LARGEST = 2**26
-"""Pixels of a picture, at most: 8192 x 8192, 32 times those of a Cityscapes frame."""
-LONGEST = 2**14
-"""Pixels of a side, at most."""
+LARGEST = 2**26  # pixels of a picture, at most: 8192 x 8192, 32 times those of a Cityscapes frame
+LONGEST = 2**14  # pixels of a side, at most
 _BYTES = 2**28  # a picture of LARGEST pixels without any compression
 _ENDINGS = re.compile("(_leftImg8bit|(_gtFine)?_labelTrainIds|_gtFine_labelIds)$")
 _KINDS = {
@@ -50,14 +48,10 @@ class Damaged(ValueError):
 class Stored(NamedTuple):
     """What a label picture stores."""
 
-    kind: str
-    """ "gray", "palette" or "color"."""
-    values: np.ndarray
-    """(H, W) uint8: gray values or indices; of a color picture (H, W, 3) uint8."""
-    palette: np.ndarray | None
-    """(256, 3) uint8, the color of each index; None unless `kind` is "palette"."""
-    lossless: bool
-    """Whether values and colors are those that were written: PNG yes, JPEG no."""
+    kind: str  # "gray", "palette" or "color"
+    values: np.ndarray  # (H, W) uint8: gray values or indices; of a color picture (H, W, 3) uint8
+    palette: np.ndarray | None  # (256, 3) uint8, the color of each index; None unless `kind` is "palette"
+    lossless: bool  # whether values and colors are those that were written: PNG yes, JPEG no
 
 
 def read(path: Path | str) -> bytes:

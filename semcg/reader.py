@@ -14,22 +14,18 @@ from torch.nn import functional as F
 
 __all__ = ["CROP", "DigitReader", "Reading", "cut", "grey", "read"]
 
-CROP = (14, 12)
-"""Rows and columns of a digit's crop."""
+CROP = (14, 12)  # rows and columns of a digit's crop
+# Kind of board -> its margin on each side, in columns and rows of a digit, which has 3 x 5 of them.
 MARGINS = {"plates": (1.0, 0.97), "signs": (0.0, 0.0)}
-"""Kind of board -> its margin on each side, in columns and rows of a digit, which has 3 x 5 of them."""
-AROUND = 1.0
-"""What a crop shows around its digit, in columns and rows of the digit: the gap to the next one."""
-FINE = 3
-"""Samples a side whose mean is a pixel of the crop, so that large digits are not sampled sparsely."""
+AROUND = 1.0  # what a crop shows around its digit, in columns and rows of the digit: the gap to the next one
+FINE = 3  # samples a side whose mean is a pixel of the crop, so that large digits are not sampled sparsely
 
 
 class Reading(NamedTuple):
     """What was read in the place of a text."""
 
     read: str
-    confidence: float
-    """Product of the probabilities of the digits read, 0..1."""
+    confidence: float  # product of the probabilities of the digits read, 0..1
 
 
 class DigitReader(nn.Module):

@@ -236,12 +236,12 @@ def test_files_that_are_no_weights(tmp_path):
         with pytest.raises(ValueError, match=r"w\.pth is damaged, or holds more"):
             load_published(loaded, path)
     assert not (tmp_path / "ran").exists()
-    with pytest.raises(ValueError, match="holds no state dict, but: list"):
+    with pytest.raises(ValueError, match="holds no state dict"):
         load_published(loaded, saved([torch.zeros(1)], path))
-    with pytest.raises(ValueError, match="holds no state dict: these are no tensors: epoch"):
+    with pytest.raises(ValueError, match="holds no state dict"):
         load_published(loaded, saved({"epoch": 3, "fc.bias": torch.zeros(1)}, path))
     (tmp_path / "w.safetensors").write_bytes(whole)
-    with pytest.raises(ValueError, match=r"w\.safetensors is no whole safetensors file"):
+    with pytest.raises(ValueError, match=r"w\.safetensors is damaged"):
         load_published(loaded, tmp_path / "w.safetensors")
 
 

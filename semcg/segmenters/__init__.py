@@ -15,28 +15,13 @@ from semcg.segmenters.drn import DRN26
 from semcg.segmenters.published import fetch_imagenet, load_published
 from semcg.segmenters.unet import DeepLabV3, SegNet, SmallUNet
 
-__all__ = [
-    "DRN26",
-    "NETWORKS",
-    "DeepLabV3",
-    "SegNet",
-    "Segmenter",
-    "SmallUNet",
-    "build",
-    "fetch_imagenet",
-    "frozen",
-    "initialise",
-    "load_published",
-    "upsample",
-]
-
+# Name -> network. Whatever is listed here is also tested.
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "drn26": DRN26,  # classes, width (a factor), stride
     "deeplabv3": DeepLabV3,  # classes
     "segnet": SegNet,  # classes, width (a factor)
     "unet": SmallUNet,  # classes, width (channels of the first level)
 }
-"""Name -> network. Whatever is listed here is also tested."""
 
 
 def build(name: str, **options) -> nn.Module:

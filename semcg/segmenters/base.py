@@ -20,8 +20,7 @@ class Segmenter(nn.Module):
     comes back through the conversion.
     """
 
-    multiple = 1
-    """Height and width must be multiples of this."""
+    multiple = 1  # height and width must be multiples of this
 
     def __init__(self) -> None:
         super().__init__()

@@ -22,7 +22,6 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, build_opener
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -31,8 +30,8 @@ from semcg.segmenters.drn import DRN26
 
 __all__ = ["IMAGENET", "fetch_imagenet", "load_published"]
 
+# Where Yu's code finds the classifier; the older address, at Princeton, is dead (github.com/fyu/drn/issues/52).
 IMAGENET = "https://dl.yf.io/drn/drn_c_26-ddedf421.pth"
-"""Where Yu's code finds the classifier; the older address, at Princeton, is dead (github.com/fyu/drn/issues/52)."""
 
 # Yu's wrapper counts the children of the classifier; base.2 is a ReLU and has no weights.
 _WRAPPED = {
@@ -156,12 +155,9 @@ def fetch_imagenet(folder: Path | str, *, url: str = IMAGENET) -> Path:
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"no weights {path}")
-    if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise ValueError(f"{path} is no whole safetensors file: {error}") from None
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, MemoryError):
         raise
@@ -173,12 +169,10 @@ def _read(path: Path) -> dict[str, Tensor]:
             f"{path} is damaged, or holds more than plain weights, and was not read "
             f"({type(error).__name__}: {what}). Get it again, or have its state dict saved alone"
         ) from None
-    if isinstance(content, dict) and "state_dict" in content:
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not content:
-        raise ValueError(f"{path} holds no state dict, but: {type(content).__name__}")
-    if others := [str(key) for key, value in content.items() if not isinstance(value, Tensor)]:
-        raise ValueError(f"{path} holds no state dict: these are no tensors: {', '.join(others[:20])}")
+    if isinstance(content, dict):
+        content = content.get("state_dict", content)
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise ValueError(f"{path} holds no state dict, which has names and tensors alone")
     return {str(key): value for key, value in content.items()}
 
 

@@ -9,6 +9,8 @@ deterministic backward pass on CUDA.
 Another family than DRN on purpose: a judge that resembled the segmenters inside the loss would share their errors.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -40,13 +42,10 @@ class SegNet(Segmenter):
     def __init__(self, *, classes: int = 19, width: float = 1.0) -> None:
         super().__init__()
         c1, c2, c3, c4, c5 = channels(64, 128, 256, 512, 512, width=width)
-        self.encoder = nn.ModuleList(
-            level(*c)
-            for c in [(3, c1, c1), (c1, c2, c2), (c2, c3, c3, c3), (c3, c4, c4, c4), (c4, c5, c5, c5)]
-        )
-        self.decoder = nn.ModuleList(
-            level(*c) for c in [(c5, c5, c5, c4), (c4, c4, c4, c3), (c3, c3, c3, c2), (c2, c2, c1), (c1, c1)]
-        )
+        down = [(3, c1, c1), (c1, c2, c2), (c2, c3, c3, c3), (c3, c4, c4, c4), (c4, c5, c5, c5)]
+        up = [(c5, c5, c5, c4), (c4, c4, c4, c3), (c3, c3, c3, c2), (c2, c2, c1), (c1, c1)]
+        self.encoder = nn.ModuleList(level(*c, bias=True) for c in down)
+        self.decoder = nn.ModuleList(level(*c, bias=True) for c in up)
         self.score = nn.Conv2d(c1, classes, 3, padding=1)
         initialise(self)
 
@@ -54,25 +53,12 @@ class SegNet(Segmenter):
         """Return class scores (B, classes, H, W) of images (B, 3, H, W) in [-1, 1]."""
         x, places = self.normalise(images), []  # (B, 3, H, W)
         for convolve in self.encoder:
-            x, place = F.max_pool2d(
-                convolve(x), 2, return_indices=True
-            )  # (B, c, H/2, W/2), ..., (B, 512, H/32, W/32)
+            # (B, c, H/2, W/2), ..., (B, 512, H/32, W/32)
+            x, place = F.max_pool2d(convolve(x), 2, return_indices=True)
             places.append(place)
         for convolve in self.decoder:
             x = convolve(F.max_unpool2d(x, places.pop(), 2))  # (B, 512, H/16, W/16), ..., (B, 64, H, W)
         return self.score(x)  # (B, classes, H, W)
-
-
-def level(*c: int) -> nn.Sequential:
-    """Return 3 x 3 convolutions c[0] -> c[1] -> ..., each with batch normalisation and ReLU."""
-    layers: list[nn.Module] = []
-    for inside, outside in zip(c[:-1], c[1:], strict=True):
-        layers += [
-            nn.Conv2d(inside, outside, 3, padding=1),
-            nn.BatchNorm2d(outside),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)
 
 
 class DeepLabV3(Segmenter):
@@ -88,9 +74,7 @@ class DeepLabV3(Segmenter):
 
     def __init__(self, *, classes: int = 19) -> None:
         super().__init__()
-        self.network = deeplabv3_resnet50(
-            weights=None, weights_backbone=None, num_classes=classes, aux_loss=False
-        )
+        self.network = deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=classes)
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -123,13 +107,13 @@ class SmallUNet(Segmenter):
         if width != int(width) or width < 1:
             raise ValueError(f"the width of SmallUNet counts channels (16, say), so it cannot be {width}")
         c1, c2, c3, c4 = (int(width) * k for k in (1, 2, 4, 8))
-        self.down1 = nn.Sequential(*convolution(3, c1), *convolution(c1, c1))
-        self.down2 = nn.Sequential(*convolution(c1, c2, stride=2), *convolution(c2, c2))
-        self.down3 = nn.Sequential(*convolution(c2, c3, stride=2), *convolution(c3, c3))
-        self.down4 = nn.Sequential(*convolution(c3, c4, stride=2), *convolution(c4, c4))
-        self.up3 = nn.Sequential(*convolution(c4 + c3, c3))
-        self.up2 = nn.Sequential(*convolution(c3 + c2, c2))
-        self.up1 = nn.Sequential(*convolution(c2 + c1, c1))
+        self.down1 = level(3, c1, c1)
+        self.down2 = level(c1, c2, c2, stride=2)
+        self.down3 = level(c2, c3, c3, stride=2)
+        self.down4 = level(c3, c4, c4, stride=2)
+        self.up3 = level(c4 + c3, c3)
+        self.up2 = level(c3 + c2, c2)
+        self.up1 = level(c2 + c1, c1)
         self.score = nn.Conv2d(c1, classes, 1)
         initialise(self)
 
@@ -145,13 +129,16 @@ class SmallUNet(Segmenter):
         return self.score(x)  # (B, classes, H, W)
 
 
-def convolution(inside: int, outside: int, *, stride: int = 1) -> tuple[nn.Module, ...]:
-    """Return a 3 x 3 convolution, its batch normalisation and ReLU."""
-    return (
-        nn.Conv2d(inside, outside, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm2d(outside),
-        nn.ReLU(inplace=True),
-    )
+def level(*c: int, stride: int = 1, bias: bool = False) -> nn.Sequential:
+    """Return 3 x 3 convolutions c[0] -> c[1] -> ..., the first with `stride`, each with batch normalization and ReLU."""
+    layers: list[nn.Module] = []
+    for inside, outside in pairwise(c):
+        layers += [
+            nn.Conv2d(inside, outside, 3, stride=1 if layers else stride, padding=1, bias=bias),
+            nn.BatchNorm2d(outside),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)
 
 
 def twice(x: Tensor) -> Tensor:

@@ -20,8 +20,7 @@ from semcg.translate.tiles import to_bytes
 
 __all__ = ["ColorTable", "Guided", "HistogramMatching", "color_map", "pixels_of"]
 
-QUANTILES = 10_000
-"""Points that stand for the distribution of a channel over a set of frames."""
+QUANTILES = 10_000  # points that stand for the distribution of a channel over a set of frames
 
 
 class HistogramMatching(nn.Module):

@@ -23,8 +23,8 @@ from semcg.translate.tiles import Padded, Translation, any_size, to_bytes
 
 __all__ = ["fingerprint", "folder", "image", "sizes", "split", "stems"]
 
+# Threads that read and write beside the one that computes; decoding and packing leave the interpreter's lock.
 THREADS = min(4, cores())
-"""Threads that read and write beside the one that computes; decoding and packing leave the interpreter's lock."""
 WHAT = "translate folder"
 
 
@@ -187,10 +187,8 @@ class _Frame(NamedTuple):
     stem: str
     path: Path
     out: Path
-    source: str
-    """CRC-32 of the file, by which its translation is recognized."""
-    pixels: Tensor | None
-    """(H, W, 3) uint8; None where its translation is there already."""
+    source: str  # CRC-32 of the file, by which its translation is recognized
+    pixels: Tensor | None  # (H, W, 3) uint8; None where its translation is there already
 
     @property
     def shape(self) -> torch.Size | None:

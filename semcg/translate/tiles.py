@@ -24,12 +24,11 @@ from torch.utils._pytree import tree_leaves
 
 __all__ = ["Compiled", "Padded", "Tiled", "any_size", "check", "difference", "identity", "pad", "to_bytes"]
 
+# Images (B, 3, H, W) in [-1, 1] to images of the same shape and range.
 Translation = Callable[[Tensor], Tensor]
-"""Images (B, 3, H, W) in [-1, 1] to images of the same shape and range."""
+# Pixels a side that every generator and segmenter takes, if the side is a multiple of its `multiple`.
 SMALLEST = 8
-"""Pixels a side that every generator and segmenter takes, if the side is a multiple of its `multiple`."""
-WORKSPACE = 1.5
-"""Memory of a pass over that of its tensors: convolutions rearrange what they read and write."""
+WORKSPACE = 1.5  # memory of a pass over that of its tensors: convolutions rearrange what they read and write
 
 
 def identity(x: Tensor) -> Tensor:
@@ -109,8 +108,8 @@ class Compiled(nn.Module):
         From images to images of the same size, with the attribute `multiple`; it is left as it is.
     """
 
+    # What tells the result from that of the generator alone; part of `fingerprint`.
     differs = {"precision": "bf16"}
-    """What tells the result from that of the generator alone; part of `fingerprint`."""
 
     def __init__(self, G: nn.Module) -> None:
         super().__init__()
