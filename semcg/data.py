@@ -102,17 +102,12 @@ class Scenes:
         self.names = sorted(found)
         self._files = [found[name] for name in self.names]
         self._sizes = [pictures.size(image) for image, _ in self._files]
-        self._orders: dict[int, tuple[int, list[int]]] = {}
         for (image, label), own in zip(self._files, self._sizes, strict=True):
             if label and (size := pictures.size(label, label=True)) != own:
-                raise ValueError(
-                    f"sizes differ (height x width): {image} is {_x(own)}, {label} is {_x(size)}"
-                )
+                raise ValueError(f"sizes differ (h x w): {image} is {_x(own)}, {label} is {_x(size)}")
             h, w = self.size or own
             if self.crop and (h < self.crop[0] or w < self.crop[1]):
-                raise ValueError(
-                    f"{image} is {_x((h, w))}, smaller than the crop of {_x(self.crop)} (height x width)"
-                )
+                raise ValueError(f"{image} is {_x((h, w))}, smaller than the crop of {_x(self.crop)} (h x w)")
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -177,7 +172,8 @@ class Scenes:
         if k < 0:
             raise IndexError(f"items are numbered from 0, not {k}")
         epoch, place = divmod(k, len(self))
-        x, y = self._pair(self._order(stream, epoch)[place])
+        order = torch.randperm(len(self), generator=_generator(self.seed, stream, 0, epoch))
+        x, y = self._pair(int(order[place]))
         x, y = tv_tensors.Image(x), tv_tensors.Mask(y)
         rng = _generator(self.seed, stream, 1, k)
         # Geometry is drawn first and always, so that switching colors on changes neither crops nor flips.
@@ -221,13 +217,6 @@ class Scenes:
             # NEAREST would take the upper left pixel of a cell and shift labels against images; this takes the center.
             y = F.resize(y[None], list(self.size), InterpolationMode.NEAREST_EXACT)[0]
         return x, y
-
-    def _order(self, stream: int, epoch: int) -> list[int]:
-        """Return the order of the frames in an epoch; the last one of each stream is remembered."""
-        if self._orders.get(stream, (-1,))[0] != epoch:
-            order = torch.randperm(len(self), generator=_generator(self.seed, stream, 0, epoch))
-            self._orders[stream] = (epoch, order.tolist())
-        return self._orders[stream][1]
 
 
 class Unpaired:
@@ -290,7 +279,7 @@ class Batches:
     ):
         if batch < 1 or workers < 0 or not 0 <= rank < ranks:
             raise ValueError(
-                f"batch >= 1, workers >= 0, 0 <= rank < ranks, not {batch}, {workers}, {rank}, {ranks}"
+                f"{batch=}, {workers=}, {rank=}, {ranks=}: batch > 0, workers >= 0, rank < ranks"
             )
         if batch > 1:
             items.check_one_size()
@@ -307,15 +296,10 @@ class Batches:
             return self._share[n]
         if self._stream is None or n != self._next:
             self.close()
-            loader = DataLoader(
-                self._share,
-                batch_size=None,
-                sampler=range(n, 2**62),
-                num_workers=self.workers,
-                multiprocessing_context="spawn",
-                generator=torch.Generator(),  # else the loader takes a number from the global one
-            )
-            self._stream = iter(loader)
+            # With a generator of its own, else the loader takes a number from the global one.
+            options = {"generator": torch.Generator(), "multiprocessing_context": "spawn"}
+            options |= {"sampler": range(n, 2**62), "batch_size": None, "num_workers": self.workers}
+            self._stream = iter(DataLoader(self._share, **options))
         self._next = n + 1
         return tuple(next(self._stream))
 

@@ -68,9 +68,7 @@ def kid_halves(x: np.ndarray, y: np.ndarray, *, halves: int = 100, seed: int = 0
     """
     within_x, within_y, between = _kernels(x, y)
     if min(between.shape) < 4:
-        raise ValueError(
-            f"sets of {between.shape[0]} and {between.shape[1]} rows have no halves of two or more"
-        )
+        raise ValueError(f"sets of {between.shape} rows have no halves of two or more")
     draw = np.random.default_rng(seed)
     (a, n), (b, m) = (_halves(size, halves, draw) for size in between.shape)
     return (

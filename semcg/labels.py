@@ -10,16 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = [
-    "CATEGORIES",
-    "CLASSES",
-    "IGNORE",
-    "LabelClass",
-    "names",
-    "to_colors",
-    "to_label_ids",
-    "to_train_ids",
-]
+__all__ = ["CATEGORIES", "CLASSES", "IGNORE", "names", "to_colors", "to_label_ids", "to_train_ids"]
 
 IGNORE = 255  # train id of a pixel that is neither trained on nor scored
 
@@ -146,9 +137,7 @@ def to_colors(train_ids: np.ndarray) -> np.ndarray:
 def _uint8(values: np.ndarray, what: str) -> np.ndarray:
     values = np.asarray(values)
     if values.dtype != np.uint8:
-        raise TypeError(
-            f"{what} must be uint8, not {values.dtype}; convert them with .astype(np.uint8) once checked"
-        )
+        raise TypeError(f"{what} must be uint8, not {values.dtype}; once checked: .astype(np.uint8)")
     return values
 
 
@@ -156,8 +145,6 @@ def _checked(train_ids: np.ndarray) -> np.ndarray:
     train_ids = _uint8(train_ids, "train ids")
     wrong = (train_ids >= len(CLASSES)) & (train_ids != IGNORE)
     if wrong.any():
-        seen = ", ".join(str(v) for v in np.unique(train_ids[wrong])[:8])
-        raise ValueError(
-            f"train ids are 0..18 or {IGNORE}, but these occur: {seen}; are they label ids (to_train_ids)?"
-        )
+        values = np.unique(train_ids[wrong])[:8].tolist()
+        raise ValueError(f"train ids are 0..18 or {IGNORE}, not {values}; are they label ids (to_train_ids)?")
     return train_ids

@@ -134,9 +134,7 @@ def mapping(path: Path | str) -> Mapping:
         if any(not 0 <= part <= 255 for part in key):
             raise ValueError(f"{path}, {where}: values and colors are 0..255, not {shown}")
         if not (0 <= train_id < len(CLASSES) or train_id == IGNORE):
-            raise ValueError(
-                f"{path}, {where}: train ids are 0..{len(CLASSES) - 1}, or {IGNORE} for ignored, not {train_id}"
-            )
+            raise ValueError(f"{path}, {where}: train ids are 0..18, or {IGNORE} for ignored, not {train_id}")
         if key in seen:
             raise ValueError(f"{path}, {where}: {shown} is given twice")
         seen[key] = train_id
@@ -191,11 +189,10 @@ def _check_palette(kept: pictures.Stored, table: np.ndarray, name: Path | str) -
     if wrong or len(ignored) > 2:
         index, other, color = (wrong + ignored)[0]
         taken = {IGNORE: "ignored", -1: "no class"}.get(table[index]) or CLASSES[table[index]].name
-        raise ValueError(
-            f"{name} has a palette with the color of {CLASSES[other].name} {color} at index {index}, which is taken for "
-            f"{taken}: an editor numbered the colors anew, or a mapping is missing. Save it as RGB and map its colors, or "
-            "give a mapping of its indices"
-        )
+        what = f"the color of {CLASSES[other].name} {color} at index {index}, which is taken for {taken}"
+        advice = "Save it as RGB and map its colors, or give a mapping of its indices"
+        why = "an editor numbered the colors anew, or a mapping is missing"
+        raise ValueError(f"{name} has a palette with {what}: {why}. {advice}")
 
 
 def _by_color(colors: np.ndarray, to: Mapping, limit: float, *, exact: bool, name: Path | str) -> Decoded:
@@ -220,10 +217,8 @@ def _by_color(colors: np.ndarray, to: Mapping, limit: float, *, exact: bool, nam
     share, example = ignored / packed.size, tuple(seen[worst].tolist())
     if share > (0.5 if limit > 0 else 0.0):
         apart = "are not exactly" if exact else f"are further than {limit:g} from"
-        raise ValueError(
-            f"{name}: {share:.2%} of its pixels {apart} a color of {to.name}, the most frequent being {example} "
-            f"({counts[worst] / packed.size:.2%})"
-        )
+        frequent = f"the most frequent being {example} ({counts[worst] / packed.size:.2%})"
+        raise ValueError(f"{name}: {share:.2%} of its pixels {apart} a color of {to.name}, {frequent}")
     return Decoded(train_ids, ignored, example)
 
 
@@ -251,9 +246,8 @@ def _csv_entries(path: Path, text: str) -> Iterator[Entry]:
         columns = [name.strip().lower() for name in next(filled, [])]
         wanted = [*(["r", "g", "b"] if "r" in columns else ["value"]), "train_id"]
         if sorted(name for name in columns if name != "name") != sorted(wanted):
-            raise ValueError(
-                f"{path}: the heading is {heading!r}; it must be value,train_id or r,g,b,train_id, and perhaps a name"
-            )
+            must = "it must be value,train_id or r,g,b,train_id, and perhaps a name"
+            raise ValueError(f"{path}: the heading is {heading!r}; {must}")
         for row in filled:
             where = f"line {rows.line_num}"
             if len(row) > len(columns):  # a decimal comma, perhaps
@@ -280,9 +274,7 @@ def _toml_entries(path: Path, text: str) -> Iterator[Entry]:
         key = table.get(kind) if kind == "color" else [table.get(kind)]
         numbers = [*key, table.get("train_id")] if isinstance(key, list) else []
         if len(numbers) != (4 if kind == "color" else 2) or any(type(n) is not int for n in numbers):
-            raise ValueError(
-                f"{path}, class {number}: {kind} and train_id are needed as integers, not {table}"
-            )
+            raise ValueError(f"{path}, class {number}: {kind} and train_id are integers, not {table}")
         if extra := set(table) - {kind, "train_id", "name"}:
             raise ValueError(f"{path}, class {number}: unknown {', '.join(sorted(extra))}")
         yield f"class {number}", tuple(numbers[:-1]), numbers[-1]

@@ -13,7 +13,7 @@ import stat
 import struct
 import unicodedata
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -28,6 +28,7 @@ __all__ = ["LARGEST", "LONGEST", "Damaged", "Stored", "by_stem", "image", "pairs
 LARGEST = 2**26  # pixels of a picture, at most: 8192 x 8192, 32 times those of a Cityscapes frame
 LONGEST = 2**14  # pixels of a side, at most
 _BYTES = 2**28  # a picture of LARGEST pixels without any compression
+_IMAGES, _LABELS = ("RGB", "RGBA", "L", "LA"), ("L", "P", "RGB", "RGBA")  # modes of Pillow
 _ENDINGS = re.compile("(_leftImg8bit|(_gtFine)?_labelTrainIds|_gtFine_labelIds)$")
 _KINDS = {
     b"GIF8": "a GIF",
@@ -93,13 +94,13 @@ def image(name: Path | str, content: bytes | None = None, *, turn: bool = True) 
     ValueError
         If the file is no such image, see above; names the file.
     """
-    picture = _decoded(name, content, _check_image, turn=turn)
+    picture = _decoded(name, content, label=False, turn=turn)
     return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
 
 
 def stored(name: Path | str, content: bytes | None = None) -> Stored:
     """Return what a label picture stores; parameters and errors as in `image`."""
-    picture = _decoded(name, content, _check_label, turn=False)
+    picture = _decoded(name, content, label=True, turn=False)
     lossless = picture.format == "PNG"
     if picture.mode == "L":
         return Stored("gray", np.array(picture) // _stretch(picture), None, lossless)
@@ -124,11 +125,9 @@ def size(path: Path | str, *, label: bool = False, turn: bool = False) -> tuple[
     _check_file(path)
     with open(path, "rb") as handle:
         picture = _opened(path, handle)
-        (_check_label if label else _check_image)(picture, path)
+        _check_mode(picture, path, label=label)
         if label and picture.mode.startswith("RGB"):
-            raise ValueError(
-                f"{path} is a color picture; labels of train ids are needed: `semcg prepare folder` converts"
-            )
+            raise ValueError(f"{path} is a color picture; `semcg prepare folder` converts it to train ids")
         # Asking a PNG for EXIF data that its header lacks would decode it.
         has_exif = picture.format != "PNG" or "exif" in picture.info
         on_its_side = has_exif and _orientation(picture, path, turn) >= 5
@@ -167,10 +166,8 @@ def pairs(images: Path | str, labels: Path | str) -> dict[str, tuple[Path, Path]
         images_of, labels_of = ({key(stem): path for stem, path in of.items()} for of in (first, second))
         if images_of.keys() == labels_of.keys() and len(images_of) == len(first):
             return {path.stem: (path, labels_of[stem]) for stem, path in images_of.items()}
-    for kind, folder, partners, others in (
-        ("label", labels, images_of, labels_of),
-        ("image", images, labels_of, images_of),
-    ):
+    sides = (("label", labels, images_of, labels_of), ("image", images, labels_of, images_of))
+    for kind, folder, partners, others in sides:
         if missing := [path.stem for stem, path in partners.items() if stem not in others]:
             shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
             unpaired = [path.name for stem, path in others.items() if stem not in partners]
@@ -206,16 +203,11 @@ def _opened(name: Path | str, handle: BinaryIO) -> Image.Image:
         if picture.format == "PNG" and head[12:16] != b"IHDR":
             raise ValueError("its header is not where PNG has it")
     if picture.width * picture.height > LARGEST or max(picture.size) > LONGEST:
-        raise ValueError(
-            f"{name} is {picture.height}x{picture.width} (height x width); pictures have sides of at most {LONGEST:,} "
-            f"and {LARGEST:,} pixels in all"
-        )
+        most = f"pictures have sides of at most {LONGEST:,} and {LARGEST:,} pixels in all"
+        raise ValueError(f"{name} is {picture.height}x{picture.width} (height x width); {most}")
     picture.bits = head[24] if picture.format == "PNG" else 8
     if picture.bits > 8:
-        raise ValueError(
-            f"{name} has {picture.bits} bits a channel, of which the upper 8 may be nearly black; convert it to 8 bits "
-            "by its own range of values"
-        )
+        raise ValueError(f"{name} has {picture.bits} bits a channel; convert it to 8 by its range of values")
     if picture.format == "PNG" and getattr(picture, "n_frames", 1) > 1:
         raise ValueError(f"{name} is an animation of {picture.n_frames} frames; save the one that is meant")
     return picture
@@ -238,28 +230,21 @@ def _check_file(path: Path | str) -> None:
         raise ValueError(f"{path} has {status.st_size:,} bytes; pictures have at most {_BYTES:,}")
 
 
-def _check_image(picture: Image.Image, name: Path | str) -> None:
-    if picture.mode not in ("RGB", "RGBA", "L", "LA") or picture.bits < 8:
-        raise ValueError(
-            f"{name} is a picture of mode {picture.mode} with {picture.bits} bits; images are 8-bit RGB, gray, or "
-            "opaque RGBA: convert it to RGB"
-        )
-
-
-def _check_label(picture: Image.Image, name: Path | str) -> None:
-    if picture.mode not in ("L", "P", "RGB", "RGBA"):
-        raise ValueError(
-            f"{name} is a picture of mode {picture.mode} with {picture.bits} bits; labels are gray PNG of 2 to 8 bits, "
-            "palette PNG, or RGB"
-        )
-    if picture.mode == "L" and picture.format != "PNG":
+def _check_mode(picture: Image.Image, name: Path | str, *, label: bool) -> None:
+    if label:
+        modes, needed = _LABELS, "labels are gray PNG of 2 to 8 bits, palette PNG, or RGB"
+    else:
+        modes, needed = _IMAGES, "images are 8-bit RGB, gray, or opaque RGBA: convert it to RGB"
+    if picture.mode not in modes or (picture.bits < 8 and not label):
+        raise ValueError(f"{name} is a picture of mode {picture.mode} with {picture.bits} bits; {needed}")
+    if label and picture.mode == "L" and picture.format != "PNG":
         raise ValueError(f"{name} is a gray JPEG, which does not keep values; labels by value are PNG")
 
 
-def _decoded(name: Path | str, content: bytes | None, check: Callable, *, turn: bool) -> Image.Image:
-    """Decode a picture whose header passes `check`; transparent pixels are refused, and turned ones without `turn`."""
+def _decoded(name: Path | str, content: bytes | None, *, label: bool, turn: bool) -> Image.Image:
+    """Decode a picture, once checked; transparent ones are refused, and turned ones unless `turn`."""
     picture = _opened(name, io.BytesIO(read(name) if content is None else content))
-    check(picture, name)
+    _check_mode(picture, name, label=label)
     with _readable(name):
         picture.load()
     if picture.mode == "L" and isinstance(picture.info.get("transparency"), int):
@@ -283,10 +268,8 @@ def _orientation(picture: Image.Image, name: Path | str, turn: bool) -> int:
     if turned not in range(2, 9):
         return 1
     if not turn:
-        raise ValueError(
-            f"{name} is turned by its EXIF data (orientation {turned}), so that image and label may not match; store it "
-            "upright, without that entry"
-        )
+        why = f"is turned by its EXIF data (orientation {turned}), so that image and label may not match"
+        raise ValueError(f"{name} {why}; store it upright, without that entry")
     return turned
 
 

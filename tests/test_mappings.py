@@ -225,7 +225,7 @@ def test_text_as_spreadsheets_and_editors_write_it(tmp_path, name, text):
         (
             "m.toml",
             "class = [{value = 1.5, train_id = 0}]\n",
-            r"class 1: value and train_id are needed",
+            r"class 1: value and train_id are integers",
         ),
         (
             "m.toml",
@@ -235,7 +235,7 @@ def test_text_as_spreadsheets_and_editors_write_it(tmp_path, name, text):
         (
             "m.toml",
             "class = [{color = [1, 2], train_id = 0}]\n",
-            r"class 1: color and train_id are needed",
+            r"class 1: color and train_id are integers",
         ),
         (
             "m.toml",

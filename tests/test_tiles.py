@@ -147,8 +147,8 @@ def test_differences_are_grey_levels():
 def test_what_does_not_fit_is_refused():
     G = UNet(width=4, depth=3)
     for options, words in (
-        ({"tile": 20}, "tile = 20: UNet takes multiples of 8, for example 16"),
-        ({"tile": 0}, "multiples of 8, for example 8"),
+        ({"tile": 20}, "tile = 20: UNet takes multiples of 8, as 16"),
+        ({"tile": 0}, "multiples of 8, as 8"),
         ({"tile": 16, "overlap": 9}, r"overlap = 9: tiles of 16 overlap by 0\.\.8"),
         ({"tile": 16, "overlap": -1}, "overlap = -1"),
     ):
@@ -156,7 +156,7 @@ def test_what_does_not_fit_is_refused():
             Tiled(G, **options)
     with pytest.raises(ValueError, match="no InstanceNorm2d"):
         Tiled(Local(), tile=16, norm_from_whole=True)
-    with pytest.raises(ValueError, match="compiled code"):
+    with pytest.raises(ValueError, match="compiled code has no InstanceNorm2d"):
         Tiled(Compiled(G), tile=16, norm_from_whole=True)
 
 

@@ -10,10 +10,8 @@ from collections.abc import Callable
 
 from torch import nn
 
-from semcg.segmenters.base import Segmenter, frozen, initialise, upsample
-from semcg.segmenters.drn import DRN26
+from semcg.segmenters.networks import DRN26, DeepLabV3, SegNet, SmallUNet, frozen, initialise, upsample
 from semcg.segmenters.published import fetch_imagenet, load_published
-from semcg.segmenters.unet import DeepLabV3, SegNet, SmallUNet
 
 # Name -> network. Whatever is listed here is also tested.
 NETWORKS: dict[str, Callable[..., nn.Module]] = {

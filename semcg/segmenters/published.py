@@ -26,7 +26,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from semcg import files
-from semcg.segmenters.drn import DRN26
+from semcg.segmenters.networks import DRN26
 
 __all__ = ["IMAGENET", "fetch_imagenet", "load_published"]
 
@@ -34,12 +34,8 @@ __all__ = ["IMAGENET", "fetch_imagenet", "load_published"]
 IMAGENET = "https://dl.yf.io/drn/drn_c_26-ddedf421.pth"
 
 # Yu's wrapper counts the children of the classifier; base.2 is a ReLU and has no weights.
-_WRAPPED = {
-    "seg": "fc",
-    "base.0": "conv1",
-    "base.1": "bn1",
-    **{f"base.{k + 2}": f"layer{k}" for k in range(1, 9)},
-}
+_WRAPPED = {f"base.{k + 2}": f"layer{k}" for k in range(1, 9)}
+_WRAPPED |= {"seg": "fc", "base.0": "conv1", "base.1": "bn1"}
 
 
 def load_published(net: DRN26, path: Path | str) -> list[str]:
@@ -73,18 +69,12 @@ def load_published(net: DRN26, path: Path | str) -> list[str]:
     found, own, notes = _read(path), net.state_dict(), []
     state = _renamed(found)
     if len(state) < len(found):
-        notes.append(
-            "the up-sampling layer up.weight is dropped; scores are brought to full size by "
-            "semcg.segmenters.upsample."
-        )
+        notes.append("the up-sampling layer up.weight is dropped: semcg.segmenters.upsample takes its place.")
     classes, inside = own["fc.weight"].shape[:2]
     head = {name: tuple(state[name].shape) for name in ("fc.weight", "fc.bias") if name in state}
     if classes != 1000 and head == {"fc.weight": (1000, inside, 1, 1), "fc.bias": (1000,)}:
         state |= {name: own[name] for name in head}
-        notes.append(
-            f"the head of 1000 classes (ImageNet) is dropped, since the network has {classes}; "
-            "it keeps its own head."
-        )
+        notes.append(f"the head of 1000 classes (ImageNet) is dropped, since the network has {classes}.")
     counters = [name for name in own if name.endswith(".num_batches_tracked")]
     if not any(name in state for name in counters):
         state |= {name: torch.zeros_like(own[name]) for name in counters}

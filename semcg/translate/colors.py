@@ -24,16 +24,16 @@ QUANTILES = 10_000  # points that stand for the distribution of a channel over a
 
 
 class HistogramMatching(nn.Module):
-    """Colours of the target without a network: each channel of a frame gets the target's distribution of values.
+    """Colors of the target without a network: each channel of a frame gets the target's distribution of values.
 
     The target is a set of frames, whose pixels are pooled; a single reference frame would lend its own
-    content's colours. Histogram specification of Gonzalez and Woods, "Digital Image Processing", as
-    `skimage.exposure.match_histograms`. It knows colours and nothing of places: a sky may well turn green.
+    content's colors. Histogram specification of Gonzalez and Woods, "Digital Image Processing", as
+    `skimage.exposure.match_histograms`. It knows colors and nothing of places: a sky may well turn green.
 
     Parameters
     ----------
     counts : (3, 256) integer
-        Pixels of the target by channel and value, from `of` say.
+        Pixels of the target by channel and value, for example from `of`.
     """
 
     def __init__(self, counts: Tensor | np.ndarray) -> None:
@@ -50,7 +50,7 @@ class HistogramMatching(nn.Module):
     def of(cls, scenes: Scenes, *, frames: int = 0) -> "HistogramMatching":
         """Return the matching to the pooled pixels of `scenes`: of all, or of the first `frames` by name."""
         counts = torch.zeros(3, 256, dtype=torch.int64)
-        for i in range(min(frames, len(scenes)) if frames else len(scenes)):
+        for i in range(len(scenes))[: frames or None]:
             values = to_bytes(scenes.frame(i)[0]).flatten(1)  # (3, H W)
             counts += torch.stack([torch.bincount(v.int(), minlength=256) for v in values])
         return cls(counts)
@@ -95,9 +95,7 @@ class ColorTable(nn.Module):
         place = (np.clip(x, -1, 1) + 1) / 2 * (cells - 1)
         low = np.minimum(place.astype(int), cells - 2)
         part = place - low
-        sums = np.zeros(
-            (4, cells, cells, cells)
-        )  # of the three changes, and of the weights; by red, green, blue
+        sums = np.zeros((4, cells, cells, cells))  # of the three changes and the weights; by red, green, blue
         for corner in np.ndindex(2, 2, 2):
             weight = np.where(corner, part, 1 - part).prod(1)
             at = tuple((low + corner).T)
@@ -146,12 +144,11 @@ class ColorTable(nn.Module):
 
 def pixels_of(scenes: Scenes, *, count: int, frames: int = 0, seed: int = 0) -> np.ndarray:
     """Return pixels (count, 3) in [-1, 1] drawn from scenes: from all, or from the first `frames` by name."""
-    several = min(frames, len(scenes)) if frames else len(scenes)
-    draw, found = np.random.default_rng(seed), []
-    for share in np.array_split(np.arange(count), several):
-        frame = scenes.frame(len(found))[0].flatten(1).T.numpy()
-        found.append(frame[draw.integers(len(frame), size=len(share))])
-    return np.concatenate(found).astype(float)
+    chosen, rng, pixels = range(len(scenes))[: frames or None], np.random.default_rng(seed), []
+    for i, share in zip(chosen, np.array_split(np.arange(count), len(chosen)), strict=True):
+        frame = scenes.frame(i)[0].flatten(1).T.numpy()
+        pixels.append(frame[rng.integers(len(frame), size=len(share))])
+    return np.concatenate(pixels).astype(float)
 
 
 class Guided(nn.Module):
@@ -182,8 +179,7 @@ class Guided(nn.Module):
     @property
     def differs(self) -> dict[str, object]:
         """What tells the result from that of the generator alone; part of `fingerprint`."""
-        own = {"guided": [self.shrink, self.cells, self.ridge]}
-        return getattr(self.G, "differs", {}) | own
+        return getattr(self.G, "differs", {}) | {"guided": [self.shrink, self.cells, self.ridge]}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return translations (B, 3, H, W) of images (B, 3, H, W), both in [-1, 1]."""

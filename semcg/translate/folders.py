@@ -51,11 +51,11 @@ def sizes(in_folder: Path | str) -> list[tuple[int, int]]:
 
     A file that tells none is left out: it is named when its turn comes. Raises as `stems`.
     """
-    found = set()
+    told = set()
     for path in stems(in_folder).values():
         with suppress(OSError, ValueError):
-            found.add(pictures.size(path, turn=True))
-    return sorted(found, key=lambda size: (size[0] * size[1], size))
+            told.add(pictures.size(path, turn=True))
+    return sorted(told, key=lambda size: (size[0] * size[1], size))
 
 
 def fingerprint(translate: Translation) -> dict[str, object]:
@@ -139,8 +139,11 @@ def folder(
         torn.unlink()  # what a kill left
     run, device, number = any_size(translate), _device(translate), itertools.count(1)
 
-    def read(item: tuple[str, Path]) -> _Frame:
-        return _read(*item, out_folder)
+    def read(stem: str, path: Path) -> _Frame:
+        content, out = pictures.read(path), out_folder / f"{stem}.png"
+        source = f"{zlib.crc32(content):08x}"
+        kept = _made_of(out, source)
+        return _Frame(path, out, source, None if kept else torch.from_numpy(pictures.image(path, content)))
 
     def written(saves: list[tuple[str, Future]]) -> Iterator[tuple[int, int, str]]:
         for stem, save in saves:
@@ -151,7 +154,7 @@ def folder(
         writing = deque()
         for group in _groups(pool, read, chosen.items(), batch):
             translated = zip(group, _translated(run, group, device), strict=True)
-            writing.append([(frame.stem, pool.submit(_save, y, frame)) for frame, y in translated])
+            writing.append([(frame.out.stem, pool.submit(_save, y, frame)) for frame, y in translated])
             if len(writing) > 1:
                 yield from written(writing.popleft())
         for saves in writing:
@@ -168,9 +171,8 @@ def split(
     a FileNotFoundError.
     """
     in_folder, out_folder = Path(in_folder), Path(out_folder)
-    labels = {
-        stem: in_folder / "labels" / f"{stem}.png" for stem in stems(in_folder / "images", frames=frames)
-    }
+    chosen = stems(in_folder / "images", frames=frames)
+    labels = {stem: in_folder / "labels" / f"{stem}.png" for stem in chosen}
     if missing := [path for path in labels.values() if not path.is_file()]:
         raise FileNotFoundError(f"no label {missing[0]}: translations without labels train no segmenter")
     results = folder(translate, in_folder / "images", out_folder / "images", frames=frames, replace=True)
@@ -178,13 +180,13 @@ def split(
         with files.atomic(out_folder / "labels" / f"{stem}.png") as partial:
             shutil.copyfile(labels[stem], partial)
         if done == of:
-            for left_over in [path for path in out_folder.glob("*/*.png") if path.stem not in labels]:
-                left_over.unlink()  # of a call with more frames
+            for path in list(out_folder.glob("*/*.png")):
+                if path.stem not in labels:  # of a call with more frames
+                    path.unlink()
         yield done, of, stem
 
 
 class _Frame(NamedTuple):
-    stem: str
     path: Path
     out: Path
     source: str  # CRC-32 of the file, by which its translation is recognized
@@ -195,21 +197,13 @@ class _Frame(NamedTuple):
         return None if self.pixels is None else self.pixels.shape
 
 
-def _read(stem: str, path: Path, out_folder: Path) -> _Frame:
-    content, out = pictures.read(path), out_folder / f"{stem}.png"
-    source = f"{zlib.crc32(content):08x}"
-    kept = _made_of(out, source)
-    pixels = None if kept else torch.from_numpy(pictures.image(path, content))
-    return _Frame(stem, path, out, source, pixels)
-
-
 def _groups(pool: ThreadPoolExecutor, read: Callable, items: Iterable, batch: int) -> Iterator[list[_Frame]]:
     """Yield up to `batch` neighbors of one shape, read ahead by `pool`; an error comes after the frames before it."""
     items, group = iter(items), []
-    coming = deque(pool.submit(read, item) for item in itertools.islice(items, 2 * batch))
+    coming = deque(pool.submit(read, *item) for item in itertools.islice(items, 2 * batch))
     while coming:
         future = coming.popleft()
-        coming.extend(pool.submit(read, item) for item in itertools.islice(items, 1))
+        coming.extend(pool.submit(read, *item) for item in itertools.islice(items, 1))
         if group and (future.exception() or len(group) == batch or future.result().shape != group[0].shape):
             yield group
             group = []
@@ -267,12 +261,9 @@ def _claim(out_folder: Path, about: dict, replace: bool, *, passed_over: str) ->
         endings = (".png", ".jpg", ".jpeg")
         old = [p for p in out_folder.glob("[!.]*") if p.suffix.lower() in endings]
         if old and not (ours and replace):
-            whose = (
-                f"by {earlier['translation']}, not by {about['translation']}" if ours else "by something else"
-            )
-            raise FileExistsError(
-                f"{out_folder} holds {len(old)} images made {whose}; remove that folder or name another one"
-            )
+            whose = f"{earlier['translation']}, not by {about['translation']}" if ours else "something else"
+            advice = "remove that folder or name another one"
+            raise FileExistsError(f"{out_folder} holds {len(old)} images made by {whose}; {advice}")
         for image_path in old:
             image_path.unlink()
     if earlier != (full := about | {"passed_over": passed_over}):

@@ -158,14 +158,14 @@ class Tiled(nn.Module):
         if tile < 1 or tile % self.multiple:
             fits = max(1, round(tile / self.multiple)) * self.multiple
             raise ValueError(
-                f"tile = {tile}: {type(G).__name__} takes multiples of {self.multiple}, for example {fits}"
+                f"tile = {tile}: {type(G).__name__} takes multiples of {self.multiple}, as {fits}"
             )
         if not 0 <= overlap <= tile // 2:
             raise ValueError(f"overlap = {overlap}: tiles of {tile} overlap by 0..{tile // 2} pixels")
-        if norm_from_whole and any(isinstance(part, Compiled) for part in G.modules()):
-            raise ValueError("compiled code has no normalizations left whose statistics could be set")
-        if norm_from_whole and not _norms(G):
-            raise ValueError(f"{type(G).__name__} has no InstanceNorm2d whose statistics could be taken")
+        compiled = any(isinstance(part, Compiled) for part in G.modules())
+        if norm_from_whole and (compiled or not _norms(G)):
+            what = "compiled code" if compiled else type(G).__name__
+            raise ValueError(f"{what} has no InstanceNorm2d whose statistics could be set")
 
     @property
     def differs(self) -> dict[str, object]:
@@ -335,13 +335,12 @@ def check(
         return
     smaller = [n for n in (1024, 512, 256) if n % G.multiple == 0 and n < (tile or max(height, width))]
     advice = f"translate in tiles, with --tile {smaller[0]}" if smaller else "translate smaller frames"
-    if batch > 1:
-        advice = f"translate one frame at a time, with --batch 1, or {advice}"
     what = f"tiles of {tile}" if tile else f"a whole frame of {width}x{height}"
-    raise ValueError(
-        f"{what}{f', {batch} at a time,' if batch > 1 else ''} would need about {needed / 1e9:.1f} GB, and "
-        f"{free / 1e9:.1f} GB are free on {device}: {advice}"
-    )
+    if batch > 1:
+        what += f", {batch} at a time,"
+        advice = f"translate one frame at a time, with --batch 1, or {advice}"
+    memory = f"about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free on {device}"
+    raise ValueError(f"{what} would need {memory}: {advice}")
 
 
 class LivingBytes(TorchDispatchMode):
@@ -356,16 +355,15 @@ class LivingBytes(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(out):
             if isinstance(tensor, Tensor):
-                self._meet(tensor.untyped_storage())
+                storage = tensor.untyped_storage()
+                # Views share one; a tensor that autograd saved may be another with the same key.
+                key, size = storage._cdata, storage.nbytes()
+                if key not in self.known:
+                    self.known.add(key)
+                    self.now += size
+                    self.peak = max(self.peak, self.now)
+                    weakref.finalize(storage, self._leave, key, size)
         return out
-
-    def _meet(self, storage: torch.UntypedStorage) -> None:
-        key = storage._cdata  # views share one; a tensor that autograd saved may be another with the same
-        if key not in self.known:
-            self.known.add(key)
-            self.now += storage.nbytes()
-            self.peak = max(self.peak, self.now)
-            weakref.finalize(storage, self._leave, key, storage.nbytes())
 
     def _leave(self, key: int, size: int) -> None:
         self.known.discard(key)
