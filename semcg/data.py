@@ -96,11 +96,11 @@ class Scenes:
         images = self.folder / "images"
         self.labelled = labels and (self.folder / "labels").is_dir()
         if self.labelled:  # paired by stem: sorted file names may differ in order where suffixes do
-            found = pictures.pairs(images, self.folder / "labels")
+            frames = pictures.pairs(images, self.folder / "labels")
         else:
-            found = {stem: (path, None) for stem, path in pictures.by_stem(images).items()}
-        self.names = sorted(found)
-        self._files = [found[name] for name in self.names]
+            frames = {stem: (path, None) for stem, path in pictures.by_stem(images).items()}
+        self.names = sorted(frames)
+        self._files = [frames[name] for name in self.names]
         self._sizes = [pictures.size(image) for image, _ in self._files]
         for (image, label), own in zip(self._files, self._sizes, strict=True):
             if label and (size := pictures.size(label, label=True)) != own:
@@ -336,9 +336,9 @@ class _Share(Dataset):
 
 def _label(path: Path) -> Tensor:
     """Return the train ids of a label file, (H, W) uint8."""
-    kept = pictures.stored(path)
+    stored = pictures.stored(path)
     try:
-        return torch.from_numpy(mappings.decode(kept, name=path).train_ids)
+        return torch.from_numpy(mappings.decode(stored, name=path).train_ids)
     except ValueError as error:
         raise ValueError(f"{error}; `semcg prepare folder` converts labels") from error
 

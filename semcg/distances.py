@@ -121,16 +121,16 @@ def grid_powers(luminance: np.ndarray) -> dict[str, float]:
     image = np.asarray(luminance, float)
     if min(image.shape) < 32:
         raise ValueError(f"a grid index takes 32 pixels a side at least, not {image.shape}")
-    found = {"peak": 0.0, "around": 0.0}
+    powers = {"peak": 0.0, "around": 0.0}
     for lines in (image, image.T):
         length = lines.shape[1] // 2 * 2
         lines = (lines - lines.mean(1, keepdims=True))[:, :length] * get_window("hann", length)
         power = (np.abs(np.fft.rfft(lines, axis=1)) ** 2).mean(0)  # frequencies 0, 1 / length, ..., 1 / 2
         low, high = NEIGHBORHOOD
         near = power[math.ceil(low * length) : math.floor(high * length) + 1]
-        found["peak"] += float(power[-1])
-        found["around"] += float(near.mean())
-    return found
+        powers["peak"] += float(power[-1])
+        powers["around"] += float(near.mean())
+    return powers
 
 
 def _kernels(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -73,8 +73,8 @@ def boundary_counts(pred: np.ndarray, label: np.ndarray, *, within: int = 0) -> 
     bits[: len(CLASSES)] = 1 << np.arange(len(CLASSES))
     lines = [_boundary(np.where(void, IGNORE, m).astype(np.uint8), bits) for m in (pred, label)]
     near = [_dilated(line, within) for line in lines]
-    found, there = (np.where(counted, line, 0) for line in lines)
-    columns = (found, found & near[1], there, there & near[0])
+    predicted, true = (np.where(counted, line, 0) for line in lines)
+    columns = (predicted, predicted & near[1], true, true & near[0])
     rows = [[np.count_nonzero(c & b) for c in columns] for b in bits[: len(CLASSES)]]
     return np.array(rows, np.int64)
 
@@ -92,12 +92,12 @@ def boundary_f(counts: np.ndarray) -> float:
     float
         P = predicted matched / predicted, R = true matched / true. NaN without any point; 0 if nothing matches.
     """
-    found, found_near, there, there_near = np.asarray(counts, float).reshape(-1, 4).sum(0)
-    if not found + there:
+    predicted, predicted_matched, true, true_matched = np.asarray(counts, float).reshape(-1, 4).sum(0)
+    if not predicted + true:
         return float("nan")
-    if not found_near * there_near:
+    if not predicted_matched * true_matched:
         return 0.0
-    precision, recall = found_near / found, there_near / there
+    precision, recall = predicted_matched / predicted, true_matched / true
     return float(2 * precision * recall / (precision + recall))
 
 

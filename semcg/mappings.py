@@ -48,7 +48,7 @@ class Decoded(NamedTuple):
 
 
 def decode(
-    kept: pictures.Stored,
+    stored: pictures.Stored,
     to_train_ids: Mapping | None = None,
     *,
     coding: str = "auto",
@@ -59,7 +59,7 @@ def decode(
 
     Parameters
     ----------
-    kept : Stored
+    stored : Stored
         From `pictures.stored`.
     to_train_ids : Mapping, optional
         Without one the picture holds train ids.
@@ -88,20 +88,21 @@ def decode(
         raise ValueError(f"coding {coding!r} needs a mapping with {_unit(not by_color)}, but there is {has}")
     either = ("color" if by_color else "gray", "palette")
     kinds = (coding,) if coding in ("gray", "palette") else either
-    if kept.kind not in kinds:
+    if stored.kind not in kinds:
         needed = f"{_unit(by_color)} of {to_train_ids.name}" if to_train_ids else "train ids"
-        raise ValueError(f"{name} is a {kept.kind} picture, and should hold {needed} ({' or '.join(kinds)})")
+        coded = " or ".join(kinds)
+        raise ValueError(f"{name} is a {stored.kind} picture, and should hold {needed} ({coded})")
     if by_color:
-        colors = kept.values if kept.palette is None else kept.palette[kept.values]
-        return _by_color(colors, to_train_ids, max_color_distance, exact=kept.lossless, name=name)
+        colors = stored.values if stored.palette is None else stored.palette[stored.values]
+        return _by_color(colors, to_train_ids, max_color_distance, exact=stored.lossless, name=name)
     chosen = to_train_ids or _TRAIN_IDS
     table = np.full(256, -1, np.int16)
     table[chosen.keys] = chosen.train_ids
-    train_ids = table[kept.values]
-    if kept.palette is not None:
-        _check_palette(kept, table, name)
-    if len(unknown := np.unique(kept.values[train_ids < 0])):
-        values = ", ".join(f"{v} ({(kept.values == v).mean():.2%} of its pixels)" for v in unknown[:5])
+    train_ids = table[stored.values]
+    if stored.palette is not None:
+        _check_palette(stored, table, name)
+    if len(unknown := np.unique(stored.values[train_ids < 0])):
+        values = ", ".join(f"{v} ({(stored.values == v).mean():.2%} of its pixels)" for v in unknown[:5])
         where = f"not in {chosen.name}" if to_train_ids else "no train id, and there is no mapping"
         raise ValueError(f"{name} holds values that are {where}: {values}")
     return Decoded(train_ids.astype(np.uint8), 0, ())
@@ -173,14 +174,14 @@ def _unit(by_color: bool) -> str:
     return "colors" if by_color else "values"
 
 
-def _check_palette(kept: pictures.Stored, table: np.ndarray, name: Path | str) -> None:
+def _check_palette(stored: pictures.Stored, table: np.ndarray, name: Path | str) -> None:
     """Refuse a palette in which an index has the color of another class than the one that it is taken for.
 
     Editors that save with few colors number them anew, and the index, which counts here, then means nothing.
     """
     wrong, ignored = [], []
-    for index in np.unique(kept.values):
-        color = kept.palette[index].astype(np.int32)
+    for index in np.unique(stored.values):
+        color = stored.palette[index].astype(np.int32)
         distances = np.abs(_CLASS_COLORS - color).max(1)
         other, gray_ramp = int(distances.argmin()), (color == index).all()  # a ramp says nothing
         if distances[other] <= _NEAR and not gray_ramp and table[index] != other:

@@ -66,9 +66,9 @@ def load_published(net: DRN26, path: Path | str) -> list[str]:
         another shape; these are listed. `net` is then as it was.
     """
     path = Path(path)
-    found, own, notes = _read(path), net.state_dict(), []
-    state = _renamed(found)
-    if len(state) < len(found):
+    stored, own, notes = _read(path), net.state_dict(), []
+    state = _renamed(stored)
+    if len(state) < len(stored):
         notes.append("the up-sampling layer up.weight is dropped: semcg.segmenters.upsample takes its place.")
     classes, inside = own["fc.weight"].shape[:2]
     head = {name: tuple(state[name].shape) for name in ("fc.weight", "fc.bias") if name in state}

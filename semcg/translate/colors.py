@@ -107,8 +107,8 @@ class ColorTable(nn.Module):
             some = 1e-3 * len(x) / cells**3
             change = (np.stack(changed) + some * change) / (reached + some)
         red, green, blue = np.meshgrid(*[np.linspace(-1, 1, cells)] * 3, indexing="ij")
-        made = np.clip(np.stack([red, green, blue]) + change, -1, 1)
-        return cls(torch.from_numpy(made.transpose(0, 3, 2, 1).copy()))
+        table = np.clip(np.stack([red, green, blue]) + change, -1, 1)
+        return cls(torch.from_numpy(table.transpose(0, 3, 2, 1).copy()))
 
     @classmethod
     def transport(cls, x: np.ndarray, y: np.ndarray, *, rounds: int = 40, seed: int = 0) -> "ColorTable":
@@ -125,14 +125,14 @@ class ColorTable(nn.Module):
         rounds, seed : int
             How many directions are drawn, and of which stream.
         """
-        draw, moved = np.random.default_rng(seed), np.asarray(x, float).copy()
+        rng, moved = np.random.default_rng(seed), np.asarray(x, float).copy()
         for _ in range(rounds):
-            axes = ortho_group.rvs(3, random_state=draw)  # rows are directions
-            here, there = moved @ axes.T, np.sort(y @ axes.T, axis=0)
-            order = here.argsort(axis=0, kind="stable")
-            wanted = np.empty_like(here)
-            np.put_along_axis(wanted, order, there, axis=0)
-            moved += (wanted - here) @ axes
+            axes = ortho_group.rvs(3, random_state=rng)  # rows are directions
+            along, target = moved @ axes.T, np.sort(y @ axes.T, axis=0)
+            order = along.argsort(axis=0, kind="stable")
+            matched = np.empty_like(along)
+            np.put_along_axis(matched, order, target, axis=0)
+            moved += (matched - along) @ axes
         return cls.fit(np.asarray(x, float), moved)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -187,8 +187,8 @@ class Guided(nn.Module):
 
     def maps(self, x: Tensor) -> Tensor:
         """Return the color maps (B, 12, H / shrink, W / shrink) of images (B, 3, H, W), as `recolored` takes them."""
-        small, made = (F.avg_pool2d(v, self.shrink) for v in (x, self.G(x)))  # (B, 3, H / shrink, W / shrink)
-        return color_map(small, made, cells=self.cells, ridge=self.ridge)
+        before, after = (F.avg_pool2d(v, self.shrink) for v in (x, self.G(x)))
+        return color_map(before, after, cells=self.cells, ridge=self.ridge)
 
 
 def color_map(x: Tensor, y: Tensor, *, cells: int = 5, ridge: float = 1e-3) -> Tensor:
