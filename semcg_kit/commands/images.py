@@ -172,7 +172,7 @@ def evaluate(
 
     fabric, stated = fabric_for(device), height_width(size)
     truth = [label for _, label, _ in evaluation.label_pairs(images, labels).values()]
-    labelled = sorted({pictures.size(label, label="values") for label in truth})
+    labelled = sorted({pictures.size(label, label=True) for label in truth})
     counts = evaluation.counts_of_folders(
         trained.segmenter_from(judge, fabric), images, labels, score_size=stated, fabric=fabric
     )
