@@ -129,7 +129,7 @@ def folder(
             sequence=sequence or None,
         )
 
-    from semcg.terminal import progress
+    from semcg.system import progress
 
     domains = {
         "source": domain(source, source_labels, source_mapping, source_coding, source_sequence),
@@ -152,7 +152,7 @@ def folder(
 
 
 def _archive(plan, out: Path, *, processes: int, dry_run: bool, verify: bool) -> None:
-    from semcg.terminal import progress
+    from semcg.system import progress
     from semcg_kit import prepare
 
     _describe(plan)
@@ -196,7 +196,7 @@ def _verified(data: Path, verify: bool) -> None:
 
 
 def _foretell(seen, out: Path, processes: int) -> None:
-    from semcg.terminal import duration
+    from semcg.system import duration
 
     print(f"would write {seen.missing} frames into {out}; {seen.done} are already there")
     if seen.missing:
