@@ -67,9 +67,6 @@ def test_A3_a_link_to_a_data_folder_stays_a_link(tmp_path, two):
         assert (tmp_path / "data").is_symlink()
         assert Scenes(tmp_path / "disk/source/train").frame(0)[0].shape[1:] == size
     assert sorted(p.name for p in tmp_path.iterdir()) == ["A", "B", "data", "disk"]
-    (tmp_path / ".disk.replaced").symlink_to(tmp_path / "nowhere")  # what earlier versions left behind
-    written(tmp_path, two, size=(16, 32))
-    assert not (tmp_path / ".disk.replaced").is_symlink()
 
 
 def test_B3_sixteen_bits_a_channel_are_refused_by_every_reader(tmp_path, two):

@@ -159,7 +159,7 @@ def watch(
     import time
 
     from semcg.runs import watching
-    from semcg.terminal import live
+    from semcg.system import live
 
     text = watching.summary(run)
     if not once:

@@ -83,7 +83,7 @@ def translate(
     """Translate a folder of images of any size; what is already translated is skipped."""
     from semcg import translate as translation
     from semcg.runs import trained
-    from semcg.terminal import progress
+    from semcg.system import progress
     from semcg.training import fabric_for
 
     if not tile and (overlap >= 0 or norm_from_whole or compare):

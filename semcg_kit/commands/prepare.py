@@ -91,7 +91,7 @@ def verify(data: Annotated[Path, typer.Argument(help="Folder of data of any kind
 
 def _prepare(plans: list, out: Path, *, processes: int, dry_run: bool) -> None:
     """Tell what there is, write it, and tell what was noticed."""
-    from semcg.terminal import progress
+    from semcg.system import progress
     from semcg_kit import prepare
 
     processes = processes or cores()
@@ -124,7 +124,7 @@ def _prepare(plans: list, out: Path, *, processes: int, dry_run: bool) -> None:
 def _foretell(seen, out: Path, processes: int) -> None:
     from rich.filesize import decimal
 
-    from semcg.terminal import duration
+    from semcg.system import duration
 
     print(f"would write {seen.missing} frames into {out}; {seen.done} are already there")
     if seen.missing:
