@@ -58,7 +58,7 @@ def test_frames_are_counted_in_the_folders(home):
 
 
 def test_memory_that_cannot_suffice_stops_before_any_step(monkeypatch):
-    monkeypatch.setattr(budget, "_seconds", lambda *_: pytest.fail("a step was taken"))
+    monkeypatch.setattr(budget, "timed", lambda *_: pytest.fail("a step was taken"))
     config = configs.make("smoke", leaf_split=False)
     with pytest.raises(ValueError, match="memory cannot suffice") as seen:
         budget.of(config, CPU, notebook="04_semantic_cyclegan", free=2**20)
@@ -147,7 +147,7 @@ def test_of_several_processes_one_prints_its_share(home):
 
 def test_processes_measure_their_share_of_a_batch(home, monkeypatch):
     seen = []
-    monkeypatch.setattr(budget, "_seconds", lambda stage, *_: seen.append(stage) or 1.0)
+    monkeypatch.setattr(budget, "timed", lambda stage, *_: seen.append(stage) or 1.0)
     config = configs.make("smoke", segmenter_batch=4, judge_batch=4)
     rows = budget.of(config, CPU, notebook="02_segmenters", ranks=2)
     alone = budget.of(config, CPU, notebook="02_segmenters")

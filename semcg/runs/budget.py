@@ -22,7 +22,7 @@ from semcg.system import cores
 from semcg.training.build import build_segmentation, build_translation, network_for
 from semcg.translate.tiles import free_bytes
 
-__all__ = ["Stage", "begin", "check", "frames", "needed_bytes", "of", "stages", "table"]
+__all__ = ["Stage", "begin", "check", "frames", "needed_bytes", "of", "stages", "table", "timed"]
 
 WORKSPACE = 1.8
 """Bytes over the counted ones of what passes in a step, since convolutions rearrange what they read and write: the factor
@@ -105,10 +105,10 @@ def stages(config: Config, *, epoch: int, notebook: str = "") -> list[Stage]:
         Such as "03_cyclegan".
     """
     steps = config.translation_steps(epoch)
-    rows = [
-        Stage("02_segmenters", "Sem_s, Sem_t", "segmenter", config, 2, config.segmenter_steps),
-        Stage("02_segmenters", "judge", "judge", config, 1, config.judge_steps),
-    ]
+    rows = []
+    if not (config.data == "world" and recipes.instrument(config, "judge")):
+        rows.append(Stage("02_segmenters", "Sem_s, Sem_t", "segmenter", config, 2, config.segmenter_steps))
+        rows.append(Stage("02_segmenters", "judge", "judge", config, 1, config.judge_steps))
     conditions = recipes.conditions(config)
     for name, own in conditions.items():
         where = "04_semantic_cyclegan" if own.lambda_s else "03_cyclegan"
@@ -221,10 +221,10 @@ def of(
         stage = replace(stage, config=stage.config.model_copy(update=share))
         rows.append(replace(stage, memory=needed_bytes(stage, process=process)))
         check(rows[-1], free=free, where=str(device), process=process)
-    return [replace(row, seconds=_seconds(row, fabric)) for row in rows]
+    return [replace(row, seconds=timed(row, fabric)) for row in rows]
 
 
-def _seconds(stage: Stage, fabric: Fabric) -> float:
+def timed(stage: Stage, fabric: Fabric) -> float:
     """Time up to three true steps of a stage; of several the first, which also chooses algorithms, does not count."""
     with torch.random.fork_rng():  # what is trained afterwards draws the numbers it would have drawn
         step, batch = begin(stage.kind, stage.config, fabric)

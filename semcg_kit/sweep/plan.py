@@ -5,20 +5,35 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import torch
+
 from semcg import config as configs
 from semcg import files
 from semcg.config import Config
 from semcg.protocol import Protocol
-from semcg.runs import datasets, recipes
+from semcg.runs import budget, datasets, recipes
 from semcg.runs.store import load
-from semcg.training import precision_for
+from semcg.training import fabric_for, precision_for
 from semcg_kit.evidence.collect import is_collected
 from semcg_kit.execution.course import code_digest, notebook_path, reusable
 from semcg_kit.execution.execute import parameters_of
 from semcg_kit.sweep.attempt import Task
 
-__all__ = ["config_at", "config_of", "finished", "key_of", "missing", "shared", "tasks", "write_failure"]
+__all__ = [
+    "config_at",
+    "config_of",
+    "finished",
+    "foretold",
+    "key_of",
+    "missing",
+    "shared",
+    "tasks",
+    "write_failure",
+]
 
+_AROUND = (
+    25.0  # seconds of a task that are not training: two kernels start, 120 frames are translated and measured
+)
 _NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks" / "sweep"
 
 
@@ -172,6 +187,34 @@ def missing(task: Task) -> list[str]:
         except (FileNotFoundError, ValueError):
             absent.append(recipe.name)
     return absent
+
+
+def foretold(todo: Sequence[Task], device: str) -> float:
+    """Return about how many seconds tasks take one after the other, from true steps of each kind of training here."""
+    took: dict[str, float] = {}
+    trained: set[str] = set()
+    seconds = _AROUND * len(todo)
+    torch.set_num_threads(max(task.threads for task in todo))
+    for task in todo:
+        config = config_of(task)
+        config = config.model_copy(update={"precision": precision_for(config.precision, device)})
+        fabric = fabric_for(device, config.precision)
+        kinds = {"translation": "translates", "downstream": "learns"}
+        steps = {"translation": config.translation_steps(max(budget.frames(config)))}
+        steps["downstream"] = config.downstream_steps
+        for kind in (kind for kind, given in kinds.items() if task.parameters.get(given, True)):
+            numbers = config.part(kind)
+            name = f"{kind} {files.digest(numbers)} {task.name if kind == 'downstream' else ''}"
+            if name in trained:  # by another task: a second way to translate with the same generators
+                continue
+            trained.add(name)
+            alike = files.digest(
+                {k: v for k, v in numbers.items() if k not in ("seed", "steps")} | {"kind": kind}
+            )
+            if alike not in took:
+                took[alike] = budget.timed(budget.Stage("", kind, kind, config, 1, steps[kind]), fabric)
+            seconds += steps[kind] * took[alike]
+    return seconds
 
 
 def finished(task: Task) -> bool:
