@@ -10,8 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from semcg.plots.curves import training_curves
-from semcg.plots.dials import dials, mean_of
+from semcg.plots.curves import dials, training_curves
 from semcg.widgets.parts import WIDE, drawing, panels, picture, watch
 
 __all__ = ["weight", "weight_figure", "weight_losses", "weight_pictures"]
@@ -206,7 +205,7 @@ def _history(losses: pd.DataFrame | None, condition: str, seed: int | None) -> l
 def _words(curves: Mapping[str, np.ndarray], seeds: list[int], at: int, seed: int | None) -> str:
     parts = []
     for name, values in curves.items():
-        value = (mean_of(values) if seed is None else values[seeds.index(seed)])[at]
+        value = (pd.DataFrame(values).mean() if seed is None else values[seeds.index(seed)])[at]
         parts.append(f"{name} {value:.3f}" if np.isfinite(value) else f"{name} not measured")
     of = f"mean of {len(seeds)} seeds" if seed is None else f"seed {seed}"
     return f"{', '.join(parts)} ({of})."
