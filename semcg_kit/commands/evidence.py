@@ -29,7 +29,7 @@ def ledger(
     from semcg import config as configs
     from semcg import protocol as protocols
     from semcg import report as reports
-    from semcg.report import floors, front
+    from semcg.report import front
     from semcg.runs import evidence, shipped
     from semcg.training import fabric_for, precision_for
     from semcg_kit.execution import refresh as refreshing
@@ -37,8 +37,9 @@ def ledger(
     config = configs.make(profile)
     config = config.model_copy(update={"precision": precision_for(config.precision, "auto")})
     results = files.results_folder("world", config.profile)
-    floor = floors.write(config, fabric_for("auto", config.precision), results / "evidence")
-    rows = evidence.gather(results / "evidence", protocols.read(protocol), histories=results)
+    floor = reports.write_floor(config, fabric_for("auto", config.precision), results / "evidence")
+    decided = protocols.read(protocol)
+    rows = evidence.gather(results / "evidence", decided, histories=results)
     for claim in claims.CLAIMS:
         print(f"{claim.id:<4} {claims.overall(rows, claim.id)}")
     print(f"the ledger is in {results / 'evidence'}")
@@ -49,18 +50,18 @@ def ledger(
     if ship:
         evidence.ship(results / "evidence", protocols.REFERENCE)
         if floor:
-            with files.atomic(protocols.REFERENCE / floors.FILE) as partial:
-                shutil.copyfile(results / "evidence" / floors.FILE, partial)
+            with files.atomic(protocols.REFERENCE / reports.FLOOR) as partial:
+                shutil.copyfile(results / "evidence" / reports.FLOOR, partial)
         readme = protocols.REFERENCE.parent.parent / "README.md"
-        measures, rows, _ = reports.tables(protocols.REFERENCE)
-        table = front.front(rows, measures, protocols.read(protocol), protocols.REFERENCE)
+        measures, rows, _ = reports.tables(protocols.REFERENCE, decided)
+        table = front.front(rows, measures, decided, protocols.REFERENCE)
         begin, end = refreshing.LEDGER
         text = refreshing.table_in(readme.read_text(encoding="utf-8"), table, begin=begin, end=end)
         files.write_text(readme, text)
         print(f"and in {protocols.REFERENCE}, and on the front page {readme}")
-        for name in shipped.ship(configs.make(profile), protocols.read(protocol)):
+        for name in shipped.ship(configs.make(profile), decided):
             print(f"a generator of {name} is in {shipped.GENERATORS}")
-        for path in shipped.ship_curve(configs.make(profile), protocols.read(protocol)):
+        for path in shipped.ship_curve(configs.make(profile), decided):
             print(path)
         evidence.seal(protocols.REFERENCE)
 
