@@ -62,7 +62,7 @@ def test_line_art_of_the_course_is_drawn_as_vectors():
         "floors",
         "weight_figure",
         "flips",
-        "beside",
+        "ranking",
     )
     sources = [
         cell.source

@@ -146,13 +146,13 @@ def sweep(
     if sum((workers > 0, local > 0, bool(scheduler))) > 1:
         raise ValueError("--workers, --local and --scheduler: give one of them at most")
     read, numbers = protocols.read(protocol), _numbers(seeds)
-    from semcg.report import sweep as progress
+    from semcg import report
     from semcg_kit.sweep import plan, pool
 
     if table:
         measured = notebooks is None or (notebooks / "measure.ipynb").is_file()
-        runs = progress.table(profile, protocol=read, few=few, measured=measured, data=data)
-        print(progress.overview(runs).to_string())
+        runs = report.progress(read, profile, data=data, few=few, measured=measured)
+        print(report.overview(runs).to_string())
         for (condition, seed), reason in runs.loc[runs["reason"] != "", "reason"].items():
             print(f"{condition}, seed {seed}: {reason}")
         return

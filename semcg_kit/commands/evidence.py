@@ -43,7 +43,7 @@ def ship(profile: Profile = "", protocol: Protocol = None) -> None:
     """Put the ledger of the drawn world, and a generator of each condition, where they are committed."""
     from semcg import protocol as protocols
     from semcg import report as reports
-    from semcg.report import floors, front
+    from semcg.report import front
     from semcg.training import fabric_for
     from semcg_kit import evidence
     from semcg_kit.evidence import shipping
@@ -51,11 +51,11 @@ def ship(profile: Profile = "", protocol: Protocol = None) -> None:
 
     decided, config, folder = _evidence(profile, protocol, "world")
     evidence.ship(folder, protocols.REFERENCE)
-    if (folder / floors.FILE).is_file():
-        with files.atomic(protocols.REFERENCE / floors.FILE) as partial:
-            shutil.copyfile(folder / floors.FILE, partial)
+    if (folder / reports.FLOOR).is_file():
+        with files.atomic(protocols.REFERENCE / reports.FLOOR) as partial:
+            shutil.copyfile(folder / reports.FLOOR, partial)
     readme = protocols.REFERENCE.parent.parent / "README.md"
-    measures, rows, _ = reports.tables(protocols.REFERENCE)
+    measures, rows, _ = reports.tables(protocols.REFERENCE, decided)
     table = front.front(rows, measures, decided, protocols.REFERENCE)
     begin, end = refreshing.LEDGER
     text = refreshing.table_in(readme.read_text(encoding="utf-8"), table, begin=begin, end=end)
@@ -83,10 +83,10 @@ def _evidence(profile: str, protocol: Path | None, data: str) -> tuple:
 
 def _floor(config, folder: Path) -> bool:
     """Measure the floor of the semantic loss, if the data allow it."""
-    from semcg.report import floors
+    from semcg import report as reports
     from semcg.training import fabric_for
 
-    return bool(floors.write(config, fabric_for("auto", config.precision), folder))
+    return bool(reports.write_floor(config, fabric_for("auto", config.precision), folder))
 
 
 def cost(profile: Profile = "", protocol: Protocol = None, device: Device = "auto") -> None:
