@@ -70,7 +70,8 @@ def test_the_ceiling_is_measured_once(config, monkeypatch):
     measuring.references(config, FABRIC)
     assert path.stat().st_mtime_ns != before
     assert (
-        checkpoint.sha256(path) == files.read_json(path.parents[1] / "records" / "target_frames.json")["counts"]
+        checkpoint.sha256(path)
+        == files.read_json(path.parents[1] / "records" / "target_frames.json")["counts"]
     )
 
 

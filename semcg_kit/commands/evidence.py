@@ -52,13 +52,17 @@ def ledger(
         if floor:
             with files.atomic(protocols.REFERENCE / floors.FILE) as partial:
                 shutil.copyfile(results / "evidence" / floors.FILE, partial)
-        readme = protocols.REFERENCE.parent.parent / "README.md"
+        root = protocols.REFERENCE.parent.parent
         measures, rows, _ = reports.tables(protocols.REFERENCE)
         table = front.front(rows, measures, protocols.read(protocol), protocols.REFERENCE)
         begin, end = refreshing.LEDGER
-        text = refreshing.table_in(readme.read_text(encoding="utf-8"), table, begin=begin, end=end)
-        files.write_text(readme, text)
-        print(f"and in {protocols.REFERENCE}, and on the front page {readme}")
+        for page, shown in (
+            (root / "README.md", table.partition("\n\n")[0]),
+            (root / refreshing.RESULTS, table),
+        ):
+            text = refreshing.table_in(page.read_text(encoding="utf-8"), shown, begin=begin, end=end)
+            files.write_text(page, text)
+        print(f"and in {protocols.REFERENCE}, README.md and {refreshing.RESULTS}")
         for name in shipping.ship(configs.make(profile), protocols.read(protocol)):
             print(f"a generator of {name} is in {shipping.GENERATORS}")
         for path in shipping.ship_curve(configs.make(profile), protocols.read(protocol)):
