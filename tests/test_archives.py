@@ -745,7 +745,10 @@ def test_a_part_of_cityscapes_is_split_by_frames_and_says_what_that_means(tmp_pa
         for k in range(n):
             stem = f"{name}_{k:06d}_000019"
             png(photo(k), tmp_path / split / "leftImg8bit" / split / name / f"{stem}_leftImg8bit.png")
-            png(Image.fromarray(ids_of(k)), tmp_path / split / "gtFine" / split / name / f"{stem}_gtFine_labelIds.png")
+            png(
+                Image.fromarray(ids_of(k)),
+                tmp_path / split / "gtFine" / split / name / f"{stem}_gtFine_labelIds.png",
+            )
 
     city("train", "aachen", 30)
     city("val", "munster", 30)

@@ -81,12 +81,14 @@ def test_gathering_again_gives_the_same_tables(copied):
     assert [row["id"] for row in rows][: len(DECIDED.rows)] == [row.id for row in DECIDED.rows]
 
 
-def test_the_front_page_says_what_the_ledger_says():
+def test_the_pages_say_what_the_ledger_says():
+    """The README has the first lines of the table, docs/results.md all of it."""
     measures, rows, _ = report.tables(REFERENCE, DECIDED)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     begin, end = refresh.LEDGER
     table = front.front(rows, measures, DECIDED, REFERENCE)
-    assert refresh.table_in(readme, table, begin=begin, end=end) == readme, "run: semcg ledger --ship"
+    for name, shown in ("README.md", table.partition("\n\n")[0]), (refresh.RESULTS, table):
+        page = (ROOT / name).read_text(encoding="utf-8")
+        assert refresh.table_in(page, shown, begin=begin, end=end) == page, "run: semcg ledger --ship"
 
 
 def test_the_axis_of_each_measure_has_its_ends():

@@ -54,13 +54,14 @@ def ship(profile: Profile = "", protocol: Protocol = None) -> None:
     if (folder / reports.FLOOR).is_file():
         with files.atomic(protocols.REFERENCE / reports.FLOOR) as partial:
             shutil.copyfile(folder / reports.FLOOR, partial)
-    readme = protocols.REFERENCE.parent.parent / "README.md"
+    root = protocols.REFERENCE.parent.parent
     measures, rows, _ = reports.tables(protocols.REFERENCE, decided)
     table = front.front(rows, measures, decided, protocols.REFERENCE)
     begin, end = refreshing.LEDGER
-    text = refreshing.table_in(readme.read_text(encoding="utf-8"), table, begin=begin, end=end)
-    files.write_text(readme, text)
-    print(f"the evidence is in {protocols.REFERENCE}, and on the front page {readme}")
+    for page, shown in (root / "README.md", table.partition("\n\n")[0]), (root / refreshing.RESULTS, table):
+        text = refreshing.table_in(page.read_text(encoding="utf-8"), shown, begin=begin, end=end)
+        files.write_text(page, text)
+    print(f"the evidence is in {protocols.REFERENCE}, README.md and {refreshing.RESULTS}")
     for name in shipping.ship(config, decided):
         print(f"a generator of {name} is in {shipping.GENERATORS}")
     for path in (*shipping.ship_curve(config, decided), shipping.ship_front(fabric_for("auto"))):

@@ -1,4 +1,4 @@
-"""From an executed course to what is committed of it: notebooks, the comparison, one figure, the README's table."""
+"""From an executed course to what is committed of it: notebooks, the comparison, one figure, the table of docs/results.md."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,10 @@ from semcg import files
 from semcg.runs.figures import save_figures
 from semcg_kit.execution.course import REPORT, SEQUENCE, code_digest, notebook_path, output_of, run
 
-__all__ = ["BESIDE", "COPIED", "LEDGER", "cleaned", "refresh", "table_in"]
+__all__ = ["BESIDE", "COPIED", "LEDGER", "RESULTS", "cleaned", "refresh", "table_in"]
+
+RESULTS = Path("docs", "results.md")
+"""The page with the table of one run and the verdicts, below the repository's folder."""
 
 BESIDE = (REPORT, "07_real_time")
 """Notebooks that need nothing of the course and stand outside of its sequence; `refresh` executes them itself."""
@@ -60,18 +63,18 @@ def _without_count(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return output
 
 
-def table_in(readme: str, table: str, *, begin: str = _BEGIN, end: str = _END) -> str:
-    """Return the text of the README with a table in its place: the comparison's, or another between other marks.
+def table_in(page: str, table: str, *, begin: str = _BEGIN, end: str = _END) -> str:
+    """Return the text of a page with a table in its place: the comparison's, or another between other marks.
 
     Raises
     ------
     ValueError
-        If the README has not exactly one place for it.
+        If the page has no place for it.
     """
-    before, found, rest = readme.partition(begin)
+    before, found, rest = page.partition(begin)
     _, ended, after = rest.partition(end)
     if not (found and ended):
-        raise ValueError(f"README.md has no place for the table: {begin.strip()} ... {end.strip()}")
+        raise ValueError(f"the page has no place for the table: {begin.strip()} ... {end.strip()}")
     table = table.strip("\n")  # not the blanks: a heading may begin with them
     return f"{before}{begin}```\n{table}\n```\n{end}{after}"
 
@@ -87,7 +90,7 @@ def refresh(given: dict[str, object]) -> list[Path]:
     """Replace what is committed of a course by what a stored execution of it left, and return the paths.
 
     The notebooks' outputs, those beside the sequence executed first; `results/reference/` with the comparison and
-    Figure 3; the table in the README.
+    Figure 3; the table of `RESULTS`.
 
     Parameters
     ----------
@@ -115,8 +118,6 @@ def refresh(given: dict[str, object]) -> list[Path]:
         with files.atomic(reference / made.name) as partial:
             shutil.copyfile(made, partial)
         written.append(reference / made.name)
-    readme = path.parent.parent / "README.md"
-    files.write_text(
-        readme, table_in(readme.read_text(encoding="utf-8"), (reference / "table.txt").read_text())
-    )
-    return [*written, readme]
+    page = path.parent.parent / RESULTS
+    files.write_text(page, table_in(page.read_text(encoding="utf-8"), (reference / "table.txt").read_text()))
+    return [*written, page]
