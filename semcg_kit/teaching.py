@@ -1,7 +1,8 @@
-"""Commands for the authors of the course: exercises into the notebooks, and the minutes that each notebook takes."""
+"""What the authors of the course commit: notebooks with exercises, outputs and measured minutes, and the README's tables."""
 
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +11,24 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
+from semcg import config as configs
 from semcg import exercises, files
+from semcg.runs.figures import save_figures
+from semcg_kit.execution import course as courses
 
 __all__ = [
+    "COPIED",
+    "LEDGER",
+    "cleaned",
     "filled",
     "generated",
     "measured",
     "names",
     "question",
     "reading",
+    "refresh",
     "stated",
+    "table_in",
     "update",
     "with_map",
     "write_minutes",
@@ -28,12 +37,8 @@ __all__ = [
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 
 
-def update() -> list[Path]:
-    """Write quizzes, starters and folded solutions into the notebooks, and return those that changed."""
-    return [path for path in map(_update, names()) if path]
-
-
 def names() -> list[str]:
+    """Return the notebooks that have exercises, in their order."""
     if not FOLDER.is_dir():
         raise FileNotFoundError(
             f"no folder {FOLDER}: this command works on a checkout, not on an installed package"
@@ -41,14 +46,17 @@ def names() -> list[str]:
     return [sheet.notebook for sheet in exercises.sheets().values()]
 
 
-def _update(name: str) -> Path | None:
-    path = FOLDER / f"{name}.ipynb"
-    old = nbformat.read(path, as_version=4)
-    new = filled(old, exercises.sheets()[name[:2]])
-    if new == old:
-        return None
-    _write(path, new)
-    return path
+def update() -> list[Path]:
+    """Write quizzes, starters and folded solutions into the notebooks, and return those that changed."""
+    changed = []
+    for name in names():
+        path = FOLDER / f"{name}.ipynb"
+        old = nbformat.read(path, as_version=4)
+        new = filled(old, exercises.sheets()[name[:2]])
+        if new != old:
+            _write(path, new)
+            changed.append(path)
+    return changed
 
 
 def _write(path: Path, notebook: NotebookNode) -> None:
@@ -190,21 +198,15 @@ def measured(results: Path, name: str) -> float | None:
     """
     folder = results / "notebooks"
     paths = [*folder.glob(f"{name}.json"), *folder.glob(f"{name}-s*.json")]
-    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
-        try:
-            record = files.read_json(path)
-        except ValueError:  # damaged
-            continue
-        if record.get("status") != "ok":
-            continue
-        provenance = [
-            results / run / "provenance.json" for run in record["why"].keys() | record["trained"].keys()
-        ]
-        if not all(p.is_file() for p in provenance):
-            return None
-        own = record["seconds"] - sum(record["trained"].values())
-        return own + sum(files.read_json(p)["seconds"] for p in provenance)
-    return None
+    newest_first = sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
+    record = next((r for r in map(files.read_record, newest_first) if r.get("status") == "ok"), None)
+    if record is None:
+        return None
+    provenance = [results / run / "provenance.json" for run in record["why"] | record["trained"]]
+    if not all(path.is_file() for path in provenance):
+        return None
+    own = record["seconds"] - sum(record["trained"].values())
+    return own + sum(files.read_json(path)["seconds"] for path in provenance)
 
 
 def _spoken(seconds: float) -> str:
@@ -221,13 +223,13 @@ def stated(notebook: NotebookNode) -> Minutes:
     ValueError
         If it has no place for it, or its words do not fit its numbers.
     """
-    found = _TIME.search(notebook.cells[0].source)
-    if not found:
+    time = _TIME.search(notebook.cells[0].source)
+    if not time:
         raise ValueError("the first cell has no place for the time: <!-- time {} --><!-- end of time -->")
-    kept = json.loads(found[1])
-    minutes = Minutes(kept.get("read", 0), kept.get("seconds"), kept.get("profile", ""))
-    if kept and found[2] != minutes.text:
-        raise ValueError(f"the first cell says {found[2]!r}, its numbers say {minutes.text!r}")
+    numbers = json.loads(time[1])
+    minutes = Minutes(**{"read": 0, "seconds": None, "profile": ""} | numbers)
+    if numbers and time[2] != minutes.text:
+        raise ValueError(f"the first cell says {time[2]!r}, its numbers say {minutes.text!r}")
     return minutes
 
 
@@ -280,3 +282,108 @@ def question(notebook: NotebookNode) -> str:
     if not found:
         raise ValueError('the first cell has no line that begins with "**The question:**"')
     return found[1]
+
+
+# ---------------------------------------------------------------- from an executed course to what is committed
+
+OUTSIDE = (courses.REPORT, "07_real_time")
+"""Notebooks that need nothing of the course and stand outside of its sequence; `refresh` executes them itself."""
+
+TABLE = ("<!-- table: written by `make notebooks` -->\n", "<!-- end of table -->\n")
+LEDGER = ("<!-- ledger: written by `semcg ledger --ship` -->\n", "<!-- end of ledger -->\n")
+"""Marks of the places of the comparison and of the verdicts in the README."""
+
+COPIED = ("table.txt", "table.csv", "figure_3.png")
+"""Names of what of a course goes into `results/reference/`."""
+
+_WIDGET = (
+    "application/vnd.jupyter.widget-view+json"  # does nothing without its kernel; a picture accompanies it
+)
+
+
+def cleaned(executed: NotebookNode, *, source: NotebookNode) -> NotebookNode:
+    """Return the source notebook with the outputs of its executed copy.
+
+    Left out are the injected parameters, all timings, widget state and whatever else papermill notes down. Cells
+    tagged "timing" keep no output. Execution counts run from 1, since nbval compares only cells that have one.
+
+    Raises
+    ------
+    ValueError
+        If the executed notebook does not have the cells of the source.
+    """
+    executed_cells = {cell.id: cell for cell in executed.cells}
+    fresh = nbformat.from_dict(source)
+    count = 0
+    for cell in fresh.cells:
+        cell.metadata = {k: v for k, v in cell.metadata.items() if k == "tags"}
+        if cell.cell_type != "code":
+            continue
+        ran = executed_cells.get(cell.id)
+        if ran is None or ran.source != cell.source:
+            raise ValueError(f"cell {cell.id} is not in the executed notebook; run it again")
+        count += 1
+        cell.execution_count = count
+        outputs = [] if "timing" in cell.metadata.get("tags", []) else ran.outputs
+        cell.outputs = [output for output in outputs if _WIDGET not in output.get("data", {})]
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output.execution_count = None
+    fresh.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    return fresh
+
+
+def table_in(readme: str, table: str, marks: tuple[str, str] = TABLE) -> str:
+    """Return the text of the README with a table in its place: the comparison's, or another between other marks.
+
+    Raises
+    ------
+    ValueError
+        If the README has not exactly one place for it.
+    """
+    begin, end = marks
+    before, begun, rest = readme.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not (begun and ended):
+        raise ValueError(f"README.md has no place for the table: {begin.strip()} ... {end.strip()}")
+    table = table.strip("\n")  # not the blanks: a heading may begin with them
+    return f"{before}{begin}```\n{table}\n```\n{end}{after}"
+
+
+def refresh(given: Mapping[str, object]) -> list[Path]:
+    """Replace what is committed of a course by what a stored execution of it left, and return the paths.
+
+    The notebooks' outputs, those outside of the sequence executed first; `results/reference/` with the comparison and
+    Figure 3; the table in the README.
+
+    Parameters
+    ----------
+    given : mapping
+        Parameters that the course ran with: "profile", "seed", and "data" = "world".
+    """
+    written = []
+    for name in (*courses.SEQUENCE, *OUTSIDE):
+        path = courses.notebook_path(name)
+        if name in OUTSIDE:
+            courses.run(path, given, say=lambda line: None)
+        executed = nbformat.read(courses.output_of(path, given), as_version=4)
+        fresh = cleaned(executed, source=nbformat.read(path, as_version=4))
+        fresh.metadata["semcg"] = {k: given[k] for k in ("profile", "seed")}
+        fresh.metadata["semcg"]["code"] = courses.code_digest(path)
+        _write(path, fresh)
+        written.append(path)
+    save_figures(configs.make(str(given["profile"]), seed=given["seed"]))
+    evaluation = courses.evaluation_folder(given)
+    reference = FOLDER.parent / "results" / "reference"
+    for name in COPIED:
+        folder = evaluation if name.startswith("table") else evaluation.parent / "figures"
+        with files.atomic(reference / name) as partial:
+            shutil.copyfile(folder / name, partial)
+        written.append(reference / name)
+    readme = FOLDER.parent / "README.md"
+    table = (reference / "table.txt").read_text()
+    files.write_text(readme, table_in(readme.read_text(encoding="utf-8"), table))
+    return [*written, readme]

@@ -15,8 +15,7 @@ from semcg.report import front
 from semcg.runs import datasets, evidence
 from semcg.training import fabric_for, fit, precision_for
 from semcg.training.build import build_translation
-from semcg_kit import site
-from semcg_kit.execution import refresh
+from semcg_kit import site, teaching
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "results" / "reference"
@@ -84,9 +83,8 @@ def test_gathering_again_gives_the_same_tables(copied):
 def test_the_front_page_says_what_the_ledger_says():
     measures, rows, _ = report.tables(REFERENCE)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    begin, end = refresh.LEDGER
     table = front.front(rows, measures, DECIDED, REFERENCE)
-    assert refresh.table_in(readme, table, begin=begin, end=end) == readme, "run: semcg ledger --ship"
+    assert teaching.table_in(readme, table, teaching.LEDGER) == readme, "run: semcg ledger --ship"
 
 
 def test_the_axis_of_each_measure_has_its_ends():

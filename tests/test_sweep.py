@@ -19,7 +19,7 @@ from chaos import promises
 from semcg import config, files, protocol, runs
 from semcg.report import sweep as progress
 from semcg.runs.recipes import Recipe
-from semcg_kit.execution.failures import Failed, Stopped
+from semcg_kit.execution import Failed, Stopped
 from semcg_kit.sweep import attempt, plan
 from semcg_kit.sweep import pool as pools
 from semcg_kit.sweep.attempt import Outcome, Task

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from semcg import files
-from semcg_kit.commands.options import Device, Profile, say
+from semcg_kit.commands import Device, Profile, say
 
 __all__ = ["cost", "ledger", "report", "verify"]
 
@@ -32,7 +32,7 @@ def ledger(
     from semcg.report import floors, front
     from semcg.runs import evidence, shipped
     from semcg.training import fabric_for, precision_for
-    from semcg_kit.execution import refresh as refreshing
+    from semcg_kit import teaching
 
     config = configs.make(profile)
     config = config.model_copy(update={"precision": precision_for(config.precision, "auto")})
@@ -54,8 +54,7 @@ def ledger(
         readme = protocols.REFERENCE.parent.parent / "README.md"
         measures, rows, _ = reports.tables(protocols.REFERENCE)
         table = front.front(rows, measures, protocols.read(protocol), protocols.REFERENCE)
-        begin, end = refreshing.LEDGER
-        text = refreshing.table_in(readme.read_text(encoding="utf-8"), table, begin=begin, end=end)
+        text = teaching.table_in(readme.read_text(encoding="utf-8"), table, teaching.LEDGER)
         files.write_text(readme, text)
         print(f"and in {protocols.REFERENCE}, and on the front page {readme}")
         for name in shipped.ship(configs.make(profile), protocols.read(protocol)):

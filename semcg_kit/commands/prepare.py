@@ -7,7 +7,7 @@ import typer
 
 from semcg.files import unfinished
 from semcg.system import cores
-from semcg_kit.commands.options import height_width
+from semcg_kit.commands import height_width
 
 __all__ = ["app"]
 

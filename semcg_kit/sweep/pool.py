@@ -9,7 +9,7 @@ from typing import Protocol as Interface
 
 from semcg.system import stop_signals
 from semcg.terminal import duration, live
-from semcg_kit.execution.failures import Failed, Stopped
+from semcg_kit.execution import Failed, Stopped
 from semcg_kit.sweep import plan
 from semcg_kit.sweep.attempt import Attempt, Outcome, Task
 
