@@ -16,43 +16,16 @@ from semcg import exercises, files
 from semcg.runs.figures import save_figures
 from semcg_kit.execution import course as courses
 
-__all__ = [
-    "COPIED",
-    "LEDGER",
-    "cleaned",
-    "filled",
-    "generated",
-    "measured",
-    "names",
-    "question",
-    "reading",
-    "refresh",
-    "stated",
-    "table_in",
-    "update",
-    "with_map",
-    "write_minutes",
-]
-
-FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
-
-
-def names() -> list[str]:
-    """Return the notebooks that have exercises, in their order."""
-    if not FOLDER.is_dir():
-        raise FileNotFoundError(
-            f"no folder {FOLDER}: this command works on a checkout, not on an installed package"
-        )
-    return [sheet.notebook for sheet in exercises.sheets().values()]
+FOLDER = courses.NOTEBOOKS
 
 
 def update() -> list[Path]:
     """Write quizzes, starters and folded solutions into the notebooks, and return those that changed."""
     changed = []
-    for name in names():
-        path = FOLDER / f"{name}.ipynb"
+    for sheet in exercises.sheets().values():
+        path = FOLDER / f"{sheet.notebook}.ipynb"
         old = nbformat.read(path, as_version=4)
-        new = filled(old, exercises.sheets()[name[:2]])
+        new = filled(old, sheet)
         if new != old:
             _write(path, new)
             changed.append(path)
@@ -141,7 +114,7 @@ def _code(name: str, source: str, output: str) -> NotebookNode:
 # ---------------------------------------------------------------- minutes
 
 _TIME = re.compile(r"<!-- time (\{.*?\}) -->(.*?)<!-- end of time -->", re.DOTALL)
-_MAP = re.compile(r"<!-- map -->\n.*?<!-- end of map -->", re.DOTALL)
+_MAP = ("<!-- map -->\n", "<!-- end of map -->")
 
 
 @dataclass(frozen=True)
@@ -240,17 +213,13 @@ def with_map(notebook: NotebookNode, course: Mapping[str, tuple[str, Minutes]]) 
         return "not measured" if None in seconds else _spoken(sum(seconds)).removeprefix("about ")
 
     rows = ["| notebook | question | minutes to read | to run |", "|---|---|---|---|"]
-    rows += [
-        f"| [{n}]({n}.ipynb) | {asks} | {m.read} | {run([m.seconds])} |" for n, (asks, m) in course.items()
-    ]
-    minutes = [m for _, m in course.values()]
+    for name, (asks, of) in course.items():
+        rows.append(f"| [{name}]({name}.ipynb) | {asks} | {of.read} | {run([of.seconds])} |")
+    minutes = [of for _, of in course.values()]
     rows.append(f"| in all | | {sum(m.read for m in minutes)} | {run([m.seconds for m in minutes])} |")
-    text = "\n".join(["<!-- map -->", "", *rows, "", "<!-- end of map -->"])
     fresh = nbformat.from_dict(notebook)
-    places = [cell for cell in fresh.cells if _MAP.search(cell.source)]
-    if len(places) != 1:
-        raise ValueError(f"{len(places)} cells have a map; one should: <!-- map --> ... <!-- end of map -->")
-    places[0].source = _MAP.sub(lambda _: text, places[0].source)
+    cell = next((cell for cell in fresh.cells if _MAP[0] in cell.source), fresh.cells[0])
+    cell.source = _between(cell.source, "\n".join(["", *rows, "", ""]), _MAP)
     return fresh
 
 
@@ -296,9 +265,7 @@ LEDGER = ("<!-- ledger: written by `semcg ledger --ship` -->\n", "<!-- end of le
 COPIED = ("table.txt", "table.csv", "figure_3.png")
 """Names of what of a course goes into `results/reference/`."""
 
-_WIDGET = (
-    "application/vnd.jupyter.widget-view+json"  # does nothing without its kernel; a picture accompanies it
-)
+_WIDGET = "application/vnd.jupyter.widget-view+json"  # dead without its kernel; a picture accompanies it
 
 
 def cleaned(executed: NotebookNode, *, source: NotebookNode) -> NotebookNode:
@@ -337,20 +304,18 @@ def cleaned(executed: NotebookNode, *, source: NotebookNode) -> NotebookNode:
 
 
 def table_in(readme: str, table: str, marks: tuple[str, str] = TABLE) -> str:
-    """Return the text of the README with a table in its place: the comparison's, or another between other marks.
+    """Return the text of the README with a table in its place: the comparison's, or another between other marks."""
+    table = table.strip("\n")  # not the blanks: a heading may begin with them
+    return _between(readme, f"```\n{table}\n```\n", marks)
 
-    Raises
-    ------
-    ValueError
-        If the README has not exactly one place for it.
-    """
+
+def _between(text: str, content: str, marks: tuple[str, str]) -> str:
     begin, end = marks
-    before, begun, rest = readme.partition(begin)
+    before, begun, rest = text.partition(begin)
     _, ended, after = rest.partition(end)
     if not (begun and ended):
-        raise ValueError(f"README.md has no place for the table: {begin.strip()} ... {end.strip()}")
-    table = table.strip("\n")  # not the blanks: a heading may begin with them
-    return f"{before}{begin}```\n{table}\n```\n{end}{after}"
+        raise ValueError(f"there is no place for it: {begin.strip()} ... {end.strip()}")
+    return f"{before}{begin}{content}{end}{after}"
 
 
 def refresh(given: Mapping[str, object]) -> list[Path]:

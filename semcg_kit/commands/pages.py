@@ -93,15 +93,15 @@ def times(profile: Profile = "mini") -> None:
 
     The shipped report is one of them as Markdown, and is written again.
     """
-    from semcg import protocol
+    from semcg import exercises, protocol
     from semcg.runs import evidence
     from semcg_kit import teaching
     from semcg_kit.execution import course
     from semcg_kit.site import markdown
 
-    for line in teaching.write_minutes(
-        teaching.FOLDER, teaching.names(), files.results_folder("world", profile)
-    ):
+    notebooks = [sheet.notebook for sheet in exercises.sheets().values()]
+    results = files.results_folder("world", profile)
+    for line in teaching.write_minutes(teaching.FOLDER, notebooks, results):
         print(line)
     shipped = protocol.REFERENCE
     print(f"written: {markdown(course.notebook_path(course.REPORT), shipped / 'report')}")
@@ -116,7 +116,6 @@ def refresh(profile: Profile = "mini", seed: Seed = None) -> None:
 
     given = checked(profile, "world", seed, "auto")
     course.course(given, say=say)
-    course.run(course.notebook_path(course.REPORT), given, say=say)
     for path in teaching.refresh(given):
         print(f"refreshed {path}")
     times(profile)

@@ -1,5 +1,6 @@
 """The notebooks in their order, which of them are stale, and where the minutes of a course went."""
 
+import ast
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -16,21 +17,6 @@ from semcg.training.devices import place
 from semcg_kit.doctor import setup_seconds
 from semcg_kit.execution.execute import execute, parameters_of
 
-__all__ = [
-    "NOTEBOOKS",
-    "REPORT",
-    "SEQUENCE",
-    "clock",
-    "code_digest",
-    "course",
-    "evaluation_folder",
-    "notebook_path",
-    "output_of",
-    "reusable",
-    "run",
-    "table",
-]
-
 SEQUENCE = (
     "00_start_here",
     "01_data",
@@ -43,8 +29,7 @@ EVALUATION = SEQUENCE[-1]
 REPORT = "06_report"
 """It reads measurements that exist already and trains nothing, so that it stands outside of the sequence."""
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-"""The notebooks of the course, in the repository that this package was installed from."""
+NOTEBOOKS = files.repository() / "notebooks"
 
 _COMMON = ("profile", "data", "seed", "device")
 
@@ -101,10 +86,19 @@ def _in_name(values: Mapping[str, object]) -> str:
 def output_of(notebook: Path, given: Mapping[str, object]) -> Path:
     """Return where the executed copy of a notebook goes: by profile, data, seed and what differs from its defaults."""
     declared = parameters_of(notebook)
-    changed = {n: value for n, value in given.items() if n not in _COMMON}
-    changed = {n: v for n, v in changed.items() if not (n in declared and declared[n].is_default(v))}
+    changed = {name: value for name, value in given.items() if name not in _COMMON}
+    for name in changed.keys() & declared.keys():
+        if _is_default(changed[name], declared[name]["default"]):
+            del changed[name]
     seed = f"-s{given.get('seed', 0)}" if "seed" in declared else ""
     return _results(given) / "notebooks" / f"{notebook.stem}{_in_name(changed)}{seed}.ipynb"
+
+
+def _is_default(value: object, source: str) -> bool:
+    try:
+        return ast.literal_eval(source) == value
+    except (ValueError, SyntaxError):
+        return source == str(value)
 
 
 def evaluation_folder(given: Mapping[str, object]) -> Path:

@@ -10,7 +10,6 @@ them. The first keeps what is described above and reports; the others execute in
 kernel's temporary files too. Its name follows from the output's, so that the next execution removes what a kill left.
 """
 
-import ast
 import json
 import logging
 import os
@@ -19,7 +18,6 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import papermill
@@ -37,33 +35,13 @@ from semcg_kit.execution.kernels import Installed, Own, Watch, last_words, lock_
 __all__ = ["execute", "parameters_of", "typed"]
 
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True)
-class _Parameter:
-    type: str
-    help: str
-    default: str = ""
-
-    def is_default(self, value: object) -> bool:
-        """Return whether a value is the one that the notebook has itself."""
-        try:
-            return ast.literal_eval(self.default) == value
-        except (ValueError, SyntaxError):
-            return self.default == str(value)
-
-
-def parameters_of(notebook: Path) -> dict[str, _Parameter]:
-    """Return the parameters that a notebook declares: name -> its type and its comment."""
+def parameters_of(notebook: Path) -> dict[str, dict[str, str]]:
+    """Return the parameters that a notebook declares: name -> "inferred_type_name", "default" and "help", its comment."""
     logging.getLogger("papermill").setLevel(logging.ERROR)  # ours says the same in fewer words
-    declared = papermill.inspect_notebook(str(notebook))
-    return {
-        name: _Parameter(p["inferred_type_name"], p["help"], p["default"]) for name, p in declared.items()
-    }
+    return papermill.inspect_notebook(str(notebook))
 
 
-def _known(notebook: Path, given: Iterable[str]) -> dict[str, _Parameter]:
+def _known(notebook: Path, given: Iterable[str]) -> dict[str, dict[str, str]]:
     known = parameters_of(notebook)
     if unknown := sorted(set(given) - known.keys()):
         raise ValueError(f"{notebook.stem} has no parameter {', '.join(unknown)}; it has {', '.join(known)}")
@@ -84,13 +62,11 @@ def typed(notebook: Path, given: dict[str, str]) -> dict[str, object]:
     """
     known, values = _known(notebook, given), {}
     for name, text in given.items():
-        kind = known[name].type
+        kind, comment = known[name]["inferred_type_name"], known[name]["help"]
         try:
             values[name] = _KINDS.get(kind, str)(text)
         except (ValueError, KeyError):
-            raise ValueError(
-                f"{name} = {text!r}: {notebook.stem} wants {kind} ({known[name].help})"
-            ) from None
+            raise ValueError(f"{name} = {text!r}: {notebook.stem} wants {kind} ({comment})") from None
     return values
 
 
@@ -161,8 +137,10 @@ def execute(
                 environment["SEMCG_FRESH"] = "1"
             if settings:
                 environment["SEMCG_SETTINGS"] = json.dumps(dict(settings))
-            if not kernel and (_REPOSITORY / "notebooks").is_dir():  # Python may know another copy of it
-                paths = [str(_REPOSITORY), os.environ.get("PYTHONPATH")]
+            if (
+                not kernel and (files.repository() / "notebooks").is_dir()
+            ):  # Python may know another copy of it
+                paths = [str(files.repository()), os.environ.get("PYTHONPATH")]
                 environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
             manager = {"environment": environment, "connection_file": str(folder / "kernel.json")}
             manager["transport_encryption"] = "auto"

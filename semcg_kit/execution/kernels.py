@@ -23,16 +23,7 @@ from semcg import files
 from semcg.terminal import duration, live
 from semcg.training.devices import Place
 
-__all__ = [
-    "Installed",
-    "Own",
-    "Watch",
-    "last_words",
-    "lock_of",
-    "passing_signals",
-    "scratch",
-    "scratch_folder",
-]
+__all__ = ["Installed", "Own", "Watch", "last_words", "lock_of", "passing_signals", "scratch"]
 
 _STDERR = "kernel.txt"
 _PATIENCE = 60  # seconds that a stopped kernel gets to end its step and save
