@@ -34,14 +34,15 @@ def compare(a: Path | str, b: Path | str) -> list[str]:
         If what made a run is not on record, or a file is not JSON; names the file.
     """
     folders = Path(a), Path(b)
-    made = [_provenance(folder) for folder in folders]
+    records = [_provenance(folder) for folder in folders]
     lines = [f"a: {a}", f"b: {b}"]
-    for name in difference(*(record.get("config", {}) for record in made)):
-        lines.append(f"{name}: {made[0]['config'].get(name, '-')} | {made[1]['config'].get(name, '-')}")
-    parts = difference(*(record.get("recipe", {}) for record in made))
+    numbers = [record.get("config", {}) for record in records]
+    for name in difference(*numbers):
+        lines.append(f"{name}: " + " | ".join(str(config.get(name, "-")) for config in numbers))
+    parts = difference(*(record.get("recipe", {}) for record in records))
     if others := [name for name in parts if not name.startswith("config.")]:
         lines.append(f"also made with other: {', '.join(others)}")
-    first, second = (_results(folder, record) for folder, record in zip(folders, made, strict=True))
+    first, second = map(_results, folders, records)
     for name in first | second:
         x, y = first.get(name), second.get(name)
         if x != y:

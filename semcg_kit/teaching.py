@@ -247,10 +247,10 @@ def write_minutes(folder: Path, names: list[str], results: Path) -> list[str]:
 
 def question(notebook: NotebookNode) -> str:
     """Return the question that a notebook asks: the line of its first cell that begins with "**The question:**"."""
-    found = re.search(r"^\*\*The question:\*\* (.+)$", notebook.cells[0].source, re.MULTILINE)
-    if not found:
+    line = re.search(r"^\*\*The question:\*\* (.+)$", notebook.cells[0].source, re.MULTILINE)
+    if not line:
         raise ValueError('the first cell has no line that begins with "**The question:**"')
-    return found[1]
+    return line[1]
 
 
 # ---------------------------------------------------------------- from an executed course to what is committed

@@ -213,7 +213,7 @@ def _slips(exercise: Exercise, count: int) -> list[tuple[list[str], list]]:
     codes = [(reply, code) for reply, *codes in exercise.mistakes for code in codes]
     if count == 2:  # one edit for each reply
         codes = list({reply: code for reply, code in reversed(codes) if "=>" in code}.items())
-    made = []
+    slipped = []
     for group in itertools.combinations(codes, count):
         replies, slips = zip(*group, strict=True)
         try:
@@ -225,8 +225,8 @@ def _slips(exercise: Exercise, count: int) -> list[tuple[list[str], list]]:
         with warnings.catch_warnings(action="ignore"):
             values = _tried(exercise, answer)[0]
         if count == 1 or not any((x := _double(v)) is not None and x.isnan().any() for v in values):
-            made.append((list(replies), values))  # two slips that give nan could be any two
-    return made
+            slipped.append((list(replies), values))  # two slips that give nan could be any two
+    return slipped
 
 
 def _known(exercise: Exercise, values: list, right: list, wrong: list[int], equal: Callable) -> str:
@@ -234,14 +234,14 @@ def _known(exercise: Exercise, values: list, right: list, wrong: list[int], equa
     one, every = _slips(exercise, 1), range(len(values))
 
     def first(slips: list, where: Iterable[int], equal: Callable = _same) -> list[str]:
-        fits = (replies for replies, made in slips if all(equal(values[n], made[n]) for n in where))
+        fits = (replies for replies, gives in slips if all(equal(values[n], gives[n]) for n in where))
         return next(fits, [])
 
     if replies := first(one, every) or first(one, every, equal):
         return replies[0]
     if (relation := _relation(values, right)) or not exercise.arguments:
         return relation
-    if replies := first(one, every, lambda value, made: _same(value, _negative(made))):
+    if replies := first(one, every, lambda value, gives: _same(value, _negative(gives))):
         return f"Two slips: (1) The sign is flipped. (2) {replies[0]}"
     if isinstance(values[wrong[0]], str | Exception):
         return " ".join(first(one, wrong))
