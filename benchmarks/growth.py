@@ -150,7 +150,7 @@ def on_paper() -> dict:
             "hours": stage.trainings * stage.steps * took / 3600,
         }
         hours += rows[stage.name]["hours"]
-    semantic = rows["semantic (paper)"]
+    semantic = rows["semantic"]
     weights = 4 * 2 * (54_409_603 + 2_764_737)  # of the four trained networks, float32
     average = 2 * 63 / 64 * weights / wire  # a ring passes each byte twice
     steps = -(-semantic["steps"] // 64)

@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 from semcg import files, labels, protocol, segmenters, translate
 from semcg.config import Config, make
 from semcg.data import Scenes
-from semcg.runs import evidence, recipes, shipped, trained
+from semcg.runs import checkpoint, recipes, shipped, trained
 from semcg.training import fabric_for
+from semcg_kit.evidence import shipping
 
 ROOT = Path(__file__).parent.parent
 DECIDED = protocol.read()
@@ -29,7 +30,7 @@ def test_each_main_condition_that_translates_has_one():
 def test_each_is_what_its_record_says(folder):
     path = shipped.GENERATORS / folder
     made = files.read_json(path / "provenance.json")
-    assert evidence.sha256(path / "G_st.safetensors") == made["float16"]["sha256"]
+    assert checkpoint.sha256(path / "G_st.safetensors") == made["float16"]["sha256"]
     assert {v.dtype for v in load_file(path / "G_st.safetensors").values()} == {torch.float16}
     assert (path / "G_st.safetensors").stat().st_size < 2.2e6
     assert made["config"]["seed"] == DECIDED.seeds[0], "the first seed, not one that was chosen by looking"
@@ -64,10 +65,10 @@ def test_what_is_shipped_differs_from_what_was_trained_by_the_rounding_alone(hom
     }
     files.write_json(run / "provenance.json", made | {"run": recipe.name, "steps": 8, "begins": {}})
 
-    assert shipped.ship(config, DECIDED, device="cpu", out=out) == ["CycleGAN"]
+    assert shipping.ship(config, DECIDED, device="cpu", out=out) == ["CycleGAN"]
     kept = files.read_json(out / "CycleGAN" / "provenance.json")["float16"]
     assert 0 < kept["grey_levels"]["largest"] < 1
-    assert kept["made_of"] == evidence.sha256(run / "G_st.safetensors")
+    assert kept["made_of"] == checkpoint.sha256(run / "G_st.safetensors")
     x = shipped.street(3, size=(64, 128))[0]
     seen = shipped.compared(x, FABRIC, folder=out)["CycleGAN"]
     whole = translate.Padded(G["G_st"].eval())(x[None])[0]
@@ -75,7 +76,7 @@ def test_what_is_shipped_differs_from_what_was_trained_by_the_rounding_alone(hom
     # The picture of the weight 0: translation, what a judge reads in it, and what it reads otherwise than the label.
     judge = segmenters.build("unet", width=4).eval()
     monkeypatch.setattr(trained, "judge", lambda config, fabric: judge)
-    (path,) = shipped.ship_curve(config, DECIDED, device="cpu", out=home / "lambda")
+    (path,) = shipping.ship_curve(config, DECIDED, device="cpu", out=home / "lambda")
     assert path.name == "lambda_s_0.png"
     with Image.open(path) as opened:
         made, read, flipped = np.split(np.asarray(opened), 3, axis=1)
@@ -90,18 +91,18 @@ def test_what_is_shipped_differs_from_what_was_trained_by_the_rounding_alone(hom
     assert np.array_equal(flipped[~same], read[~same])
     # A condition that is not trained here keeps what was shipped before.
     shutil.rmtree(run)
-    assert shipped.ship(config, DECIDED, device="cpu", out=out) == []
+    assert shipping.ship(config, DECIDED, device="cpu", out=out) == []
     assert (out / "CycleGAN" / "G_st.safetensors").is_file()
-    assert shipped.ship_curve(config, DECIDED, device="cpu", out=home / "lambda") == []
+    assert shipping.ship_curve(config, DECIDED, device="cpu", out=home / "lambda") == []
     assert path.is_file()
 
 
 def test_each_weight_of_the_curve_has_its_picture():
     wanted = {f"lambda_s_{w:g}.png" for w in DECIDED.curve.weights}
-    assert {path.name for path in shipped.WEIGHTS_SHOWN.iterdir()} == wanted
+    assert {path.name for path in shipping.WEIGHTS_SHOWN.iterdir()} == wanted
     height, width = make(DECIDED.profile).size
     for name in wanted:
-        with Image.open(shipped.WEIGHTS_SHOWN / name) as opened:
+        with Image.open(shipping.WEIGHTS_SHOWN / name) as opened:
             assert opened.size == (3 * width, height)
 
 

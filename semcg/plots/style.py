@@ -20,8 +20,11 @@ CONDITION_COLORS = {
     "identity": "#999999",
     "histogram matching": "#E69F00",
     "CycleGAN": "#0072B2",
+    "semantic": "#D55E00",
     "semantic (paper)": "#D55E00",
     "semantic (ours)": "#009E73",
+    "recolor": "#56B4E9",
+    "semantic recolor": "#CC79A7",
     "oracle": "#000000",
 }
 """Colour of a condition in every figure of the course."""

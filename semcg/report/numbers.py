@@ -9,8 +9,7 @@ from torch import Tensor
 
 from semcg import claims, evaluate, files, statistics
 from semcg import config as configs
-from semcg.protocol import REFERENCE, Protocol
-from semcg.runs.measuring import CEILING, UNTRAINED
+from semcg.protocol import CEILING, REFERENCE, UNTRAINED, Protocol
 
 __all__ = [
     "axis",

@@ -24,7 +24,7 @@ __all__ = ["VERSION", "write"]
 
 VERSION = 1
 """Of the world: raised whenever a seed draws another picture."""
-STREAMS = {"train": 0, "val": 1, "test": 2, "judge train": 3, "judge val": 4}
+STREAMS = {"train": 0, "val": 1, "test": 2, "judge train": 3, "judge val": 4, "report": 6}
 """Splits draw from seeds of their own: split k of world seed s has the seeds (8 s + k) * 10^6 + n."""
 CHUNK = 10
 """Scenes between two reports."""
@@ -59,6 +59,7 @@ def write(
     seed: int = 0,
     strength: float = 1.0,
     layout: str = "own",
+    streets: str = "test",
     processes: int = 1,
     progress: Callable[[int, int], None] | None = None,
     recipe: dict | None = None,
@@ -83,6 +84,8 @@ def write(
         Of the camera style.
     layout : "own", "source" or "target"
         Whose layout both domains have; "own" lets each have its own. The judge always sees half of each.
+    streets : "test" or "report"
+        Which streets the test scenes show.
     processes : int
         How many draw at once. The files do not depend on it.
     progress : callable, optional
@@ -118,7 +121,7 @@ def write(
         "settings": {"version": VERSION, "seed": int(seed), "strength": float(strength), "layout": layout},
         "recipe": recipe or {},
     }
-    jobs = list(_jobs(counts, int(seed), layout))
+    jobs = list(_jobs(counts, int(seed), layout, streets))
     unfinished = _open(files.unfinished(root), about)
     _draw_all(unfinished, jobs, size, float(strength), processes, progress)
     _gather(unfinished, jobs)
@@ -141,7 +144,7 @@ def _check(counts: dict[str, int], seed: int, strength: float, layout: str, proc
         raise ValueError(f"layout is {layout!r}; it must be one of {LAYOUTS}")
 
 
-def _jobs(counts: dict[str, int], seed: int, layout: str) -> Iterator[Job]:
+def _jobs(counts: dict[str, int], seed: int, layout: str, streets: str) -> Iterator[Job]:
     def number(split: str, n: int) -> int:
         return (8 * seed + STREAMS[split]) * 10**6 + n
 
@@ -153,7 +156,8 @@ def _jobs(counts: dict[str, int], seed: int, layout: str) -> Iterator[Job]:
         for split in files.SPLITS:
             for n in range(counts[split]):
                 oracle = (domain, split) == ("source", "test")
-                yield Job(f"{domain}/{split}", n, number(split, n), domain, layout, style, oracle)
+                seeds = streets if split == "test" else split
+                yield Job(f"{domain}/{split}", n, number(seeds, n), domain, layout, style, oracle)
 
 
 def _open(folder: Path, about: dict) -> Path:

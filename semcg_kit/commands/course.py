@@ -161,6 +161,7 @@ def sweep(
         notebooks=notebooks,
         threads=threads,
         settings=given,
+        kept_with=protocol if read.test_frames and not given else None,
     )
     first = plan.shared(tasks) if notebooks is None else []
     if dry_run:

@@ -12,6 +12,7 @@ from semcg.protocol import Protocol
 from semcg.runs import datasets, recipes
 from semcg.runs.store import load
 from semcg.training import precision_for
+from semcg_kit.evidence.collect import is_collected
 from semcg_kit.execution.course import code_digest, notebook_path, reusable
 from semcg_kit.execution.execute import parameters_of
 from semcg_kit.sweep.attempt import Task
@@ -33,6 +34,7 @@ def tasks(
     notebooks: Path | None = None,
     threads: int = 1,
     settings: Mapping[str, object] | None = None,
+    kept_with: Path | None = None,
 ) -> list[Task]:
     """Return the tasks of a protocol in the order in which they are to be done.
 
@@ -52,7 +54,9 @@ def tasks(
     notebooks : Path, optional
         Folder of `train.ipynb` and, if tasks measure, `measure.ipynb`.
     settings : mapping, optional
-        Fields of Config that differ from the profile in every task.
+        Fields of Config that differ from the profile in every task, beside the protocol's.
+    kept_with : path, optional
+        A protocol whose folder takes the evidence of every task (`semcg_kit.evidence.collect`).
 
     Raises
     ------
@@ -86,7 +90,8 @@ def tasks(
         if seeds and seed not in seeds:
             continue
         name = f"{recipes.slug(condition.name)}-s{seed}"
-        declared = {field: value for field, value in settings.items() if field in _declared(books[0])}
+        own = {k: v for k, v in protocol.settings.items() if k not in condition.parameters} | settings
+        declared = {field: value for field, value in own.items() if field in _declared(books[0])}
         parameters = common | {"seed": seed, "condition": condition.name} | declared | condition.parameters
         for book in books:
             if unknown := sorted(parameters.keys() - _declared(book)):
@@ -94,7 +99,8 @@ def tasks(
                     f"condition {condition.name!r}: {book.name} has no parameter {', '.join(unknown)}; "
                     f"it has {', '.join(sorted(_declared(book)))}"
                 )
-        task = Task(name, parameters, tuple(map(str, books)), str(files.home()), threads, settings=settings)
+        task = Task(name, parameters, tuple(map(str, books)), str(files.home()), threads, settings=own)
+        task = replace(task, protocol=str(kept_with.resolve()) if kept_with else "")
         config_of(task)
         made.append(task)
     if len({task.name for task in made}) < len(made):
@@ -163,7 +169,12 @@ def missing(task: Task) -> list[str]:
 
 
 def finished(task: Task) -> bool:
-    """Tell whether every notebook of a task is executed and nothing that it depends on has changed since."""
+    """Tell whether every notebook of a task is executed and nothing that it depends on has changed since.
+
+    Or whether its evidence lies with the protocol.
+    """
+    if task.protocol and not task.layouts and is_collected(task, Path(task.protocol).parent):
+        return True
     before: dict | None = None
     for notebook, output in task.outputs.items():
         before = reusable(output, key_of(notebook, task, before))

@@ -1,6 +1,6 @@
 """What follows from a sweep's counts: measures, curves and the ledger, which anybody can derive again.
 
-evidence/counts/, records/    what `semcg.runs.measuring` kept of each run
+evidence/counts/, records/    what `semcg_kit.evidence.measuring` kept of each run
 evidence/runs.csv             the records, a row each
 evidence/measures.csv         condition, seed, measure, class, value, run: a row per run and measure
 evidence/curves.csv           the trainings' losses and gradient norms, means of fifty steps
@@ -12,21 +12,21 @@ Runs, measures and ledger can be derived from counts, records and cost.json. Wha
 finds damage and whatever changed unnoticed, and no forger, who would write the digests anew.
 """
 
-import hashlib
 import io
 import json
 import math
 import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from semcg import canary, claims, evaluate, files, protocol
-from semcg.runs import costs
-from semcg.runs.checkpoint import read_csv
+from semcg.runs.checkpoint import read_csv, sha256
+from semcg_kit.evidence import costs
 
-__all__ = ["gather", "measures_of", "seal", "sha256", "ship", "verify"]
+__all__ = ["gather", "measures_of", "seal", "ship", "verify"]
 
 _BIN = 50  # steps in a point of curves.csv
 _TABLES = ("runs.csv", "measures.csv", "curves.csv", "ledger.json")
@@ -107,11 +107,18 @@ def _ledger(folder: Path, measures: pd.DataFrame, decided: protocol.Protocol) ->
     ]
 
 
-def verify(folder: Path, decided: protocol.Protocol, *, tolerance: float = 1e-9) -> Iterator[str]:
+def verify(
+    folder: Path, decided: protocol.Protocol, *, path: Path = protocol.DEFAULT, tolerance: float = 1e-9
+) -> Iterator[str]:
     """Derive every number of an evidence folder from its counts, and yield what was checked or is broken.
 
     Numbers are compared within `tolerance` relative, those of the ledger within 1e-6: another version of scipy or
     pandas may round otherwise. Nothing is written.
+
+    Parameters
+    ----------
+    path : path
+        The file of `decided`, which the records name by its SHA-256.
 
     Yields
     ------
@@ -128,6 +135,8 @@ def verify(folder: Path, decided: protocol.Protocol, *, tolerance: float = 1e-9)
     if missing := missing or [name for name in digests if not (folder / name).is_file()]:
         raise ValueError(f"{folder} lacks {', '.join(missing[:5])}")
     yield _verified_runs(folder)
+    if decided.test_frames:
+        yield _verified_protocol(folder, decided, path)
     derived = measures_of(folder)
     yield _verified_measures(folder, derived, tolerance)
     yield _verified_ledger(folder, _ledger(folder, derived, decided), decided)
@@ -204,6 +213,27 @@ def _verified_runs(folder: Path) -> str:
                     f"runs.csv and records/{new['run']}.json differ in {column}: {old[column]} and {value}"
                 )
     return f"counts of {len(records)} runs: their digests are those of their records, and runs.csv says what these say"
+
+
+def _verified_protocol(folder: Path, decided: protocol.Protocol, path: Path) -> str:
+    """Hold the records against the protocol: this very file, committed before this state, and its test frames."""
+    git = ["git", "-C", str(path.resolve().parent)]
+    for record in _records(folder):
+        name, stamp = record["run"], record.get("protocol", {})
+        if stamp.get("sha256") != sha256(path):
+            raise ValueError(f"records/{name}.json names another protocol than {path}")
+        if record.get("data") != decided.test_frames:
+            raise ValueError(f"records/{name}.json was measured on other frames than the protocol's")
+        if "date" not in record:
+            raise ValueError(f"records/{name}.json has no date")
+    commits = {record["protocol"]["commit"] for record in _records(folder)}
+    for commit in commits:
+        later = subprocess.run([*git, "merge-base", "--is-ancestor", commit, "HEAD"], capture_output=True)
+        if later.returncode:
+            raise ValueError(
+                f"the protocol's commit {commit[:12]} is none of the history that this folder has"
+            )
+    return f"protocol: every record names {path.name} by its SHA-256, committed before, and its test frames"
 
 
 def _verified_measures(folder: Path, derived: pd.DataFrame, tolerance: float) -> str:
@@ -287,11 +317,6 @@ def _curves(folder: Path, histories: Path) -> pd.DataFrame:
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:
     files.write_text(path, table.to_csv(index=False, lineterminator="\n"))
-
-
-def sha256(path: Path) -> str:
-    """Return the digest of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def ship(folder: Path, out: Path) -> None:

@@ -13,10 +13,10 @@ from torch import nn
 from semcg import files, segmenters, training, translate
 from semcg.config import Config
 from semcg.data import Batches, Scenes, Unpaired
+from semcg.protocol import CEILING
 from semcg.runs import recipes, trained
 from semcg.runs.datasets import data, target_train, with_labels
 from semcg.runs.keeping import keep
-from semcg.runs.measuring import CEILING
 from semcg.runs.store import Run, load, start
 from semcg.training.build import build_segmentation, build_translation
 
@@ -30,12 +30,12 @@ def _silent(records: Iterable[dict], steps: int) -> Iterable[dict]:
 
 
 def segmenter(config: Config, name: str, fabric: Fabric, *, progress: Progress = _silent) -> Run:
-    """Train one of the segmenters that notebook 02 trains, or load it where it is trained already.
+    """Train one of the segmenters that notebook 02 trains, or load it where it is trained already; never the shipped one.
 
     Parameters
     ----------
     name : str
-        "Sem_s", "Sem_t", "judge" or "second_judge".
+        "Sem_s", "Sem_t", "judge", "second_judge" or "plain_judge".
     progress : callable, optional
         (records, steps) -> records, as in `translation`.
 
@@ -44,10 +44,15 @@ def segmenter(config: Config, name: str, fabric: Fabric, *, progress: Progress =
     Run
         Complete; `semcg.runs.trained` loads its network.
     """
+    config = config.model_copy(update={"instruments": "trained"})
     own = {"crop": config.crop, "flip": config.flip, "seed": config.segmenter_seed}
     if "judge" in name:
-        recipe, kind = recipes.judge(config, second=name == "second_judge"), name.replace("_", " ")
-        crops = Scenes(data(config) / "judge" / "train", color=config.judge_color, artefacts=True, **own)
+        second, plain = name == "second_judge", name == "plain_judge"
+        recipe, kind = (
+            recipes.judge(config, second=second, plain=plain),
+            "second judge" if second else "judge",
+        )
+        crops = Scenes(data(config) / "judge" / "train", color=config.judge_color, artefacts=not plain, **own)
         size, steps = config.judge_batch, config.judge_steps
     else:
         domain = {"Sem_s": "source", "Sem_t": "target"}[name]

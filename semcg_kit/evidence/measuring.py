@@ -19,19 +19,16 @@ from semcg.contents import data_digest
 from semcg.data import Scenes
 from semcg.evaluate.parts import table_part
 from semcg.evaluate.reading import notes
+from semcg.instruments import load_instrument
+from semcg.protocol import CEILING, UNTRAINED
 from semcg.reader import DigitReader
 from semcg.runs import recipes, trained
-from semcg.runs.datasets import about, data
-from semcg.runs.evidence import sha256
+from semcg.runs.checkpoint import sha256
+from semcg.runs.datasets import about, data, scored
 from semcg.runs.store import load
 from semcg.world import Scene, render
 
-__all__ = ["CEILING", "UNTRAINED", "folder_of", "measure", "references", "untrained"]
-
-CEILING = "target frames"
-"""What the ceilings are called in the tables: real target frames, read as they are and learned from as they are."""
-UNTRAINED = ("identity", "histogram matching", "color transfer", "paired color table")
-"""Translations without a generator. The last is a ceiling too, and needs drawn pairs."""
+__all__ = ["folder_of", "measure", "references", "untrained"]
 
 _COLORS, _FRAMES = (
     200_000,
@@ -85,7 +82,7 @@ def measure(
             load(recipe, net=net)
             net = net.to(fabric.device).eval()
             counts = evaluate.segmentation_counts(
-                net, Scenes(data(config) / "target" / "test"), fabric=fabric
+                net, Scenes(scored(config) / "target" / "test"), fabric=fabric
             )
             parts = {"downstream": table_part(counts)}
             _keep(config, recipe.name, parts, recipe.fingerprint, condition, config.seed)
@@ -109,7 +106,7 @@ def untrained(config: Config, condition: str) -> translate.Translation:
     """Return a translation that no training makes: one of `UNTRAINED`, one of `evaluate.AXIS`, or none for `CEILING`."""
     root = data(config)
     if condition in evaluate.AXIS:
-        return evaluate.known(root)[condition]
+        return evaluate.known(scored(config))[condition]
     if condition in ("identity", CEILING):
         return translate.identity
     source, target = (Scenes(root / domain / "train", labels=False) for domain in files.DOMAINS)
@@ -137,7 +134,7 @@ def _paired_colors(size: tuple[int, int], *, streets: int = 60) -> list[np.ndarr
 
 def _ceiling(config: Config, fabric: Fabric) -> None:
     """Keep what the reader reads in the target's test frames, where the data say what is written there."""
-    root, run = data(config), recipes.slug(CEILING)
+    root, run = scored(config), recipes.slug(CEILING)
     key = files.digest({"read": CEILING, "data": data_digest(root), "stage": canary.version("measures")})
     if not notes(root, "target", "test") or _open(config, run, key) is not None:
         return
@@ -147,7 +144,7 @@ def _ceiling(config: Config, fabric: Fabric) -> None:
 
 
 def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: int | None, recipe) -> dict:
-    root, plain = data(config), None
+    root, plain = scored(config), None
     with suppress(FileNotFoundError):
         plain = trained.judge(config, fabric, plain=True)
     judges = [{}, {"second": True}] + [{"plain": True}] * (plain is not None)
@@ -190,8 +187,10 @@ def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: in
 
 def _reader_and_target(config: Config, fabric: Fabric, judge: nn.Module) -> tuple[nn.Module | None, object]:
     """Return the plate reader and the judge's features of target frames, from the last run that needed them."""
-    root = data(config)
-    key = files.digest([data_digest(root), recipes.judge(config).fingerprint, canary.version("measures")])
+    root, shipped = scored(config), bool(recipes.instrument(config, "reader"))
+    key = files.digest(
+        [data_digest(root), recipes.judge(config).fingerprint, canary.version("measures"), shipped]
+    )
     kept, reader = folder_of(config) / f"judging-{key}.safetensors", None
     if kept.is_file():
         tensors = load_file(kept)
@@ -200,8 +199,10 @@ def _reader_and_target(config: Config, fabric: Fabric, judge: nn.Module) -> tupl
             reader = DigitReader()
             reader.load_state_dict(tensors)
     else:
-        if notes(root, "target", "train"):
-            reader = evaluate.train_reader(root)
+        if shipped:
+            reader = load_instrument("reader")
+        elif notes(data(config), "target", "train"):
+            reader = evaluate.train_reader(data(config))
         target = evaluate.target_features(judge, root, fabric=fabric)
         with files.atomic(kept) as partial:
             weights = {} if reader is None else reader.state_dict()
@@ -238,6 +239,7 @@ def _keep(
     folder = files.results_folder(config.data, config.profile) / (trained_as or run)
     made = files.read_record(folder / "provenance.json")
     record = {"run": run, "condition": condition, "seed": seed, "key": key, "counts": sha256(counts)}
+    record |= {"data": data_digest(scored(config))}
     record |= {name: made[name] for name in _COPIED if name in made}
     stage = str(made.get("recipe", {}).get("stage", ""))
     if "unreleased" in stage:
