@@ -137,9 +137,8 @@ def execute(
                 environment["SEMCG_FRESH"] = "1"
             if settings:
                 environment["SEMCG_SETTINGS"] = json.dumps(dict(settings))
-            if (
-                not kernel and (files.repository() / "notebooks").is_dir()
-            ):  # Python may know another copy of it
+            # The environment may know another copy of the repository.
+            if not kernel and (files.repository() / "notebooks").is_dir():
                 paths = [str(files.repository()), os.environ.get("PYTHONPATH")]
                 environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
             manager = {"environment": environment, "connection_file": str(folder / "kernel.json")}
