@@ -15,7 +15,7 @@ from semcg.data import Scenes
 from semcg.evaluate.cost import operations
 from semcg.plots.scores import shares
 from semcg.runs import budget, trained
-from semcg_kit.commands import options
+from semcg_kit import commands
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "benchmarks"
@@ -336,7 +336,7 @@ def test_figures_of_growth():
 
 def test_the_help_names_every_profile_and_starts_without_pandas():
     """The list is a copy, so that the command line need not wait for what reads configs."""
-    assert ", ".join(config.PROFILES) in options.Profile.__metadata__[0].help
+    assert ", ".join(config.PROFILES) in commands.Profile.__metadata__[0].help
     code = "import sys, semcg_kit.__main__; print('pandas' in sys.modules, 'semcg.config' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

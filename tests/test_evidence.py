@@ -15,8 +15,7 @@ from semcg.report import front
 from semcg.runs import datasets
 from semcg.training import fabric_for, fit, precision_for
 from semcg.training.build import build_translation
-from semcg_kit import evidence, site
-from semcg_kit.execution import refresh
+from semcg_kit import evidence, site, teaching
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "results" / "reference"
@@ -84,11 +83,10 @@ def test_gathering_again_gives_the_same_tables(copied):
 def test_the_pages_say_what_the_ledger_says():
     """The README has the first lines of the table, docs/results.md all of it."""
     measures, rows, _ = report.tables(REFERENCE, DECIDED)
-    begin, end = refresh.LEDGER
     table = front.front(rows, measures, DECIDED, REFERENCE)
-    for name, shown in ("README.md", table.partition("\n\n")[0]), (refresh.RESULTS, table):
+    for name, shown in ("README.md", table.partition("\n\n")[0]), (teaching.RESULTS, table):
         page = (ROOT / name).read_text(encoding="utf-8")
-        assert refresh.table_in(page, shown, begin=begin, end=end) == page, "run: semcg ledger --ship"
+        assert teaching.table_in(page, shown, teaching.LEDGER) == page, "run: semcg ship"
 
 
 def test_the_axis_of_each_measure_has_its_ends():

@@ -21,8 +21,7 @@ import pytest
 from semcg import files
 from semcg.runs.figures import CAPTIONS
 from semcg_kit.execution.course import SEQUENCE, code_digest
-from semcg_kit.execution.refresh import RESULTS, table_in
-from semcg_kit.teaching import generated
+from semcg_kit.teaching import RESULTS, generated, table_in
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = [ROOT / "notebooks" / f"{name}.ipynb" for name in SEQUENCE]

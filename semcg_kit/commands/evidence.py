@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from semcg import files
-from semcg_kit.commands.options import Data, Device, Profile, say
+from semcg_kit.commands import Data, Device, Profile, say
 
 __all__ = ["cost", "ledger", "replicate", "report", "ship", "verify", "watch"]
 
@@ -45,9 +45,8 @@ def ship(profile: Profile = "", protocol: Protocol = None) -> None:
     from semcg import report as reports
     from semcg.report import front
     from semcg.training import fabric_for
-    from semcg_kit import evidence
+    from semcg_kit import evidence, teaching
     from semcg_kit.evidence import shipping
-    from semcg_kit.execution import refresh as refreshing
 
     decided, config, folder = _evidence(profile, protocol, "world")
     evidence.ship(folder, protocols.REFERENCE)
@@ -57,11 +56,10 @@ def ship(profile: Profile = "", protocol: Protocol = None) -> None:
     root = protocols.REFERENCE.parent.parent
     measures, rows, _ = reports.tables(protocols.REFERENCE, decided)
     table = front.front(rows, measures, decided, protocols.REFERENCE)
-    begin, end = refreshing.LEDGER
-    for page, shown in (root / "README.md", table.partition("\n\n")[0]), (root / refreshing.RESULTS, table):
-        text = refreshing.table_in(page.read_text(encoding="utf-8"), shown, begin=begin, end=end)
+    for page, shown in (root / "README.md", table.partition("\n\n")[0]), (root / teaching.RESULTS, table):
+        text = teaching.table_in(page.read_text(encoding="utf-8"), shown, teaching.LEDGER)
         files.write_text(page, text)
-    print(f"the evidence is in {protocols.REFERENCE}, README.md and {refreshing.RESULTS}")
+    print(f"the evidence is in {protocols.REFERENCE}, README.md and {teaching.RESULTS}")
     for name in shipping.ship(config, decided):
         print(f"a generator of {name} is in {shipping.GENERATORS}")
     for path in (*shipping.ship_curve(config, decided), shipping.ship_front(fabric_for("auto"))):

@@ -7,7 +7,7 @@ import typer
 
 from semcg.files import check_manifest, read_record
 from semcg.system import cores
-from semcg_kit.commands.options import height_width
+from semcg_kit.commands import height_width
 
 __all__ = ["app"]
 
