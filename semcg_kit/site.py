@@ -25,7 +25,10 @@ MARKER = ".semcg-site.json"
 
 _REDIRECT = f'<!doctype html>\n<html lang="en"><title>semcg</title><meta http-equiv="refresh" content="0; url={FIRST_PAGE}">\n'
 _CONTENTS = "\n\n```{{toctree}}\n:hidden:\n:glob:\n:caption: {}\n\n{}\n```\n"
-_MORE = "docs/*\nCONTRIBUTING\ndata/*\nresults/*\nresults/instruments/*\nresults/reference/generators/*\nbenchmarks/*"
+_MORE = "\n".join(
+    ("docs/*", "CONTRIBUTING", "CHANGELOG", "LICENSE-TEXT", "data/*", "results/*", "results/instruments/*")
+    + ("results/reference/generators/*", "benchmarks/*")
+)
 
 
 def build(out: Path) -> list[str]:
