@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from semcg import config, files, labels, runs, system, terminal
+from semcg import config, files, labels, runs, system
 from semcg.contents import CACHE
 from semcg.data import Batches, Scenes
 from semcg_kit import prepare
@@ -720,7 +720,7 @@ def test_the_commands_say_what_they_do(archives, tmp_path, semcg):
 
 
 def test_rate_and_time_left_are_shown_while_it_runs(archives, tmp_path, semcg, monkeypatch):
-    monkeypatch.setattr(terminal, "_EVERY", -1.0)  # each line, instead of one every 30 seconds
+    monkeypatch.setattr(system, "_EVERY", -1.0)  # each line, instead of one every 30 seconds
     command = ("gta5", archives / "gta5", "--out", tmp_path / "data", "--processes", 1, "--size", "32x48")
     lines = semcg(*command)[2].splitlines()
     assert re.fullmatch(r"source frames 12/24, \d+\.\d a second, \d+:\d\d left", lines[12])
