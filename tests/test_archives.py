@@ -736,3 +736,30 @@ def test_a_dry_run_foretells_what_is_written(archives, tmp_path):
     assert seen.bytes == sum(pictures)
     assert seen.seconds_each > 0
     assert prepare.estimate([plan], tmp_path / "data")[:3] == (24, 0, 0)
+
+
+def test_a_part_of_cityscapes_is_split_by_frames_and_says_what_that_means(tmp_path):
+    """One city of train, or val alone; nothing is in two splits, and every frame is somewhere."""
+
+    def city(split, name, n):
+        for k in range(n):
+            stem = f"{name}_{k:06d}_000019"
+            png(photo(k), tmp_path / split / "leftImg8bit" / split / name / f"{stem}_leftImg8bit.png")
+            png(
+                Image.fromarray(ids_of(k)),
+                tmp_path / split / "gtFine" / split / name / f"{stem}_gtFine_labelIds.png",
+            )
+
+    city("train", "aachen", 30)
+    city("val", "munster", 30)
+    with pytest.raises(ValueError, match="1 cities in leftImg8bit/train .* With fewer: --split-by frames"):
+        cityscapes(tmp_path / "train")
+    alone = cityscapes(tmp_path / "val", by_frames=True)
+    assert sum(alone.counts.values()) == 30
+    assert all(alone.counts[split] for split in CITYSCAPES_SPLITS)
+    assert any("it knows streets that it scores" in note for note in alone.notes)
+    shutil.copytree(tmp_path / "val", tmp_path / "train", dirs_exist_ok=True)
+    both = cityscapes(tmp_path / "train", by_frames=True)
+    assert both.counts["target/test"] == 30, "val is the test where there is a train"
+    assert {f.name.split("_")[0] for f in both.frames if f.split != "target/test"} == {"aachen"}
+    assert len({f.name for f in both.frames}) == len(both.frames) == 60

@@ -161,7 +161,9 @@ def test_records_of_another_protocol_frames_or_history_are_found(protocol, tmp_p
 
 
 def test_hours_are_foretold_from_steps_and_their_time(protocol, monkeypatch):
-    monkeypatch.setattr(plan.budget, "timed", lambda stage, fabric: 2.0 if stage.kind == "translation" else 1.0)
+    monkeypatch.setattr(
+        plan.budget, "timed", lambda stage, fabric: 2.0 if stage.kind == "translation" else 1.0
+    )
     todo = plan.tasks(read(protocol), kept_with=protocol)
     learned = 4 * plan.config_of(todo[0]).downstream_steps * 1.0  # identity and CycleGAN at two seeds
     translated = 2 * (3 + 7) * 2.0

@@ -15,8 +15,7 @@ from skimage.exposure import match_histograms
 from torch import nn
 
 from semcg import config, exercises, files, labels, losses, metrics, protocol, statistics
-from semcg.exercises import Question, feedback, graded, quiz_text
-from semcg.exercises import sheet as sheet_file
+from semcg.exercises import Question, feedback, graded, quiz_text, replies
 from semcg.plots import frames
 from semcg.runs import recipes
 from semcg_kit import teaching
@@ -271,7 +270,7 @@ def test_an_unknown_exercise_is_refused():
 
 
 def test_without_the_repository_one_sentence_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(sheet_file, "__file__", str(tmp_path / "semcg" / "exercises" / "sheet.py"))
+    monkeypatch.setattr(replies, "__file__", str(tmp_path / "semcg" / "exercises" / "replies.py"))
     monkeypatch.setenv("SEMCG_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     exercises.sheets.cache_clear()

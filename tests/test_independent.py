@@ -12,7 +12,27 @@ import pytest
 
 RESULTS = Path(__file__).parent.parent / "results"
 EDITIONS = [RESULTS / "reference", RESULTS / "second"]
-NAMES = ["road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain", "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle"]
+NAMES = [
+    "road",
+    "sidewalk",
+    "building",
+    "wall",
+    "fence",
+    "pole",
+    "traffic light",
+    "traffic sign",
+    "vegetation",
+    "terrain",
+    "sky",
+    "person",
+    "rider",
+    "car",
+    "truck",
+    "bus",
+    "train",
+    "motorcycle",
+    "bicycle",
+]
 VEHICLES = [NAMES.index(n) for n in ("car", "truck", "bus", "train", "motorcycle", "bicycle")]
 
 

@@ -72,9 +72,10 @@ def paper_figures(config: Config, *, device: str = "auto") -> dict[str, Figure]:
     # As `semcg.notebook.settle` does: the precision is part of what the runs are recognised by.
     config = config.model_copy(update={"precision": precision_for(config.precision, device)})
     fabric, root = fabric_for(device), data(config)
+    compared = conditions(config)
     translations = {
         name: tuple(Padded(G) for G in trained.generators(one, fabric, baseline=one.lambda_s == 0))
-        for name, one in conditions(config).items()
+        for name, one in compared.items()
     }
     source, target = Scenes(root / "source" / "test"), Scenes(root / "target" / "test")
 

@@ -13,8 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from semcg.pictures import image
-from semcg.plots.curves import training_curves
-from semcg.plots.dials import dials, mean_of
+from semcg.plots.curves import dials, training_curves
 from semcg.widgets.explorers import SLIDER, WIDE, explorer, page, picture
 
 __all__ = ["Live", "weight", "weight_figure", "weight_losses", "weight_pictures"]
@@ -225,7 +224,7 @@ def weight(
         where, path = f"lambda_s = {knob.value:g}", (pictures or {}).get(knob.value)
         figures, words, at = [], [], settings.index(knob.value)
         for name, values in curves.items():
-            value = (mean_of(values) if seed is None else values[seeds.index(seed)])[at]
+            value = (pd.DataFrame(values).mean() if seed is None else values[seeds.index(seed)])[at]
             words.append(f"{name} {value:.3f}" if np.isfinite(value) else f"{name} not measured")
         words = f"{', '.join(words)} ({chosen.label})."
         if path:

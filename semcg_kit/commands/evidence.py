@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from semcg import files
-from semcg_kit.commands.options import Data, Device, Profile, say
+from semcg_kit.commands import Data, Device, Profile, say
 
 __all__ = ["cost", "ledger", "replicate", "report", "ship", "verify", "watch"]
 
@@ -43,24 +43,23 @@ def ship(profile: Profile = "", protocol: Protocol = None) -> None:
     """Put the ledger of the drawn world, and a generator of each condition, where they are committed."""
     from semcg import protocol as protocols
     from semcg import report as reports
-    from semcg.report import floors, front
+    from semcg.report import front
     from semcg.training import fabric_for
-    from semcg_kit import evidence
+    from semcg_kit import evidence, teaching
     from semcg_kit.evidence import shipping
-    from semcg_kit.execution import refresh as refreshing
 
     decided, config, folder = _evidence(profile, protocol, "world")
     evidence.ship(folder, protocols.REFERENCE)
-    if (folder / floors.FILE).is_file():
-        with files.atomic(protocols.REFERENCE / floors.FILE) as partial:
-            shutil.copyfile(folder / floors.FILE, partial)
-    readme = protocols.REFERENCE.parent.parent / "README.md"
-    measures, rows, _ = reports.tables(protocols.REFERENCE)
+    if (folder / reports.FLOOR).is_file():
+        with files.atomic(protocols.REFERENCE / reports.FLOOR) as partial:
+            shutil.copyfile(folder / reports.FLOOR, partial)
+    root = protocols.REFERENCE.parent.parent
+    measures, rows, _ = reports.tables(protocols.REFERENCE, decided)
     table = front.front(rows, measures, decided, protocols.REFERENCE)
-    begin, end = refreshing.LEDGER
-    text = refreshing.table_in(readme.read_text(encoding="utf-8"), table, begin=begin, end=end)
-    files.write_text(readme, text)
-    print(f"the evidence is in {protocols.REFERENCE}, and on the front page {readme}")
+    for page, shown in (root / "README.md", table.partition("\n\n")[0]), (root / teaching.RESULTS, table):
+        text = teaching.table_in(page.read_text(encoding="utf-8"), shown, teaching.LEDGER)
+        files.write_text(page, text)
+    print(f"the evidence is in {protocols.REFERENCE}, README.md and {teaching.RESULTS}")
     for name in shipping.ship(config, decided):
         print(f"a generator of {name} is in {shipping.GENERATORS}")
     for path in (*shipping.ship_curve(config, decided), shipping.ship_front(fabric_for("auto"))):
@@ -83,10 +82,10 @@ def _evidence(profile: str, protocol: Path | None, data: str) -> tuple:
 
 def _floor(config, folder: Path) -> bool:
     """Measure the floor of the semantic loss, if the data allow it."""
-    from semcg.report import floors
+    from semcg import report as reports
     from semcg.training import fabric_for
 
-    return bool(floors.write(config, fabric_for("auto", config.precision), folder))
+    return bool(reports.write_floor(config, fabric_for("auto", config.precision), folder))
 
 
 def cost(profile: Profile = "", protocol: Protocol = None, device: Device = "auto") -> None:

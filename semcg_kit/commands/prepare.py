@@ -7,7 +7,7 @@ import typer
 
 from semcg.files import check_manifest, read_record
 from semcg.system import cores, duration, progress
-from semcg_kit.commands.options import height_width
+from semcg_kit.commands import height_width
 
 __all__ = ["app"]
 
@@ -35,13 +35,19 @@ def archive(
     size: Size = "1024x1024",
     keep_aspect: KeepAspect = False,
     extra: Extra = False,
+    split_by: Annotated[
+        str, typer.Option(help="Of Cityscapes: cities, or frames where these are few.")
+    ] = "cities",
     processes: Processes = 0,
     dry_run: DryRun = False,
 ) -> None:
     """Prepare the archive that the command is named after. Resumes where it stopped."""
     from semcg_kit import prepare
 
-    plan = getattr(prepare, context.info_name)(root, extra=extra)
+    if split_by not in ("cities", "frames") or (split_by == "frames" and context.info_name != "cityscapes"):
+        raise ValueError(f"--split-by {split_by}: cities, or for Cityscapes frames")
+    own = {"by_frames": True} if split_by == "frames" else {}
+    plan = getattr(prepare, context.info_name)(root, extra=extra, **own)
     plan = plan.sized(height_width(size), keep_aspect=keep_aspect)
     _prepare([plan], out, processes=processes, dry_run=dry_run)
 

@@ -81,7 +81,7 @@ def gta5(root: Path | str, *, extra: bool = False) -> Plan:
     return Plan(Path(root), "source", sorted(frames), splits, recipe, left_out=sorted(left_out), notes=notes)
 
 
-def cityscapes(root: Path | str, *, extra: bool = False) -> Plan:
+def cityscapes(root: Path | str, *, extra: bool = False, by_frames: bool = False) -> Plan:
     """List the frames of Cityscapes, which become the target and what the judge learns from.
 
     The publishers' val is `target/test`, on which the literature scores. Their train is divided by city, since frames
@@ -97,6 +97,9 @@ def cityscapes(root: Path | str, *, extra: bool = False) -> Plan:
     extra : bool
         Add the images of `leftImg8bit/train_extra` to `target/train`. They have no fine label: every pixel is 255,
         ignored.
+    by_frames : bool
+        Divide blocks of consecutive frames in place of cities, for a part of the archive: one city, or val alone, which
+        is then divided too. The judge then knows streets that others learn from, and a note says so.
 
     Raises
     ------
@@ -128,19 +131,23 @@ def cityscapes(root: Path | str, *, extra: bool = False) -> Plan:
             f"{root} has gtFine_{key.split('_gtFine_')[1]} ({example}) but no gtFine_labelIds; these hold the label ids, "
             "and are in gtFine_trainvaltest.zip"
         )
-    of_city = divide_cities({key.split("/")[1] for key in images if key.startswith("train/")}, root)
+    of_city, of_frame, notes = {}, {}, []
+    if by_frames:
+        of_frame, notes = _by_frames([key for key in images if key in labels or not labels])
+    else:
+        of_city = divide_cities({key.split("/")[1] for key in images if key.startswith("train/")}, root)
     frames, left_out = [], []
     for key, image in images.items():
         published, city, name = key.split("/")
         if published == "test" or (published == "train_extra" and not extra):
             continue
         split = {"train": of_city.get(city), "val": "target/test", "train_extra": "target/train"}[published]
+        split = of_frame.get(key, split)
         if labels and key not in labels and published != "train_extra":
             left_out.append((split, name, "no gtFine_labelIds"))
         else:
             frames.append(_frame(split, name, image, labels.get(key)))
-    notes = []
-    for split in ("target/val", "judge/train", "judge/val"):
+    for split in ("target/val", "judge/train", "judge/val") if of_city else ():
         notes.append(f"{split}: {', '.join(city for city in sorted(of_city) if of_city[city] == split)}")
     if counts["test"]:
         notes.append(f"target: the {counts['test']} frames of the test split are not used: {test}")
@@ -171,7 +178,7 @@ def divide_cities(cities: set[str], root: Path | str = "train") -> dict[str, str
     if len(cities) < 5:
         raise ValueError(
             f"{root} has {len(cities)} cities in leftImg8bit/train ({', '.join(sorted(cities)) or 'none'}); at least 5 "
-            "are needed, so that val and the judge have cities of their own"
+            "are needed, so that val and the judge have cities of their own. With fewer: --split-by frames"
         )
     val, rest = _ninths(sorted(cities))
     judge_val, judge_train = _ninths(rest[1::2])
@@ -182,6 +189,20 @@ def divide_cities(cities: set[str], root: Path | str = "train") -> dict[str, str
         "judge/train": judge_train,
     }
     return {city: split for split, members in parts.items() for city in members}
+
+
+def _by_frames(keys: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Return where each frame of train goes, of val where there is no train, and what that means."""
+    published = "train" if any(key.startswith("train/") for key in keys) else "val"
+    of_name = {key.split("/")[2]: key for key in keys if key.startswith(f"{published}/")}
+    dealt, notes = divide(list(of_name), "target", val_share=0.1, test_share=0.2, judge_share=0.25)
+    if published == "train":  # the publishers' val is the test
+        dealt["target/train"] += dealt.pop("target/test")
+    notes.append(
+        "judge: it learned from other frames of the same cities, so it knows streets that it scores; with whole cities of "
+        "its own it would not"
+    )
+    return {of_name[name]: split for split, names in dealt.items() for name in names}, notes
 
 
 def _ninths(cities: list[str]) -> tuple[list[str], list[str]]:

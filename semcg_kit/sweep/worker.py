@@ -19,9 +19,9 @@ from semcg.runs import datasets
 from semcg.system import stop_signals
 from semcg_kit.evidence import measuring
 from semcg_kit.evidence.collect import collect
+from semcg_kit.execution import Failed, Stopped
 from semcg_kit.execution.course import reusable
 from semcg_kit.execution.execute import execute
-from semcg_kit.execution.failures import Failed, Stopped
 from semcg_kit.sweep import plan
 from semcg_kit.sweep.attempt import DIED, Task, take_gpu
 
