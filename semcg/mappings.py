@@ -11,9 +11,8 @@ import numpy as np
 from semcg import labels, pictures
 from semcg.labels import CLASSES, IGNORE
 
-__all__ = ["CODINGS", "LABEL_IDS", "Decoded", "Mapping", "decode", "mapping", "shares", "unlikely"]
+__all__ = ["LABEL_IDS", "Decoded", "Mapping", "decode", "mapping", "shares", "unlikely"]
 
-CODINGS = ("auto", "palette", "gray", "color")
 _CLASS_COLORS = np.array([c.color for c in CLASSES], np.int32)
 _NEAR = 5  # RGB units by which an editor's palette may miss a class color; no two class colors are within 20
 _LARGE = {"road", "building", "vegetation", "terrain", "sky", "car"}
@@ -51,7 +50,6 @@ def decode(
     stored: pictures.Stored,
     to_train_ids: Mapping | None = None,
     *,
-    coding: str = "auto",
     max_color_distance: float = 30.0,
     name: Path | str = "the label",
 ) -> Decoded:
@@ -62,10 +60,7 @@ def decode(
     stored : Stored
         From `pictures.stored`.
     to_train_ids : Mapping, optional
-        Without one the picture holds train ids.
-    coding : str
-        What the picture should store: "palette", "gray", "color"; "auto": color if the mapping has colors, else either
-        of the others. A palette picture is also taken for one of its colors.
+        Without one the picture holds train ids. A palette picture is taken for one of colors where the mapping has colors.
     max_color_distance : float
         In a JPEG: Euclidean distance in RGB up to which a pixel gets the nearest color of the mapping. In a PNG, whose
         colors are exact, none but the mapping's own are taken. Other pixels are ignored, and counted; with 0 any of
@@ -76,22 +71,15 @@ def decode(
     Raises
     ------
     ValueError
-        If the picture is of another coding, holds a value that is not in the mapping (named with its share of the
-        pixels), has more than half of its pixels in colors that are not, or a palette whose colors contradict the
-        classes of its indices.
+        If the picture stores colors where the mapping has values, or grays where it has colors; if it holds a value that
+        is not in the mapping (named with its share of the pixels), has more than half of its pixels in colors that are
+        not, or a palette whose colors contradict the classes of its indices.
     """
-    if coding not in CODINGS:
-        raise ValueError(f"coding is one of {', '.join(CODINGS)}, not {coding!r}")
     by_color = to_train_ids is not None and to_train_ids.colors
-    if coding != "auto" and by_color != (coding == "color"):
-        has = "no mapping" if to_train_ids is None else f"{to_train_ids.name} with {_unit(by_color)}"
-        raise ValueError(f"coding {coding!r} needs a mapping with {_unit(not by_color)}, but there is {has}")
-    either = ("color" if by_color else "gray", "palette")
-    kinds = (coding,) if coding in ("gray", "palette") else either
-    if stored.kind not in kinds:
-        needed = f"{_unit(by_color)} of {to_train_ids.name}" if to_train_ids else "train ids"
-        coded = " or ".join(kinds)
-        raise ValueError(f"{name} is a {stored.kind} picture, and should hold {needed} ({coded})")
+    if stored.kind == ("gray" if by_color else "color"):
+        unit = "colors" if by_color else "values"
+        needed = f"{unit} of {to_train_ids.name}" if to_train_ids else "train ids"
+        raise ValueError(f"{name} is a {stored.kind} picture, and should hold {needed}")
     if by_color:
         colors = stored.values if stored.palette is None else stored.palette[stored.values]
         return _by_color(colors, to_train_ids, max_color_distance, exact=stored.lossless, name=name)
@@ -168,10 +156,6 @@ def unlikely(counts: np.ndarray) -> str:
     told = [f"{largest} is the largest class"] if classes and largest not in _LARGE else []
     told += [f"{name} has {classes[name]:.0%}" for name in classes if name in _SMALL and classes[name] > 0.15]
     return ", ".join(told)
-
-
-def _unit(by_color: bool) -> str:
-    return "colors" if by_color else "values"
 
 
 def _check_palette(stored: pictures.Stored, table: np.ndarray, name: Path | str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from semcg.files import check_manifest, read_record
-from semcg.system import cores
+from semcg.system import cores, duration, progress
 from semcg_kit.commands import height_width
 
 __all__ = ["app"]
@@ -97,7 +97,6 @@ def verify(data: Annotated[Path, typer.Argument(help="Folder of data of any kind
 
 def _prepare(plans: list, out: Path, *, processes: int, dry_run: bool) -> None:
     """Tell what there is, write it, and tell what was noticed."""
-    from semcg.system import progress
     from semcg_kit import prepare
 
     processes = processes or cores()
@@ -129,8 +128,6 @@ def _prepare(plans: list, out: Path, *, processes: int, dry_run: bool) -> None:
 
 def _foretell(seen, out: Path, processes: int) -> None:
     from rich.filesize import decimal
-
-    from semcg.system import duration
 
     print(f"would write {seen.missing} frames into {out}; {seen.done} are already there")
     if seen.missing:
