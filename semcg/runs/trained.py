@@ -11,8 +11,7 @@ from semcg import files
 from semcg.config import Config
 from semcg.runs import checkpoint, recipes
 from semcg.runs.store import load
-from semcg.training import generator_for
-from semcg.training.build import network_for
+from semcg.training import generator_for, network_for
 from semcg.translate import Guided
 
 __all__ = [
