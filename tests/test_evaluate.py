@@ -11,6 +11,7 @@ from torch import nn
 
 from semcg import evaluate, metrics, segmenters
 from semcg.data import Scenes
+from semcg.evaluate import parts
 from semcg.labels import names
 from semcg.plots import scores
 from semcg.training import fabric_for
@@ -181,11 +182,11 @@ def test_wrong_class_names_are_refused():
 def test_the_comparison_fits_and_says_what_is_missing():
     rows = {
         "identity": evaluate.judged(counts_by_hand()) | {"L1 to oracle": 0.25, "PSNR to oracle": 11.04},
-        "semantic (paper)": dict.fromkeys(evaluate.COLUMNS, 0.1) | {"Sem_t mIoU": None},
+        "semantic (paper)": dict.fromkeys(parts.COLUMNS, 0.1) | {"Sem_t mIoU": None},
         "oracle": {"PSNR to oracle": math.inf},
     }
     table = evaluate.comparison_table(rows)
-    assert list(table.columns) == list(evaluate.COLUMNS)
+    assert list(table.columns) == list(parts.COLUMNS)
     assert table.loc["identity", "sky to building"] == 0.25
     assert table.loc["identity", "vehicle IoU"] == pytest.approx(0.8)
     text = evaluate.comparison_text(table, size=(128, 256), frames=120, notes=["One seed: no verdict."])

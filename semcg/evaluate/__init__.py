@@ -18,15 +18,12 @@ from semcg.evaluate.measures import (
     target_features,
 )
 from semcg.evaluate.parts import (
-    COLUMNS,
-    Parts,
     class_table,
     comparison_table,
     comparison_text,
     contradictions,
     counts_of,
     flip_share,
-    frame_counts,
     judged,
     read_parts,
     sky_kept,
@@ -38,8 +35,6 @@ from semcg.evaluate.reading import read_scenes, train_reader
 __all__ = [
     "AXIS",
     "BorrowedColors",
-    "COLUMNS",
-    "Parts",
     "Pictures",
     "class_table",
     "collect",
@@ -49,7 +44,6 @@ __all__ = [
     "counts_of",
     "counts_of_folders",
     "flip_share",
-    "frame_counts",
     "judged",
     "known",
     "label_pairs",
