@@ -18,7 +18,6 @@ __all__ = ["CACHE", "content_digest", "data_digest", "remember"]
 CACHE = ".contents.json"
 """In a data folder: file -> its size and time, and the digest of what it held then."""
 _NOTES = "scenes.jsonl"  # what is written on the drawn plates
-_PICTURES = {".png", ".jpg", ".jpeg"}
 
 
 def data_digest(root: Path | str) -> str:
@@ -35,7 +34,7 @@ def data_digest(root: Path | str) -> str:
     if not root.is_dir():
         raise FileNotFoundError(f"no data in {root}")
     paths = [
-        path for path in files.data_files(root) if path.suffix.lower() in _PICTURES or path.name == _NOTES
+        path for path in files.data_files(root) if path.suffix.lower() in files.IMAGES or path.name == _NOTES
     ]
     return files.digest(remember(root, paths))
 
@@ -71,7 +70,7 @@ def content_digest(content: Path | np.ndarray) -> str:
         A file, or the pixels that a file will hold.
     """
     if isinstance(content, Path):
-        if content.suffix.lower() not in _PICTURES:
+        if content.suffix.lower() not in files.IMAGES:
             return hashlib.sha256(content.read_bytes()).hexdigest()[:16]
         with Image.open(content, formats=("PNG", "JPEG")) as opened:
             content = np.asarray(opened)

@@ -28,6 +28,7 @@ from typing import NamedTuple
 
 __all__ = [
     "DOMAINS",
+    "IMAGES",
     "SPLITS",
     "STRAY",
     "Listing",
@@ -56,6 +57,8 @@ DOMAINS = ("source", "target")
 SPLITS = ("train", "val", "test")
 STRAY = frozenset({"Thumbs.db", "desktop.ini"})
 """File names that operating systems leave behind; never data, as is every name that begins with a dot."""
+IMAGES = frozenset({".png", ".jpg", ".jpeg"})
+"""Endings of pictures, in lower case."""
 
 
 def home() -> Path:
@@ -238,8 +241,10 @@ class Listing(NamedTuple):
         return f"passed over in {self.others[0].parent.name}: {len(self.others)} that are no PNG or JPEG, {self.others[0].name} for one"
 
 
-def images_in(folder: Path) -> Listing:
+def images_in(folder: Path, *, below: bool = False) -> Listing:
     """Return the PNG and JPEG files of a folder, and what else is there but for what operating systems leave behind.
+
+    With `below`, of its sub-folders as well.
 
     Raises
     ------
@@ -252,8 +257,9 @@ def images_in(folder: Path) -> Listing:
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
     found = Listing([], [])
-    for path in sorted(folder.iterdir(), key=lambda path: natural(path.name)):
-        if path.suffix.lower() in {".png", ".jpg", ".jpeg"} and not path.name.startswith("."):
+    paths = (path for path in folder.rglob("*") if not path.is_dir()) if below else folder.iterdir()
+    for path in sorted(paths, key=lambda path: natural(path.relative_to(folder).as_posix())):
+        if path.suffix.lower() in IMAGES and not path.name.startswith("."):
             found.images.append(path)
         elif _is_data(path.name) and path.name != "about.json":
             found.others.append(path)

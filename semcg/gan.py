@@ -45,13 +45,7 @@ class UNet(nn.Module):
         For another skip, or a depth below 1.
     """
 
-    def __init__(
-        self,
-        *,
-        width: int = 64,
-        depth: int = 8,
-        skip: str = "half",
-    ) -> None:
+    def __init__(self, *, width: int = 64, depth: int = 8, skip: str = "half") -> None:
         super().__init__()
         if skip not in ("half", "full"):
             raise ValueError(f'the skip of a UNet is "half" or "full", not {skip!r}')

@@ -135,8 +135,8 @@ def torch() -> Seen:
 def processor() -> Seen:
     backends = importlib.import_module("torch").backends
     importlib.import_module("torchvision")
-    training = importlib.import_module("semcg.training")
-    kind, gain = backends.cpu.get_cpu_capability(), training.probe("cpu")  # takes two seconds
+    training, budget = map(importlib.import_module, ("semcg.training", "semcg.runs.budget"))
+    kind, gain = backends.cpu.get_cpu_capability(), budget.bf16_gain()  # takes two seconds
     precision = training.precision_for("auto", "cpu")
     words = f"{kind}, computes in {precision}; a small step is {gain:.1f} times as fast in bf16 as in fp32"
     if precision == "bf16":

@@ -20,7 +20,6 @@ MODULES = (
     "training/loop",
     "training/segmentation",
     "training/translation",
-    "training/build",
 )
 MODULES += ("segmenters/networks",)
 

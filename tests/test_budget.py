@@ -62,24 +62,8 @@ def test_memory_that_cannot_suffice_stops_before_any_step(monkeypatch):
     config = configs.make("smoke", leaf_split=False)
     with pytest.raises(ValueError, match="memory cannot suffice") as seen:
         budget.of(config, CPU, notebook="04_semantic_cyclegan", free=2**20)
-    for words in (
-        "crop = 32",
-        "precision = bf16",
-        "leaf_split = True",
-        "generator_width = 4",
-        "GiB are free on cpu",
-    ):
-        assert words in str(seen.value), words
-
-
-def test_the_advice_says_what_fits():
-    stage = budget.stages(configs.make("mini", leaf_split=False), epoch=4, notebook="04_semantic_cyclegan")[0]
-    stage = replace(stage, memory=budget.needed_bytes(stage))
-    budget.check(stage, free=stage.memory, where="cpu")
-    with pytest.raises(ValueError) as seen:
-        budget.check(stage, free=stage.memory - 1, where="cpu")
-    lines = [line for line in str(seen.value).splitlines() if "leaf_split" in line]
-    assert lines[0].endswith("fits")
+    assert "GiB are free on cpu" in str(seen.value)
+    assert "crop < 64, generator_width < 8, discriminator_width < 8, leaf_split = true" in str(seen.value)
 
 
 def test_three_true_steps_of_each_stage_are_timed(home, monkeypatch):
@@ -97,6 +81,12 @@ def test_three_true_steps_of_each_stage_are_timed(home, monkeypatch):
     taken.clear()
     budget.of(config, CPU)
     assert taken == [row.kind for row in rows], "of a slow step one is enough"
+
+
+def test_the_gain_of_bf16_is_a_ratio_and_leaves_the_random_numbers():
+    before = torch.get_rng_state()
+    assert 0.01 < budget.bf16_gain() < 100
+    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_a_busy_machine_is_named(home, monkeypatch):

@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from semcg import canary, losses
-from semcg.canary import arms
 from semcg.config import Config
 
 ROOT = Path(__file__).parent.parent
@@ -162,12 +161,12 @@ def test_a_changed_field_moves_the_numbers(field, stage):
             )
             if field == "generator_grain":
                 config = canary.settings(steps=4, generator="recolor")
-            with arms._float64():
-                train = arms._averages if field == "generator_ema" else arms._train_translation
+            with canary._float64():
+                train = canary._averages if field == "generator_ema" else canary._train_translation
                 return train(config.model_copy(update=change), "cpu")
         kind = "second judge" if field == "second_judge_width" else stage
-        with arms._float64():
-            return arms._train_segmenter(canary.settings().model_copy(update=change), kind, "cpu")
+        with canary._float64():
+            return canary._train_segmenter(canary.settings().model_copy(update=change), kind, "cpu")
 
     before, after = numbers(), numbers(**{field: OTHER[field]})
     assert canary.difference({"": after}, {"": before})

@@ -13,8 +13,7 @@ from semcg.config import Config
 from semcg.data import Batches, Scenes, Unpaired
 from semcg.report import front
 from semcg.runs import datasets
-from semcg.training import fabric_for, fit, precision_for
-from semcg.training.build import build_translation
+from semcg.training import build_translation, fabric_for, fit, precision_for
 from semcg_kit import evidence, site, teaching
 
 ROOT = Path(__file__).parent.parent

@@ -18,7 +18,6 @@ from semcg.evaluate import (
     collect,
     contradictions,
     counts_of,
-    frame_counts,
     known,
     read_parts,
     read_scenes,
@@ -27,6 +26,7 @@ from semcg.evaluate import (
     values,
     write_parts,
 )
+from semcg.evaluate.parts import frame_counts
 from semcg.evaluate.reading import marking_contrast, marking_sums
 from semcg.labels import names
 from semcg.translate import Guided, identity, to_bytes

@@ -160,10 +160,10 @@ def test_a_single_process_has_no_group_and_talks_to_itself():
     fabric = training.fabric_for("cpu", shared=True)
     assert fabric.world_size == 1
     assert not torch.distributed.is_initialized()
-    assert devices.everyone("a") == ["a"]
+    assert devices.gather("a") == ["a"]
     assert devices.rank() == 0
-    assert devices.anywhere(True)
-    assert not devices.anywhere(False)
+    assert devices.any_rank(True)
+    assert not devices.any_rank(False)
 
 
 def test_processes_take_one_device_each(monkeypatch):

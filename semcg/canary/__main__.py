@@ -3,8 +3,7 @@
 import json
 
 from semcg import files
-from semcg.canary import RELEASED, STAGES, compute, difference
-from semcg.canary.arms import Numbers
+from semcg.canary import RELEASED, STAGES, Numbers, compute, difference
 
 
 def main() -> None:

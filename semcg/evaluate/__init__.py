@@ -7,56 +7,52 @@ from the sum. Frames are scored whole, at the size of their labels, in float32.
     values(parts)["plates read", "all"]     # every measure of a translation, from one pass over its frames
 """
 
-from semcg.evaluate.frames import counts_of_folders, oracle_distance, segmentation_counts
-from semcg.evaluate.known import AXIS, BorrowedColors, known
-from semcg.evaluate.measures import Pictures, collect, target_features
+from semcg.evaluate.frames import counts_of_folders, label_pairs, score_table, scored, segmentation_counts
+from semcg.evaluate.measures import (
+    AXIS,
+    BorrowedColors,
+    Pictures,
+    collect,
+    known,
+    oracle_distance,
+    target_features,
+)
 from semcg.evaluate.parts import (
-    Parts,
+    class_table,
+    comparison_table,
+    comparison_text,
     contradictions,
     counts_of,
-    frame_counts,
+    flip_share,
+    judged,
     read_parts,
+    sky_kept,
     values,
     write_parts,
 )
 from semcg.evaluate.reading import read_scenes, train_reader
-from semcg.evaluate.scoring import label_pairs, score_table, scored
-from semcg.evaluate.tables import (
-    COLUMNS,
-    class_table,
-    comparison_table,
-    comparison_text,
-    flip_share,
-    flip_table,
-    judged,
-    sky_kept,
-)
 
 __all__ = [
     "AXIS",
     "BorrowedColors",
-    "COLUMNS",
-    "Parts",
     "Pictures",
     "class_table",
     "collect",
-    "contradictions",
     "comparison_table",
     "comparison_text",
+    "contradictions",
     "counts_of",
     "counts_of_folders",
     "flip_share",
-    "flip_table",
-    "frame_counts",
     "judged",
     "known",
     "label_pairs",
     "oracle_distance",
     "read_parts",
     "read_scenes",
-    "segmentation_counts",
     "score_table",
     "scored",
+    "segmentation_counts",
     "sky_kept",
     "target_features",
     "train_reader",

@@ -86,8 +86,4 @@ def count(begin: Callable[[], tuple[Step, Sequence[Tensor]]]) -> dict[str, int]:
         kept = living.now
         living.peak = kept
         step(*batch)
-    return {
-        "operations": done,
-        "kept": kept - sum(given.values()),
-        "passing": living.peak - kept,
-    }
+    return {"operations": done, "kept": kept - sum(given.values()), "passing": living.peak - kept}

@@ -1,6 +1,12 @@
-"""Whole frames against their labels and against the oracle."""
+"""Frames and predictions against labels: what a segmenter reads, or any program predicted, as counts of pixels.
 
+Predictions are counted and averaged as Cityscapes' own evaluation does.
+"""
+
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +15,69 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semcg import metrics
+from semcg import files, mappings, metrics, pictures
 from semcg.data import Scenes
-from semcg.evaluate.scoring import label_pairs, train_ids
-from semcg.labels import CLASSES
+from semcg.labels import CLASSES, IGNORE, to_train_ids
 from semcg.segmenters import upsample
-from semcg.translate import Translation, any_size, identity, image, pad, stems
+from semcg.translate import Translation, any_size, identity, image, pad
 
-__all__ = ["counts_of_folders", "oracle_distance", "segmentation_counts"]
+__all__ = [
+    "batches",
+    "counts_of_folders",
+    "evaluating",
+    "label_pairs",
+    "score_table",
+    "scored",
+    "scores_of",
+    "segmentation_counts",
+]
+
+_PUBLISHED = {"_gtFine_labelIds": "label", "_gtFine_labelTrainIds": "train", "_labelTrainIds": "train"}
+"""Endings of Cityscapes' label files -> what these hold."""
+_FRAME = re.compile(r"[A-Za-z-]+_\d{6}_\d{6}(?=_|$)")  # city, sequence and frame in the names of Cityscapes
+_VALUES = np.array([*range(35), IGNORE], np.uint8)  # 34 is the license plate of GTA5, 255 stands for -1
+_LABEL_IDS = mappings.Mapping("the label ids of Cityscapes", _VALUES, to_train_ids(_VALUES))
+
+
+@contextmanager
+def evaluating(*what: object) -> Iterator[None]:
+    """Put the networks among the arguments into evaluation mode, and back into the mode they were in."""
+    with ExitStack() as after, torch.inference_mode():
+        for net in what:
+            if isinstance(net, nn.Module):
+                after.callback(net.train, net.training)
+                net.eval()
+        yield
+
+
+def batches(items: Iterable[tuple], batch: int, device: torch.device) -> Iterator[list]:
+    """Join up to `batch` neighbours of equal shapes, column by column: tensors stacked on the device, others in a list."""
+    held: list[tuple] = []
+
+    def shapes(item: tuple) -> list[torch.Size]:
+        return [value.shape for value in item if isinstance(value, Tensor)]
+
+    def joined() -> list:
+        columns = [*zip(*held, strict=True)]
+        held.clear()
+        return [torch.stack(c).to(device) if isinstance(c[0], Tensor) else list(c) for c in columns]
+
+    for item in items:
+        if held and (len(held) == batch or shapes(item) != shapes(held[0])):
+            yield joined()
+        held.append(item)
+    if held:
+        yield joined()
+
+
+def scores_of(net: nn.Module, x: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    """Return the class scores (B, 19, *size) of images (B, 3, H, W), which are padded where the network needs it."""
+    around, top, left = pad(x, getattr(net, "multiple", 1))
+    scores = net(around)  # (B, 19, h, w)
+    if around.shape != x.shape:  # what was padded is cut off before anything is stretched
+        scores = upsample(scores, around.shape[-2:])
+        scores = scores[..., top : top + x.shape[-2], left : left + x.shape[-1]]
+    return upsample(scores, size or tuple(x.shape[-2:]))
 
 
 def segmentation_counts(
@@ -60,7 +121,7 @@ def segmentation_counts(
     if not scenes.labelled:
         raise ValueError(f"{scenes.folder} has no labels: there is nothing to score against")
     frames = (scenes.frame(i) for i in range(len(scenes)))
-    return _counts(net, frames, translate or identity, score_size=score_size, batch=batch, fabric=fabric)
+    return _counts(net, frames, translate or identity, score_size, batch, fabric)
 
 
 def counts_of_folders(
@@ -95,118 +156,157 @@ def counts_of_folders(
     found = label_pairs(images, labels)
 
     def frames() -> Iterator[tuple[Tensor, Tensor]]:
-        for path, truth, holds in (found[stem] for stem in sorted(found)):
-            x = image(path, turn=False)
-            y = torch.from_numpy(train_ids(truth, holds)).long()
-            if score_size is None and x.shape[-2:] != y.shape:
-                raise ValueError(
-                    f"sizes differ (height x width): {path} is {x.shape[1]}x{x.shape[2]}, "
-                    f"{truth} is {y.shape[0]}x{y.shape[1]}; "
-                    "a stated size to score at allows that"
-                )
+        for stem in sorted(found):
+            path, truth, holds = found[stem]
+            x, y = image(path, turn=False), torch.from_numpy(_train_ids(truth, holds)).long()
+            if score_size is None:
+                _check_sizes(path, x.shape[1:], truth, y.shape, "a stated size to score at allows that")
             yield x, y
 
-    return _counts(net, frames(), identity, score_size=score_size, batch=batch, fabric=fabric)
-
-
-def oracle_distance(
-    translate: Translation, scenes: Scenes, oracle_folder: Path | str, *, batch: int = 8, fabric: Fabric
-) -> dict[str, float]:
-    """Distance of translated frames to the oracle: the same scenes, drawn in the target's style.
-
-    Parameters
-    ----------
-    translate : callable
-        From source images to target images.
-    scenes : Scenes
-        Source frames.
-    oracle_folder : path
-        One PNG file of the same stem and size for each.
-
-    Returns
-    -------
-    dict
-        "l1": mean absolute difference, images in [-1, 1], so 0..2. "psnr": 10 log10(2^2 / mean squared difference) in
-        dB, infinite for equal frames. Both means are over all channels and pixels of all frames. "frames": how many.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such folder, or no oracle of a frame in it. Only the drawn world has one.
-    ValueError
-        If a frame and its oracle differ in size.
-    """
-    drawn = stems(oracle_folder)
-    if missing := [name for name in scenes.names if name not in drawn]:
-        raise FileNotFoundError(
-            f"no oracle in {oracle_folder} for {len(missing)} of {len(scenes)} frames, {missing[0]} first"
-        )
-
-    def frames() -> Iterator[tuple[Tensor, Tensor]]:
-        for i, name in enumerate(scenes.names):
-            x, oracle = scenes.frame(i)[0], image(drawn[name])
-            if x.shape != oracle.shape:
-                raise ValueError(
-                    f"{drawn[name]} is {tuple(oracle.shape[1:])} (H, W), its frame {tuple(x.shape[1:])}"
-                )
-            yield x, oracle
-
-    run, absolute, squared, values = any_size(translate), 0.0, 0.0, 0
-    with torch.inference_mode():
-        for x, oracle in _batches(frames(), batch, fabric):
-            off = (run(x) - oracle).double()
-            absolute, squared = absolute + off.abs().sum().item(), squared + off.square().sum().item()
-            values += off.numel()
-    psnr = float(10 * np.log10(4 * values / squared)) if squared else float("inf")
-    return {"l1": absolute / values, "psnr": psnr, "frames": len(scenes)}
+    return _counts(net, frames(), identity, score_size, batch, fabric)
 
 
 def _counts(
     net: nn.Module,
     frames: Iterable[tuple[Tensor, Tensor]],
     translate: Translation,
-    *,
     score_size: tuple[int, int] | None,
     batch: int,
     fabric: Fabric,
 ) -> Tensor:
     if score_size is not None and min(score_size) < 1:
         raise ValueError(f"score_size = {score_size}: height and width are 1 or more")
-    total = torch.zeros(len(CLASSES), len(CLASSES) + 1, dtype=torch.int64)
-    run, training, multiple = any_size(translate), net.training, getattr(net, "multiple", 1)
-    net.eval()
-    try:
-        with torch.inference_mode():
-            for x, y in _batches(frames, batch, fabric):
-                size = score_size or tuple(x.shape[-2:])
-                around, top, left = pad(run(x), multiple)
-                scores = net(around)  # (B, 19, h, w)
-                if around.shape != x.shape:  # what was padded is cut off before anything is stretched
-                    scores = upsample(scores, around.shape[-2:])
-                    scores = scores[..., top : top + x.shape[-2], left : left + x.shape[-1]]
-                scores = upsample(scores, size)  # (B, 19, *size)
-                if y.shape[-2:] != size:
-                    y = F.interpolate(y[:, None].byte(), size, mode="nearest-exact")[:, 0].long()
-                total += metrics.confusion(scores.argmax(1), y).cpu()
-    finally:
-        net.train(training)
+    total, run = torch.zeros(len(CLASSES), len(CLASSES) + 1, dtype=torch.int64), any_size(translate)
+    with evaluating(net):
+        for x, y in batches(frames, batch, fabric.device):
+            size = score_size or tuple(x.shape[-2:])
+            read = scores_of(net, run(x), size).argmax(1)
+            if y.shape[-2:] != size:
+                y = F.interpolate(y[:, None].byte(), size, mode="nearest-exact")[:, 0].long()
+            total += metrics.confusion(read, y).cpu()
     return total
 
 
-def _batches(
-    frames: Iterable[tuple[Tensor, Tensor]], batch: int, fabric: Fabric
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Stack up to `batch` neighbours of equal size, on the device."""
-    held: list[tuple[Tensor, Tensor]] = []
+def scored(predictions: Path | str, labels: Path | str, ids: str = "") -> tuple[Tensor, int, str]:
+    """Count the pixels of predictions by label and prediction.
 
-    def stacked() -> tuple[Tensor, Tensor]:
-        x, y = zip(*held, strict=True)
-        held.clear()
-        return torch.stack(x).to(fabric.device), torch.stack(y).to(fabric.device)
+    Parameters
+    ----------
+    ids : "label", "train" or ""
+        What the predictions hold; "" means what the labels hold.
 
-    for pair in frames:
-        if held and (len(held) == batch or [p.shape for p in pair] != [h.shape for h in held[0]]):
-            yield stacked()
-        held.append(pair)
-    if held:
-        yield stacked()
+    Returns
+    -------
+    (19, 20) int64
+        As in `semcg.metrics.confusion`.
+    int
+        Number of frames.
+    str
+        What the predictions were read as: "label" or "train".
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `counts_of_folders`.
+    """
+    counts = torch.zeros(len(CLASSES), len(CLASSES) + 1, dtype=torch.int64)
+    pairs = label_pairs(predictions, labels, ids)
+    holds = ids or next(iter(pairs.values()))[2]
+    for path, truth, label_holds in pairs.values():
+        pred, label = _train_ids(path, holds), _train_ids(truth, label_holds)
+        _check_sizes(path, pred.shape, truth, label.shape, "scores are taken at the size of the labels")
+        counts += metrics.confusion(pred, label)
+    return counts, len(pairs), holds
+
+
+def score_table(counts: Tensor) -> dict[str, float]:
+    """Return the scores of a table of counts, 0..1, by name: IoU of the classes, both means, and those of pixels."""
+    scores = metrics.iou(counts)
+    return {c.name: float(scores[c.train_id]) for c in CLASSES} | {
+        "mean IoU, labelled classes": float(scores[metrics.present(counts)].mean()),
+        "mean IoU, labelled or predicted": metrics.mean_iou(counts),
+        "pixel accuracy": metrics.pixel_accuracy(counts),
+        "frequency-weighted IoU": metrics.frequency_weighted_iou(counts),
+    }
+
+
+def label_pairs(
+    predictions: Path | str, labels: Path | str, ids: str = ""
+) -> dict[str, tuple[Path, Path, str]]:
+    """Pair pictures with labels by name, in folders as Cityscapes publishes them or in plain ones.
+
+    Names of Cityscapes pair by city, sequence and frame, others by their stem. Folders may have sub-folders, one per
+    city. Beside label files with an ending of Cityscapes, `_color.png` and the like are left out.
+
+    Parameters
+    ----------
+    ids : "label", "train" or ""
+        What labels hold whose names do not say it; "" means train ids. Where a folder has files of both, these.
+
+    Returns
+    -------
+    dict
+        Name of the pair -> picture, label, and what the label holds: "label" or "train".
+
+    Raises
+    ------
+    FileNotFoundError
+        If a folder does not exist or has no PNG file.
+    ValueError
+        If files have no partner or two share a name; names one file of each folder.
+    """
+    if ids not in ("", "label", "train"):
+        raise ValueError(f"ids = {ids!r}: allowed: label, train")
+    truth, holds = files.images_in(labels, below=True).images, ids or "train"
+    published = {path: kind for path in truth for end, kind in _PUBLISHED.items() if path.stem.endswith(end)}
+    if published:
+        if ids not in published.values():
+            holds = "label" if "label" in published.values() else "train"
+        truth = [path for path, kind in published.items() if kind == holds]
+    predicted = files.images_in(predictions, below=True).images
+    pictures_of, labels_of = _by_key(predicted), _by_key(truth)
+    for folder, kind, there, other in (
+        (predictions, "picture", labels_of, pictures_of),
+        (labels, "label", pictures_of, labels_of),
+    ):
+        if missing := [there[key].name for key in there if key not in other]:
+            shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            raise ValueError(
+                f"no {kind} in {folder} for {len(missing)} of {len(there)} file(s): {shown}. It holds "
+                f"{next(iter(other.values())).name}, for example; pairs have the same name"
+            )
+    return {key: (path, labels_of[key], holds) for key, path in pictures_of.items()}
+
+
+def _by_key(paths: list[Path]) -> dict[str, Path]:
+    """Return pictures by what their name shares with that of their partner."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        key = unicodedata.normalize("NFC", path.stem)
+        if frame := _FRAME.match(key):
+            key = frame[0]
+        else:
+            endings = (*_PUBLISHED, "_leftImg8bit")
+            key = next((key.removesuffix(ending) for ending in endings if key.endswith(ending)), key)
+        if key in found:
+            raise ValueError(f"{found[key]} and {path} have the same name; leave one of them out")
+        found[key] = path
+    return found
+
+
+def _train_ids(path: Path, holds: str) -> np.ndarray:
+    """Read a label picture that holds label ids or train ids as (H, W) uint8 train ids, 255 for what is not scored."""
+    coding = _LABEL_IDS if holds == "label" else None
+    try:
+        return mappings.decode(pictures.stored(path), coding, name=path).train_ids
+    except ValueError as error:
+        hint = ". If these are label ids, give --ids label" if "no train id" in str(error) else ""
+        raise ValueError(f"{error}{hint}") from None
+
+
+def _check_sizes(path: Path, size: tuple, truth: Path, label_size: tuple, hint: str) -> None:
+    if tuple(size) != tuple(label_size):
+        raise ValueError(
+            f"sizes differ (height x width): {path} is {size[0]}x{size[1]}, {truth} is {label_size[0]}x{label_size[1]}; "
+            f"{hint}"
+        )

@@ -1,25 +1,48 @@
-"""All measures of one translation, from one pass over the source's test frames."""
+"""All measures of one translation, from one pass over the source's test frames; and translations of known answer.
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+The latter are the oracle, the oracle with one thing spoiled, and colors of another street. They are the axis on which a
+measure shows what it sees: blur, a checkerboard, the wrong class, or the wrong street.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from semcg import edges, metrics
 from semcg.data import Scenes
-from semcg.distances import grid_powers, kid, kid_halves, ssim
+from semcg.distances import grid_powers, kid, kid_halves, psnr, ssim
+from semcg.evaluate.frames import batches, evaluating, scores_of
 from semcg.evaluate.parts import Parts, frame_part, table_part
 from semcg.evaluate.reading import marking_sums, notes, read_frames
+from semcg.gan import recolored
 from semcg.labels import CLASSES, names
 from semcg.reader import grey
-from semcg.segmenters import upsample
-from semcg.translate import Translation, any_size, image, pad, stems
+from semcg.translate import Guided, Translation, any_size, image, pad, stems
 
-__all__ = ["Pictures", "collect", "target_features"]
+__all__ = ["AXIS", "BorrowedColors", "Pictures", "collect", "known", "oracle_distance", "target_features"]
+
+AXIS = (
+    "oracle",
+    "oracle, blurred 1 px",
+    "oracle, blurred 2 px",
+    "oracle, checkered",
+    "oracle, sky and buildings swapped",
+    "oracle, shuffled",
+)
+"""What `known` makes, from the perfect answer to the worst spoiled."""
+CHECKERS = 0.06
+"""Amplitude of the checkerboard, images spanning 2: what an up-convolution may leave, hardly seen."""
+SKY, BUILDING = names().index("sky"), names().index("building")
+
+Change = Callable[[Tensor, Tensor], Tensor]
+"""From an image (3, H, W) and its labels (H, W) to another image."""
 
 
 class Pictures:
@@ -43,12 +66,12 @@ class Pictures:
         """Return the pictures (B, 3, H, W) in [-1, 1] of the frames, on the device of `x`."""
         if missing := [name for name in frames if name not in self.paths]:
             raise FileNotFoundError(f"no picture in {self.folder} for the frame {missing[0]}")
-        found = [image(self.paths[name]) for name in frames]
-        for name, picture in zip(frames, found, strict=True):
+        pictures = [image(self.paths[name]) for name in frames]
+        for name, picture in zip(frames, pictures, strict=True):
             if picture.shape != x.shape[1:]:
                 sizes = f"{tuple(picture.shape[1:])} (H, W), its frame {tuple(x.shape[2:])}"
                 raise ValueError(f"{self.paths[name]} is {sizes}")
-        return torch.stack(found).to(x.device)
+        return torch.stack(pictures).to(x.device)
 
 
 def collect(
@@ -108,70 +131,61 @@ def collect(
     ValueError
         If the frames have no labels, one that is asked for is not there, or a translation changes their shape.
     """
-    folder = Path(folder)
+    folder, device = Path(folder), torch.device("cpu") if fabric is None else fabric.device
     scenes = Scenes(folder / "source" / "test")
     if not scenes.labelled:
         raise ValueError(f"{scenes.folder} has no labels: there is nothing to score against")
-    drawn = scenes.folder / "oracle"
-    oracle = Pictures(drawn) if drawn.is_dir() else None
+    oracle = Pictures(scenes.folder / "oracle") if (scenes.folder / "oracle").is_dir() else None
     written = notes(folder, "source", "test") if reader is not None else {}
-    nets = {"judge": judge, "second judge": second_judge, "Sem_t": Sem_t}
+    nets = {"judge": judge, "second judge": second_judge, "Sem_t": Sem_t, "plain": plain}
     nets = {name: net for name, net in nets.items() if net is not None}
     run, home = any_size(translate), None if back is None else any_size(back)
-    device = torch.device("cpu") if fabric is None else fabric.device
     counts = {name: torch.zeros(len(CLASSES), len(CLASSES) + 1, dtype=torch.int64) for name in nets}
+    features: dict[str, dict[str, Tensor]] = {name: {} for name in nets}
     outlines = np.zeros((len(CLASSES), len(edges.COUNTS)), np.int64)
     items = ("judge frames", "edges", "grid", "plates", "signs", "markings", "oracle", "cycle")
     parts: Parts = {part: {} for part in items}
-    features: dict[str, Tensor] = {}
-    plain_features: dict[str, Tensor] = {}
-    with _evaluating(*nets.values(), plain, reader, translate, back), torch.inference_mode():
-        for those, x, y in _batches(scenes, batch, device, frames):
-            x_st = run(x, those) if getattr(run, "takes_names", False) else run(x)
+    with evaluating(*nets.values(), reader, translate, back):
+        for stem, x, y in batches(_frames(scenes, frames), batch, device):
+            x_st = run(x, stem) if getattr(run, "takes_names", False) else run(x)
             if x_st.shape != x.shape:
                 raise ValueError(f"images {tuple(x.shape)} were translated to {tuple(x_st.shape)}")
-            with _watched(judge) as seen:
-                read = {name: _classes(net, x_st) for name, net in nets.items()}
-            for name in nets:
-                counts[name] += metrics.confusion(read[name], y).cpu()
-            if seen:
-                features |= zip(those, seen[0], strict=True)
-            if plain is not None:
-                with _watched(plain) as seen:
-                    _classes(plain, x_st)
-                plain_features |= zip(those, seen[0], strict=True)
-            parts["judge frames"] |= zip(those, map(frame_part, read["judge"], y), strict=True)
-            outlines += edges.boundary_counts(read["judge"].cpu().numpy(), y.cpu().numpy())
+            read = {name: _read(net, x_st) for name, net in nets.items()}
+            for name, (classes, seen) in read.items():
+                counts[name] += metrics.confusion(classes, y).cpu()
+                features[name] |= zip(stem, seen, strict=True)
+            judged, _ = read["judge"]
+            parts["judge frames"] |= zip(stem, map(frame_part, judged, y), strict=True)
+            outlines += edges.boundary_counts(judged.cpu().numpy(), y.cpu().numpy())
             before, after = grey(x), grey(x_st)
             if written:
-                for kind, boards in read_frames(reader, after, those, written).items():
+                for kind, boards in read_frames(reader, after, stem, written).items():
                     parts[kind] |= boards
-            there = oracle(x, those) if oracle else None
-            perfect = [None] * len(x) if there is None else grey(there).cpu().numpy()
+            drawn = oracle(x, stem) if oracle else None
+            perfect = [None] * len(x) if drawn is None else grey(drawn).cpu().numpy()
             three = (v.cpu().numpy() for v in (y, before, after))
-            for name, label, source, translated, drawn in zip(those, *three, perfect, strict=True):
-                parts["edges"][name] = _edge_medians(label, source, translated, drawn)
+            for name, label, source, translated, best in zip(stem, *three, perfect, strict=True):
+                parts["edges"][name] = _edge_medians(label, source, translated, best)
                 parts["markings"][name] = marking_sums(label, source, translated)
                 if min(translated.shape) >= 32:
                     parts["grid"][name] = grid_powers(translated)
             if oracle:
-                parts["oracle"] |= zip(those, map(_differences, x_st, there, [True] * len(x)), strict=True)
+                parts["oracle"] |= zip(stem, map(_differences, x_st, drawn, [True] * len(x)), strict=True)
             if home:
-                parts["cycle"] |= zip(those, map(_differences, home(x_st), x), strict=True)
-    if target is None:
-        target = target_features(judge, folder, fabric=fabric, batch=batch)
-    if plain is not None and plain_target is None:
-        plain_target = target_features(plain, folder, fabric=fabric, batch=batch)
-    parts["KID"] = _kernel_distance(features, target)
-    parts["KID plain"] = {} if plain is None else _kernel_distance(plain_features, plain_target)
-    parts |= {name: table_part(table) for name, table in counts.items()}
-    parts["boundary"] = {
-        name: dict(zip(edges.COUNTS, row, strict=True))
-        for name, row in zip(names(), outlines.tolist(), strict=True)
-        if any(row)
+                parts["cycle"] |= zip(stem, map(_differences, home(x_st), x), strict=True)
+    for part, name, seen in (("KID", "judge", target), ("KID plain", "plain", plain_target)):
+        if name in nets:
+            if seen is None:
+                seen = target_features(nets[name], folder, fabric=fabric, batch=batch)
+            parts[part] = _kernel_distance(features[name], seen)
+    parts |= {name: table_part(table) for name, table in counts.items() if name != "plain"}
+    outlines = {
+        name: dict(zip(edges.COUNTS, row.tolist(), strict=True))
+        for name, row in zip(names(), outlines, strict=True)
     }
-    whole = {part: {k: v for k, v in sorted(items.items()) if v} for part, items in parts.items()}
-    return {part: items for part, items in whole.items() if items}
+    parts["boundary"] = {name: row for name, row in outlines.items() if any(row.values())}
+    full = {part: {k: v for k, v in sorted(items.items()) if v} for part, items in parts.items()}
+    return {part: items for part, items in full.items() if items}
 
 
 def target_features(
@@ -192,66 +206,61 @@ def target_features(
     except FileNotFoundError:
         return torch.zeros(0, 0)
     device = torch.device("cpu") if fabric is None else fabric.device
-    with _evaluating(judge), torch.inference_mode(), _watched(judge) as seen:
-        for _, x, _ in _batches(scenes, batch, device):
-            _classes(judge, x)
-    return torch.cat(seen)
+    with evaluating(judge):
+        return torch.cat([_read(judge, x)[1] for _, x, _ in batches(_frames(scenes), batch, device)])
 
 
-def _batches(
-    scenes: Scenes, batch: int, device: torch.device, frames: Sequence[str] | None = None
-) -> Iterator[tuple[list[str], Tensor, Tensor]]:
-    """Yield stems, images and labels of up to `batch` neighbours of equal size."""
+def oracle_distance(
+    translate: Translation, scenes: Scenes, oracle_folder: Path | str, *, batch: int = 8, fabric: Fabric
+) -> dict[str, float]:
+    """Distance of translated frames to the oracle: the same scenes, drawn in the target's style.
+
+    Parameters
+    ----------
+    translate : callable
+        From source images to target images.
+    scenes : Scenes
+        Source frames.
+    oracle_folder : path
+        One PNG file of the same stem and size for each.
+
+    Returns
+    -------
+    dict
+        "l1": mean absolute difference, images in [-1, 1], so 0..2. "psnr": 10 log10(2^2 / mean squared difference) in
+        dB, infinite for equal frames. Both means are over all channels and pixels of all frames. "frames": how many.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `Pictures`. Only the drawn world has an oracle.
+    """
+    oracle, run, sums = Pictures(oracle_folder), any_size(translate), Counter()
+    with torch.inference_mode():
+        for stem, x, _ in batches(_frames(scenes), batch, fabric.device):
+            sums.update(_differences(run(x), oracle(x, stem)))
+    squared = sums["squared"] / sums["values"]
+    return {"l1": sums["absolute"] / sums["values"], "psnr": psnr(squared), "frames": len(scenes)}
+
+
+def _frames(scenes: Scenes, chosen: Sequence[str] | None = None) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Yield stem, image and label of all frames, or of those that are chosen."""
     place = {name: i for i, name in enumerate(scenes.names)}
-    if unknown := set(frames or ()) - place.keys():
-        raise ValueError(f"{scenes.folder} has no frame {sorted(unknown)[0]}")
-    held: list[tuple[str, Tensor, Tensor]] = []
-
-    def stacked() -> tuple[list[str], Tensor, Tensor]:
-        those, x, y = zip(*held, strict=True)
-        held.clear()
-        return list(those), torch.stack(x).to(device), torch.stack(y).to(device)
-
-    for name in scenes.names if frames is None else frames:
-        x, y = scenes.frame(place[name])
-        if held and (len(held) == batch or x.shape != held[0][1].shape):
-            yield stacked()
-        held.append((name, x, y))
-    if held:
-        yield stacked()
+    for name in scenes.names if chosen is None else chosen:
+        if name not in place:
+            raise ValueError(f"{scenes.folder} has no frame {name}")
+        yield (name, *scenes.frame(place[name]))
 
 
-@contextmanager
-def _evaluating(*what: object) -> Iterator[None]:
-    """Put the networks among the arguments into evaluation mode, and back into the mode they were in."""
-    with ExitStack() as after:
-        for net in what:
-            if isinstance(net, nn.Module):
-                after.callback(net.train, net.training)
-                net.eval()
-        yield
-
-
-@contextmanager
-def _watched(judge: nn.Module) -> Iterator[list[Tensor]]:
-    """Keep the mean over the frame (B, d) of what the judge's deepest level returns; nothing, if it has none."""
-    seen: list[Tensor] = []
-    if not isinstance(level := getattr(judge, "down4", None), nn.Module):
-        yield seen
-        return
-    hook = level.register_forward_hook(lambda net, given, x: seen.append(x.mean((2, 3)).cpu()))
-    try:
-        yield seen
-    finally:
-        hook.remove()
-
-
-def _classes(net: nn.Module, x: Tensor) -> Tensor:
-    """Return the classes (B, H, W) that a segmenter reads."""
-    around, top, left = pad(x, getattr(net, "multiple", 1))
-    # Channels last: on a CPU the judge takes two thirds of the time so, and finding the best class a fifth.
-    scores = upsample(net(around.contiguous(memory_format=torch.channels_last)), around.shape[-2:])
-    return scores[..., top : top + x.shape[-2], left : left + x.shape[-1]].argmax(1)
+def _read(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the classes (B, H, W) that a segmenter reads, and the mean over the frame (B, d) of its level `down4`."""
+    seen, level = [x.new_zeros(len(x), 0)], getattr(net, "down4", None)
+    hook = nullcontext()
+    if isinstance(level, nn.Module):
+        hook = level.register_forward_hook(lambda net, given, out: seen.append(out.mean((2, 3)).cpu()))
+    with hook:
+        # Channels last: on a CPU the judge takes two thirds of the time so, and finding the best class a fifth.
+        return scores_of(net, x.contiguous(memory_format=torch.channels_last)).argmax(1), seen[-1]
 
 
 def _edge_medians(
@@ -262,15 +271,14 @@ def _edge_medians(
     both = ~np.isnan(source) & ~np.isnan(translated)
     found: dict[str, int | float] = {"points": len(source), "measured": int(both.sum())}
     if both.any():
-        found["source"] = float(np.median(source[both]))
-        found["translated"] = float(np.median(translated[both]))
+        found |= {"source": float(np.median(source[both])), "translated": float(np.median(translated[both]))}
     if perfect is not None:
         drawn = edges.edge_widths(perfect, points)
         both = ~np.isnan(drawn) & ~np.isnan(translated)
         found["compared"] = int(both.sum())
         if both.any():
-            found["oracle"] = float(np.median(drawn[both]))
-            found["beside oracle"] = float(np.median(translated[both]))
+            medians = (float(np.median(widths[both])) for widths in (drawn, translated))
+            found |= zip(("oracle", "beside oracle"), medians, strict=True)
     return found
 
 
@@ -287,8 +295,97 @@ def _kernel_distance(translated: dict[str, Tensor], target: Tensor) -> dict[str,
     if min(len(translated), len(target)) < 4:
         return {}
     ours, theirs = torch.stack([translated[name] for name in sorted(translated)]).numpy(), target.numpy()
-    halves = kid_halves(ours, theirs)
-    return {
-        "frames": {"all": kid(ours, theirs)},
-        "half": {str(k): float(value) for k, value in enumerate(halves)},
-    }
+    halves = {str(k): float(value) for k, value in enumerate(kid_halves(ours, theirs))}
+    return {"frames": {"all": kid(ours, theirs)}, "half": halves}
+
+
+def known(folder: Path | str) -> dict[str, Translation]:
+    """Return the translations of `AXIS` for the source's test frames of drawn data.
+
+    Parameters
+    ----------
+    folder : path
+        Of the data.
+
+    Returns
+    -------
+    dict
+        Name -> what `collect` takes. Blur is Gaussian, its sigma in pixels. Checkered: a checkerboard of period 2 px and
+        amplitude `CHECKERS` is added. Swapped: sky takes the colours of the frame's buildings and buildings those of its
+        sky. Shuffled: each frame becomes the oracle of the next.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the data have no oracle: only the drawn world has.
+    """
+    test = Path(folder) / "source" / "test"
+    changed = (_Changed(test, change) for change in (_blurred(1.0), _blurred(2.0), _checkered, _swapped))
+    return dict(zip(AXIS, (Pictures(test / "oracle"), *changed, _Shuffled(test / "oracle")), strict=True))
+
+
+class _Changed(Pictures):
+    """The oracle with something done to it, which may look at the labels."""
+
+    def __init__(self, test: Path, change: Change) -> None:
+        super().__init__(test / "oracle")
+        self.change, self.scenes = change, Scenes(test)
+
+    def __call__(self, x: Tensor, frames: Sequence[str]) -> Tensor:
+        oracle = super().__call__(x, frames).cpu()
+        labels = (y for _, _, y in _frames(self.scenes, frames))
+        return torch.stack([self.change(p, y) for p, y in zip(oracle, labels, strict=True)]).to(x.device)
+
+
+class _Shuffled(Pictures):
+    def __call__(self, x: Tensor, frames: Sequence[str]) -> Tensor:
+        return super().__call__(x, _following(list(self.paths), frames))
+
+
+def _blurred(sigma: float) -> Change:
+    return lambda x, _: torch.from_numpy(gaussian_filter(x.numpy(), (0, sigma, sigma)).astype(np.float32))
+
+
+def _checkered(x: Tensor, _: Tensor) -> Tensor:
+    places = torch.arange(x.shape[-2])[:, None] + torch.arange(x.shape[-1])
+    return (x + CHECKERS * (1 - 2 * (places % 2))).clamp(-1, 1)
+
+
+def _swapped(x: Tensor, y: Tensor) -> Tensor:
+    out, sky, building = x.clone(), x[:, y == SKY], x[:, y == BUILDING]
+    if sky.shape[1] and building.shape[1]:
+        out[:, y == SKY] = building[:, torch.arange(sky.shape[1]) % building.shape[1]]
+        out[:, y == BUILDING] = sky[:, torch.arange(building.shape[1]) % sky.shape[1]]
+    return out
+
+
+def _following(order: list[str], frames: Sequence[str]) -> list[str]:
+    """Return the frames after some frames, the first after the last."""
+    return [order[(order.index(name) + 1) % len(order)] for name in frames]
+
+
+class BorrowedColors:
+    """The control of `Guided`, which must fail: each frame gets the color maps of the test street after it.
+
+    Strokes stay as they are, as with a street's own maps; sky, trees and cars get the colors of whatever is in their place
+    in the other street. A measure on which both score alike does not see where the colors belong.
+
+    Parameters
+    ----------
+    guided : Guided
+    test : path
+        Of the source's test split; its frames have one size.
+    """
+
+    takes_names = True
+
+    def __init__(self, guided: Guided, test: Path | str) -> None:
+        self.guided, self.scenes = guided, Scenes(Path(test), labels=False)
+
+    def __call__(self, x: Tensor, frames: Sequence[str]) -> Tensor:
+        """Return translations (B, 3, H, W) of the frames of these names, images (B, 3, H, W) in [-1, 1]."""
+        after = _following(self.scenes.names, frames)
+        others = torch.stack([other for _, other, _ in _frames(self.scenes, after)]).to(x)
+        (around, top, left), (elsewhere, *_) = (pad(v, self.guided.multiple) for v in (x, others))
+        y = recolored(around, self.guided.maps(elsewhere)).clamp(-1, 1)
+        return y[..., top : top + x.shape[-2], left : left + x.shape[-1]]

@@ -1,4 +1,4 @@
-"""What a measurement consists of, on disk and in memory, and every number that follows from it.
+"""What a measurement consists of, on disk and in memory, every number that follows from it, and the tables of the course.
 
 The parts of a measurement are plain: part -> item -> key -> number or text. They are counts and per-frame sums, not
 scores, so that whoever has the file can compute each number anew, or another one.
@@ -23,10 +23,11 @@ A part that the data do not have is missing, never zero.
 
 import csv
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -34,18 +35,22 @@ from semcg import files, metrics
 from semcg.distances import psnr
 from semcg.edges import COUNTS, boundary_f
 from semcg.evaluate.reading import marking_contrast
-from semcg.evaluate.tables import flip_share, sky_kept
 from semcg.labels import names
 
 __all__ = [
-    "BINS",
-    "CONFIDENT",
+    "COLUMNS",
     "Parts",
+    "class_table",
+    "comparison_table",
+    "comparison_text",
     "contradictions",
     "counts_of",
+    "flip_share",
     "frame_counts",
     "frame_part",
+    "judged",
     "read_parts",
+    "sky_kept",
     "table_part",
     "values",
     "write_parts",
@@ -54,16 +59,14 @@ __all__ = [
 Parts = dict[str, dict[str, dict[str, int | float | str]]]
 """Part -> item -> key -> value."""
 
-BINS = {"all": (4.5, math.inf), "2.5-3.5": (2.5, 3.5), "3.5-4.5": (3.5, 4.5), "4.5-5.5": (4.5, 5.5)} | {
-    "5.5-6.5": (5.5, 6.5),
-    ">= 6.5": (6.5, math.inf),
-}
+_PIXELS = {f"{low}-{low + 1}": (low, low + 1) for low in (2.5, 3.5, 4.5, 5.5)}
+BINS = {"all": (4.5, math.inf), **_PIXELS, ">= 6.5": (6.5, math.inf)}
 """Class of a reading -> heights of its digits in pixels, from .. below. "all" is what is counted first of all."""
 CONFIDENT = 0.9
 """Probability from which a reading counts as confident."""
 FEWEST = 10
 """Boundary points that a frame needs for a median of its own."""
-COLUMNS = ("part", "item", "key", "value")
+HEAD = ("part", "item", "key", "value")
 TEXTS = ("text", "read", "hits", "unions")
 """Keys whose values are text: the plate "007" is no number, nor are nineteen numbers."""
 OUTSIDE = "none"
@@ -91,10 +94,8 @@ def counts_of(parts: Parts, part: str = "judge") -> Tensor:
 
 def frame_part(read: Tensor, label: Tensor) -> dict[str, str]:
     """Return one frame's entry of the part "judge frames" from the classes read and labelled, (H, W)."""
-    table = metrics.confusion(read, label)
-    hits = table.diagonal()
-    unions = table.sum(1) + table[:, : len(table)].sum(0) - hits
-    return {"hits": " ".join(map(str, hits.tolist())), "unions": " ".join(map(str, unions.tolist()))}
+    texts = (" ".join(map(str, n.tolist())) for n in _hits_and_unions(metrics.confusion(read, label)))
+    return dict(zip(("hits", "unions"), texts, strict=True))
 
 
 def frame_counts(parts: Parts) -> tuple[np.ndarray, np.ndarray]:
@@ -116,21 +117,20 @@ def contradictions(parts: Parts) -> list[str]:
         if not torch.equal(row, labelled["judge"]):
             wrong.append(f"{name} and judge counted other numbers of labelled pixels")
     if "judge frames" in parts:
-        table = tables["judge"]
-        hits, unions = (torch.from_numpy(counts.sum(0)) for counts in frame_counts(parts))
-        union = table.sum(1) + table[:, : len(table)].sum(0) - table.diagonal()
-        if not (torch.equal(hits, table.diagonal()) and torch.equal(unions, union)):
-            wrong.append("the judge's frames do not add up to its table")
+        for added, counted in zip(frame_counts(parts), _hits_and_unions(tables["judge"]), strict=True):
+            if not np.array_equal(added.sum(0), counted):
+                return [*wrong, "the judge's frames do not add up to its table"]
     return wrong
 
 
-def values(parts: Parts) -> dict[tuple[str, str], float]:
-    """Compute every number of a measurement from its parts, and from nothing else.
+def _hits_and_unions(table: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the pixels (19,) in the intersection of label and prediction of each class, and in their union."""
+    hits = table.diagonal()
+    return hits, table.sum(1) + table[:, : len(table)].sum(0) - hits
 
-    Parameters
-    ----------
-    parts : dict
-        From `collect` or `read_parts`; some are enough.
+
+def values(parts: Parts) -> dict[tuple[str, str], float]:
+    """Compute every number of a measurement from its parts, or from some of them, and from nothing else.
 
     Returns
     -------
@@ -139,10 +139,11 @@ def values(parts: Parts) -> dict[tuple[str, str], float]:
         0..2, PSNR in dB and infinite for equal frames, KID without a factor. What cannot be computed from these parts
         is missing. NaN: a class that is neither labelled nor read.
 
-        "edge width" is relative to the source's; "edge width off oracle" is the mean over frames of the distance between the
-        median widths of translation and oracle, in pixels, so that too sharp counts as too blurred does. "KID plain" is
-        KID on features that were trained without added marks of networks. "plates read" counts plates read whole, "plates wrong but confident" those that were read wrong with a
-        confidence of 0.9 or more; both among the plates with digits of 4.5 px and more, or of the class's height.
+        "edge width" is relative to the source's; "edge width off oracle" is the mean over frames of the distance
+        between the median widths of translation and oracle, in pixels, so that too sharp counts as too blurred does.
+        "KID plain" is KID on features that were trained without added marks of networks. "plates read" counts plates
+        of which every digit is read, "plates wrong but confident" those read wrong with a confidence of 0.9 or more;
+        both among the plates with digits of 4.5 px and more, or of the class's height.
     """
     found: dict[tuple[str, str], float] = {}
     for judge in ("judge", "second judge", "Sem_t", "downstream"):
@@ -153,17 +154,10 @@ def values(parts: Parts) -> dict[tuple[str, str], float]:
         for name in ("building", "road"):
             found["boundary F", name] = boundary_f(np.array(rows.get(name, [0, 0, 0, 0])))
         found["boundary F", "all"] = boundary_f(np.array(list(rows.values())))
-    ratios = [
-        e["translated"] / e["source"] for e in parts.get("edges", {}).values() if e["measured"] >= FEWEST
-    ]
-    if ratios:
+    widths = parts.get("edges", {}).values()
+    if ratios := [e["translated"] / e["source"] for e in widths if e["measured"] >= FEWEST]:
         found["edge width", "all"] = float(np.median(ratios))
-    off = [
-        abs(e["beside oracle"] - e["oracle"])
-        for e in parts.get("edges", {}).values()
-        if e.get("compared", 0) >= FEWEST
-    ]
-    if off:
+    if off := [abs(e["beside oracle"] - e["oracle"]) for e in widths if e.get("compared", 0) >= FEWEST]:
         found["edge width off oracle", "all"] = math.fsum(off) / len(off)
     found |= _read("plates", parts.get("plates", {})) | _read("signs", parts.get("signs", {}))
     if "markings" in parts:
@@ -231,7 +225,7 @@ def write_parts(path: Path | str, parts: Parts) -> None:
     """
     with files.atomic(Path(path)) as partial, open(partial, "w", newline="", encoding="utf-8") as handle:
         rows = csv.writer(handle, lineterminator="\n")
-        rows.writerow(COLUMNS)
+        rows.writerow(HEAD)
         for part, items in parts.items():
             for item, entries in items.items():
                 rows.writerows(
@@ -251,25 +245,156 @@ def read_parts(path: Path | str) -> Parts:
     parts: Parts = {}
     with open(path, newline="", encoding="utf-8") as handle:
         rows = csv.reader(handle)
-        if (head := tuple(next(rows, ()))) != COLUMNS:
-            raise ValueError(f"{path} has the columns {', '.join(head)}, not {', '.join(COLUMNS)}")
+        if (head := tuple(next(rows, ()))) != HEAD:
+            raise ValueError(f"{path} has the columns {', '.join(head)}, not {', '.join(HEAD)}")
         for row in rows:
             where = f"{path} line {rows.line_num}"
-            if len(row) != len(COLUMNS):
-                raise ValueError(f"{where} has {len(row)} columns, not {len(COLUMNS)}")
+            if len(row) != len(HEAD):
+                raise ValueError(f"{where} has {len(row)} columns, not {len(HEAD)}")
             part, item, key, written = row
             entries = parts.setdefault(part, {}).setdefault(item, {})
             if key in entries:
                 raise ValueError(f"{where}: {part}, {item}, {key} stands there twice")
-            entries[key] = written if key in TEXTS else _number(written, where)
+            try:
+                entries[key] = written if key in TEXTS else _number(written)
+            except ValueError:
+                raise ValueError(f"{where}: {written!r} is no number") from None
     return parts
 
 
-def _number(written: str, where: str) -> int | float:
-    kinds: tuple[Callable, ...] = (int, float)
-    for kind in kinds:
-        try:
-            return kind(written)
-        except ValueError:
-            continue
-    raise ValueError(f"{where}: {written!r} is no number")
+def _number(written: str) -> int | float:
+    return int(written) if written.lstrip("-").isdecimal() else float(written)
+
+
+def flip_share(counts: Tensor, source: str = "", to: str = "") -> float:
+    """Return the share of pixels that changed their class, 0..1; NaN for a class that no label shows.
+
+    Parameters
+    ----------
+    counts : (19, 20) int64
+    source, to : str
+        Pixels that the source labels as this class, "" for all; that are now read as this one, "" for any other.
+
+    Raises
+    ------
+    ValueError
+        For a name that is no class, or a `to` without, or equal to, a `source`.
+    """
+    if unknown := {source, to} - {"", *names()}:
+        raise ValueError(f"no class {', '.join(sorted(unknown))}; there are {', '.join(names())}")
+    if to and source in ("", to):
+        raise ValueError(f'name the other source class whose pixels became "{to}"')
+    if not source:
+        return 1 - metrics.pixel_accuracy(counts)
+    row = metrics.flips(counts)[names().index(source)]
+    return float(row[names().index(to)] if to else 1 - row[names().index(source)])
+
+
+def sky_kept(counts: Tensor) -> float:
+    """Return the share of the source's sky that is still read as sky, 0..1: what the layout shift attacks first."""
+    return 1 - flip_share(counts, "sky")
+
+
+def class_table(counts: Mapping[str, Tensor]) -> pd.DataFrame:
+    """Return the scores of several conditions class by class.
+
+    Parameters
+    ----------
+    counts : dict
+        Condition -> (19, 20), from `segmentation_counts`.
+
+    Returns
+    -------
+    DataFrame
+        A column per condition; the rows are the IoU of the 19 classes, NaN where neither labelled nor read, the means
+        "mIoU" and "fwIoU" (weighted by frequency), "pixel accuracy", "vehicle (category)", all 0..1, and "classes
+        present", the number of classes that labels show.
+    """
+    columns = {}
+    for name, table in counts.items():
+        columns[name] = dict(zip(names(), metrics.iou(table).tolist(), strict=True)) | {
+            "mIoU": metrics.mean_iou(table),
+            "fwIoU": metrics.frequency_weighted_iou(table),
+            "pixel accuracy": metrics.pixel_accuracy(table),
+            "vehicle (category)": metrics.category_iou(table)["vehicle"],
+            "classes present": int(metrics.present(table).sum()),
+        }
+    return pd.DataFrame(columns)
+
+
+COLUMNS: dict[str, tuple[str, str]] = {
+    "judge mIoU": ("judge mIoU", ".3f"),
+    "pixel accuracy": ("pixel acc.", ".3f"),
+    "sky kept": ("sky kept", ".3f"),
+    "sky to building": ("sky to bldg", ".3f"),
+    "vehicle IoU": ("vehicle IoU", ".3f"),
+    "sign IoU": ("sign IoU", ".3f"),
+    "person IoU": ("person IoU", ".3f"),
+    "rider IoU": ("rider IoU", ".3f"),
+    "L1 to oracle": ("oracle L1", ".3f"),
+    "PSNR to oracle": ("oracle PSNR", ".1f"),
+    "downstream mIoU": ("downst. mIoU", ".3f"),
+    "Sem_t mIoU": ("(Sem_t mIoU)", ".3f"),
+    "seconds per step": ("s per step", ".3f"),
+}
+"""Columns of the comparison: name -> heading of two lines, and how the number is written."""
+
+
+def judged(counts: Tensor) -> dict[str, float]:
+    """Return the eight numbers of the comparison that follow from the judge's counts, by the names of `COLUMNS`."""
+    found, shares = _judged("judge", counts), ("judge mIoU", "pixel accuracy", "sky kept", "sky to building")
+    classes = {"vehicle IoU": "vehicle (category)", "sign IoU": "traffic sign"}
+    classes |= {"person IoU": "person", "rider IoU": "rider"}
+    return {name: found[name, "all"] for name in shares} | {
+        name: found["judge IoU", of_class] for name, of_class in classes.items()
+    }
+
+
+def comparison_table(rows: Mapping[str, Mapping[str, float | None]]) -> pd.DataFrame:
+    """Return the table that the course ends with: a row per condition, the columns of `COLUMNS` in their order.
+
+    Parameters
+    ----------
+    rows : dict
+        Condition -> its measures by column. What is missing or None becomes NaN: not measured, or without meaning.
+
+    Raises
+    ------
+    ValueError
+        For a measure that is no column.
+    """
+    if unknown := {name for row in rows.values() for name in row} - COLUMNS.keys():
+        raise ValueError(f"no column {', '.join(sorted(unknown))}; there are {', '.join(COLUMNS)}")
+    return pd.DataFrame(list(rows.values()), index=list(rows), columns=list(COLUMNS)).astype(float)
+
+
+def comparison_text(
+    table: pd.DataFrame, *, size: tuple[int, int], frames: int, notes: Iterable[str] = ()
+) -> str:
+    """Return the comparison as text of 120 columns at most, with what has to be known to read it below.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `comparison_table`.
+    size, frames : (H, W), int
+        At which the frames were scored, and how many.
+    notes : iterable of str
+        Further lines.
+    """
+    cells = [["", *(heading.rpartition(" ")[i] for heading, _ in COLUMNS.values())] for i in (0, 2)]
+    for name, row in table.iterrows():
+        written = (format(row[c], how) if row[c] == row[c] else "-" for c, (_, how) in COLUMNS.items())
+        cells.append([str(name), *written])
+    first, *others = ([len(row[k]) for row in cells] for k in range(len(COLUMNS) + 1))
+    lines = [
+        row[0].ljust(max(first)) + "".join(c.rjust(max(w) + 1) for c, w in zip(row[1:], others, strict=True))
+        for row in cells
+    ]
+    lines.insert(2, "-" * len(lines[0]))
+    below = [
+        f"{frames} frames, scored whole at {size[0]}x{size[1]} (height x width); shares and IoU 0..1; L1 of images in "
+        "[-1, 1]; PSNR in dB.",
+        "(Sem_t mIoU) is circular: Sem_t is inside the semantic loss. - : not measured, or without meaning.",
+    ]
+    return "\n".join([*(line.rstrip() for line in lines), "", *below, *notes]) + "\n"

@@ -6,7 +6,7 @@ pixel.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -116,21 +116,19 @@ def train_reader(
         If there is no plate to learn from.
     """
     draw = torch.Generator().manual_seed(seed)
-    written = notes(folder, "target", "train")
-    crops, digits = [], []
-    if any(note["plates"] for note in written.values()):
-        scenes = Scenes(Path(folder) / "target" / "train", labels=False)
-        for i, name in enumerate(scenes.names):
-            if texts := written[name]["plates"] if name in written else []:
-                picture = grey(scenes.frame(i)[0][None])[0]
-                truth = torch.tensor([int(d) for text in texts for d in text["text"]])
-                for _ in range(VARIANTS):
-                    shifts = MISS * (2 * torch.rand(len(texts), 2, generator=draw) - 1)
-                    crops.append(cut(picture, texts, "plates", shifts=shifts)[0])
-                    digits.append(truth)
-    if not crops:
+    plates = {name: note["plates"] for name, note in notes(folder, "target", "train").items()}
+    if not any(plates.values()):
         raise ValueError(f"no plate in target/train of {folder} to learn reading from")
-    return _trained(torch.cat(crops), torch.cat(digits), draw, steps=steps, batch=batch, lr=lr)
+    scenes = Scenes(Path(folder) / "target" / "train", labels=False)
+    crops, digits = [], []
+    for i, name in enumerate(scenes.names):
+        if texts := plates.get(name):
+            picture = grey(scenes.frame(i)[0][None])[0]
+            for _ in range(VARIANTS):
+                shifts = MISS * (2 * torch.rand(len(texts), 2, generator=draw) - 1)
+                crops.append(cut(picture, texts, "plates", shifts=shifts)[0])
+                digits += [int(digit) for text in texts for digit in text["text"]]
+    return _trained(torch.cat(crops), torch.tensor(digits), draw, steps=steps, batch=batch, lr=lr)
 
 
 def _trained(
@@ -196,20 +194,12 @@ def read_scenes(reader: nn.Module, folder: Path | str, domain: str, split: str) 
     dict
         Two parts of a measurement, as `read_frames`; `semcg.evaluate.values` takes them.
     """
-    scenes = Scenes(Path(folder) / domain / split, labels=False)
-    written = notes(folder, domain, split)
-    return _joined(
-        read_frames(reader, grey(scenes.frame(i)[0][None]), [name], written)
-        for i, name in enumerate(scenes.names)
-    )
-
-
-def _joined(several: Iterable[dict[str, dict]]) -> dict[str, dict]:
-    joined: dict[str, dict] = {kind: {} for kind in KINDS}
-    for each in several:
-        for kind in KINDS:
-            joined[kind] |= each[kind]
-    return joined
+    scenes, written = Scenes(Path(folder) / domain / split, labels=False), notes(folder, domain, split)
+    found: dict[str, dict] = {kind: {} for kind in KINDS}
+    for i, name in enumerate(scenes.names):
+        for kind, boards in read_frames(reader, grey(scenes.frame(i)[0][None]), [name], written).items():
+            found[kind] |= boards
+    return found
 
 
 def marking_sums(label: np.ndarray, source: np.ndarray, translated: np.ndarray) -> dict[str, int | float]:
@@ -244,11 +234,9 @@ def marking_sums(label: np.ndarray, source: np.ndarray, translated: np.ndarray) 
     kept = contrast(translated) >= KEPT * contrast(source)
     sums: dict[str, int | float] = {"kept": int(kept.sum())}
     for what, where in (("markings", bright), ("asphalt", beside)):
-        sums |= {what: int(where.sum())}
-        sums |= {
-            f"{what} before": float(source[where].sum()),
-            f"{what} after": float(translated[where].sum()),
-        }
+        sums[what] = int(where.sum())
+        sums[f"{what} before"] = float(source[where].sum())
+        sums[f"{what} after"] = float(translated[where].sum())
     return sums
 
 

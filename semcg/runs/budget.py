@@ -3,7 +3,7 @@
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -12,17 +12,20 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from semcg import config as configs
 from semcg import files, training
 from semcg.config import Config
 from semcg.data import Scenes
-from semcg.evaluate.cost import count
+from semcg.evaluate.cost import count, seconds
 from semcg.runs import recipes
 from semcg.segmenters.published import IMAGENET
 from semcg.system import cores
-from semcg.training.build import build_segmentation, build_translation, network_for
+from semcg.training import build_segmentation, build_translation, network_for
+from semcg.training.devices import share_of
 from semcg.translate.tiles import free_bytes
 
-__all__ = ["Stage", "begin", "check", "frames", "needed_bytes", "of", "stages", "table", "timed"]
+__all__ = ["Stage", "begin", "bf16_gain", "check", "frames", "needed_bytes", "of", "stages", "table"]
+__all__ += ["timed"]
 
 WORKSPACE = 1.8
 """Bytes over the counted ones of what passes in a step, since convolutions rearrange what they read and write: the factor
@@ -84,14 +87,12 @@ def frames(config: Config) -> tuple[int, int]:
         return config.train_scenes, config.train_scenes
     folder = files.data_folder(config.data, config.profile)
     try:
-        source, target = (
-            Scenes(folder / domain / "train", crop=config.crop, labels=False) for domain in files.DOMAINS
-        )
+        scenes = [Scenes(folder / d / "train", crop=config.crop, labels=False) for d in files.DOMAINS]
     except ValueError as error:
         raise ValueError(
             f"{error}; prepare larger frames (--size), or take a profile with a smaller crop"
         ) from None
-    return len(source), len(target)
+    return len(scenes[0]), len(scenes[1])
 
 
 def stages(config: Config, *, epoch: int, notebook: str = "") -> list[Stage]:
@@ -135,6 +136,17 @@ def begin(kind: str, config: Config, fabric: Fabric) -> tuple[Callable, tuple[Te
     return step, fabric.to_device(half())
 
 
+def bf16_gain() -> float:
+    """Return how many times as fast as in fp32 a semantic step of profile mini is in bf16 on this CPU, measured now."""
+    steps = {}
+    for precision in ("fp32", "bf16"):
+        config = configs.make("mini", precision=precision)
+        with torch.random.fork_rng(devices=[]):
+            steps[precision], batch = begin("translation", config, training.fabric_for("cpu", precision))
+    taken = seconds(steps, batch, rounds=3, warm=1)
+    return statistics.median(taken["fp32"]) / statistics.median(taken["bf16"])
+
+
 def needed_bytes(stage: Stage, *, process: int = 0) -> int:
     """Count the bytes that a step of a stage needs, without taking it.
 
@@ -149,45 +161,24 @@ def needed_bytes(stage: Stage, *, process: int = 0) -> int:
     return int(process + counted["kept"] + pools + WORKSPACE * counted["passing"])
 
 
-def check(stage: Stage, *, free: int, where: str, process: int = 0) -> None:
-    """Raise if a step of `stage` cannot fit.
-
-    Raises
-    ------
-    ValueError
-        If it needs more than `free` bytes; says what makes it less, and how much each would need.
-    """
+def check(stage: Stage, free: int, where: str) -> None:
+    """Raise ValueError if a step of `stage` needs more than `free` bytes; says what makes it less."""
     if stage.memory <= free:
         return
-    advice = []
-    for change in _smaller(stage):
-        smaller = replace(stage, config=stage.config.model_copy(update=change))
-        needed = needed_bytes(smaller, process=process)
-        words = ", ".join(f"{name} = {value}" for name, value in change.items())
-        advice.append(f"  {words:<46} {needed / _GIB:6.1f} GiB{'' if needed > free else ', fits'}")
+    batch, widths = _FIELDS[stage.kind]
+    smaller = [f"{name} < {getattr(stage.config, name)}" for name in ("crop", *widths)]
+    if getattr(stage.config, batch) > 1:
+        smaller.append(f"{batch} = 1")
+    if stage.kind == "translation" and not stage.config.leaf_split:
+        smaller.append("leaf_split = true")
+    # Beside the leaf split bf16 saves next to nothing: the copies it makes take what the halved activations leave.
+    elif stage.kind != "translation" and stage.config.precision != "bf16":
+        smaller.append("precision = bf16")
     raise ValueError(
         f"memory cannot suffice: a training step of {stage.name} ({stage.notebook}) needs about "
-        f"{stage.memory / _GIB:.1f} GiB, and {free / _GIB:.1f} GiB are free on {where}. What needs less:\n"
-        + "\n".join(advice)
+        f"{stage.memory / _GIB:.1f} GiB, and {free / _GIB:.1f} GiB are free on {where}. These need less: "
+        f"{', '.join(smaller)} (--set name=value)"
     )
-
-
-def _smaller(stage: Stage) -> Iterator[dict[str, object]]:
-    """Yield changes of a stage's config with which a step needs less memory."""
-    config, split = stage.config, stage.kind == "translation" and stage.config.leaf_split
-    batch, widths = _FIELDS[stage.kind]
-    multiple = max(32, 2**config.generator_depth)
-    if (crop := config.crop * 2 // 3 // multiple * multiple) >= 32:
-        yield {"crop": crop}
-    if getattr(config, batch) > 1:
-        yield {batch: 1}
-    # Beside the leaf split bf16 saves next to nothing: the copies it makes take what the halved activations leave.
-    if config.precision != "bf16" and not split:
-        yield {"precision": "bf16"}
-    if stage.kind == "translation" and not split:
-        yield {"leaf_split": True}
-    halved = {name: getattr(config, name) / 2 for name in widths}
-    yield {name: half if name == "segmenter_width" else max(4, int(half)) for name, half in halved.items()}
 
 
 def of(
@@ -217,10 +208,10 @@ def of(
     rows = []
     for stage in stages(config, epoch=max(frames(config)), notebook=notebook):
         batch = _FIELDS[stage.kind][0]
-        share = {batch: training.share_of(getattr(config, batch), ranks, name=batch)}
+        share = {batch: share_of(getattr(config, batch), ranks, name=batch)}
         stage = replace(stage, config=stage.config.model_copy(update=share))
         rows.append(replace(stage, memory=needed_bytes(stage, process=process)))
-        check(rows[-1], free=free, where=str(device), process=process)
+        check(rows[-1], free, str(device))
     return [replace(row, seconds=timed(row, fabric)) for row in rows]
 
 
@@ -260,8 +251,8 @@ def table(rows: Sequence[Stage], config: Config, fabric: Fabric, *, ranks: int =
             f"{timedelta(seconds=round(row.total))!s:>20}"
         )
     steps, peak = sum(row.steps * row.trainings for row in rows), max(row.memory for row in rows) / _GIB
-    seconds = sum(row.total for row in rows)
-    lines.append(f"  {'in all':<18}{steps:>15,}{peak:>7.1f}{'':>10}{timedelta(seconds=round(seconds))!s:>20}")
+    total = timedelta(seconds=round(sum(row.total for row in rows)))
+    lines.append(f"  {'in all':<18}{steps:>15,}{peak:>7.1f}{'':>10}{total!s:>20}")
     lines.append(
         "  Up to three steps of each were timed here. Reading and evaluating frames come on top. Memory is the peak: "
         "counted tensors, those that pass times a factor that was measured on a CPU, and the process."

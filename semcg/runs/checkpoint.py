@@ -155,9 +155,8 @@ def load_weights(network: nn.Module, path: Path, digest: str | None = None) -> n
         )
     check_weights(network, path)
     values = load_file(path)
-    for name, value in values.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise ValueError(f"{path}: {name} holds a weight that is not finite")
+    if bad := not_finite(values, "").removeprefix("."):
+        raise ValueError(f"{path}: {bad} holds a weight that is not finite")
     network.load_state_dict(values)
     return network
 

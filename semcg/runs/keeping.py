@@ -8,7 +8,8 @@ from semcg import locks
 from semcg.runs.checkpoint import as_csv
 from semcg.runs.store import Run, Start
 from semcg.system import stop_signals
-from semcg.training.devices import anywhere, everyone, rank
+from semcg.training.devices import any_rank, gather, rank, world_size
+from semcg.training.loop import check_finite
 
 __all__ = ["keep"]
 
@@ -56,20 +57,15 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
 
 
 def _kept(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
-    alone = len(everyone("here")) == 1
     waiting: list[dict] = []
     begun = time.perf_counter() - run.seconds
 
     def read() -> list[dict[str, float]]:
         new = [{k: v if k == "step" else float(v) for k, v in record.items()} for record in waiting]
         waiting.clear()
-        new = [_joined(records) for records in zip(*everyone(new), strict=True)]
+        new = [_joined(records) for records in zip(*gather(new), strict=True)]
         for record in new:
-            if bad := [name for name, value in record.items() if not math.isfinite(value)]:
-                raise FloatingPointError(
-                    f"{run.name}, step {record['step']}: {', '.join(bad)} is not finite. The last saved state is good; a "
-                    "smaller learning rate or precision fp32 may help."
-                )
+            check_finite(record, f"{run.name}, ")
         run.history.extend(new)
         run.seconds = time.perf_counter() - begun
         if new and rank() == 0:
@@ -82,7 +78,7 @@ def _kept(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
             for record in records:
                 waiting.append(record)
                 save = record["step"] % run.recipe.config.save_every == 0
-                stop = anywhere(bool(stopped))
+                stop = any_rank(bool(stopped))
                 if save or stop or len(waiting) == _READ_EVERY:
                     new = read()
                     if save or stop:
@@ -101,7 +97,7 @@ def _kept(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
                 "command goes on from there"
             ) from None
         except GeneratorExit:  # the caller's loop was left early
-            if alone:
+            if world_size() == 1:
                 read()
                 run.save()
             raise
@@ -115,14 +111,13 @@ def _joined(records: tuple[dict[str, float], ...]) -> dict[str, float]:
     """Return the record of the whole batch from those of its equal shares."""
     if len(records) == 1:
         return records[0]
-    joined = {"step": records[0]["step"]}
-    for name in records[0].keys() - joined.keys():
+    joined = {}
+    for name in records[0]:
         values = [record[name] for record in records]
-        if name.startswith("pull"):  # a norm over the images; of a mean over the share, not over the batch
-            joined[name] = math.hypot(*values) / len(values)
-        else:
-            joined[name] = math.fsum(values) / len(values)
-    return {name: joined[name] for name in records[0]}
+        # A pull is a norm over the images: of a mean over the share, not over the batch.
+        total = math.hypot(*values) if name.startswith("pull") else math.fsum(values)
+        joined[name] = values[0] if name == "step" else total / len(values)
+    return joined
 
 
 def _is_memory(error: Exception) -> bool:

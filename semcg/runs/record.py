@@ -28,32 +28,31 @@ def note(event: str, **fields: object) -> None:
 def summary(events: Path) -> dict:
     """Collect what a kernel reported: runs and data it used, seconds it trained, its machine and most memory."""
     lines = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
-    runs = {e["run"]: e["fingerprint"] for e in lines if e["event"] in ("run", "read")}
-    data = {e["data"]: e["digest"] for e in lines if e["event"] == "data"}
-    trained = {e["run"]: round(e["seconds"], 1) for e in lines if e["event"] == "done"}
-    clock: dict[str, float] = {}
+    found: dict[str, dict] = {name: {} for name in ("runs", "data", "trained", "clock", "why", "machine")}
     for e in lines:
-        if e["event"] == "clock":
-            clock[e["what"]] = round(clock.get(e["what"], 0.0) + e["seconds"], 1)
-    why = {e["run"]: e["why"] for e in lines if e["event"] == "run"}
-    machine: dict = {}  # as the kernel found it after its last cell
-    for e in lines:
-        if e["event"] == "machine":
-            machine = {key: value for key, value in e.items() if key != "event"}
-    return {"runs": runs, "data": data, "trained": trained, "clock": clock, "why": why, "machine": machine}
+        event = e.pop("event")
+        if event in ("run", "read"):
+            found["runs"][e["run"]] = e["fingerprint"]
+        if event == "run":
+            found["why"][e["run"]] = e["why"]
+        elif event == "data":
+            found["data"][e["data"]] = e["digest"]
+        elif event == "done":
+            found["trained"][e["run"]] = round(e["seconds"], 1)
+        elif event == "clock":
+            found["clock"][e["what"]] = round(found["clock"].get(e["what"], 0.0) + e["seconds"], 1)
+        elif event == "machine":  # the last one counts, as the kernel saw it after its last cell
+            found["machine"] = e
+    return found
 
 
 def machine() -> dict:
     """Return the device, the number of threads, and the most memory this process has held so far, in bytes."""
-    cuda = torch.cuda.is_available()
-    peak = torch.cuda.max_memory_allocated() if cuda else _most_resident()
-    return {
-        "device": torch.cuda.get_device_name()
-        if cuda
-        else f"CPU ({torch.backends.cpu.get_cpu_capability()})",
-        "threads": torch.get_num_threads(),
-        "peak_memory_bytes": peak,
-    }
+    if torch.cuda.is_available():
+        device, peak = torch.cuda.get_device_name(), torch.cuda.max_memory_allocated()
+    else:
+        device, peak = f"CPU ({torch.backends.cpu.get_cpu_capability()})", _most_resident()
+    return {"device": device, "threads": torch.get_num_threads(), "peak_memory_bytes": peak}
 
 
 def _most_resident() -> int:

@@ -31,7 +31,7 @@ from semcg.runs import checkpoint
 from semcg.runs.checkpoint import as_csv
 from semcg.runs.recipes import Recipe, beginning, difference, recognized
 from semcg.runs.record import machine, note, origin
-from semcg.training.devices import everyone, rank
+from semcg.training.devices import gather, rank, world_size
 
 __all__ = ["Run", "Start", "load", "start"]
 
@@ -45,58 +45,41 @@ class Start(StrEnum):
 
 
 class Run:
-    """One training: its folder, its history, and how far it is."""
+    """One training: its folder, its history, and how far it is.
+
+    Attributes
+    ----------
+    folder, partial : Path
+        Of the complete run, and of the run while it trains.
+    lock : Path
+        What a process holds while it trains this run; see `locks.hold`.
+    parts : dict
+        Everything that must be equal for a stored run to be this one: the recipe, and what training begins with.
+    start, why : Start, str
+        How training begins, and the reason in words.
+    """
 
     def __init__(self, recipe: Recipe, *, steps: int, state: dict[str, object], begins: dict[str, list]):
-        self.recipe = recipe
+        self.recipe, self.name, self.steps = recipe, recipe.name, steps
         self.begins = begins | {"steps": steps}
-        self.steps = steps
-        self.start = Start.NEW
-        self.why = "no saved run found: training from scratch"
+        self.parts = recipe.parts | {"begins": self.begins}
+        self.folder = _folder(recipe)
+        self.partial = self.folder.with_name(f".{self.name}.partial")
+        self.lock = self.folder.with_name(f".{self.name}.lock")
+        self.start, self.why = Start.NEW, "no saved run found: training from scratch"
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0
-        self._state = state
-        self._fresh = False
-
-    @property
-    def name(self) -> str:
-        """Name of the run, and of its folder."""
-        return self.recipe.name
+        self._state, self._fresh = state, False
 
     @property
     def step(self) -> int:
         """Number of steps that the loaded state has behind it: where `fit` starts."""
         return int(self.history[-1]["step"]) if self.history else 0
 
-    @property
-    def folder(self) -> Path:
-        """Folder of the complete run."""
-        return _folder(self.recipe)
-
-    @property
-    def partial(self) -> Path:
-        """Folder of the run while it trains."""
-        return self.folder.with_name(f".{self.name}.partial")
-
-    @property
-    def lock(self) -> Path:
-        """What a process holds while it trains this run; see `locks.hold`."""
-        return self.folder.with_name(f".{self.name}.lock")
-
-    @property
-    def complete(self) -> bool:
-        """Whether `folder` holds this very run, to its end."""
-        return not self._differs(self.folder)
-
-    def _differs(self, folder: Path) -> list[str]:
-        """Return in which parts the run that is stored in a folder differs from this one; ["stored"] if none is."""
+    def _differs(self, folder: Path) -> list[str] | None:
+        """Return in which parts the run that is stored in a folder differs from this one; None if none is stored."""
         stored = _stored(folder, self.recipe, self.begins)
-        return difference(stored, self.parts) if stored else ["stored"]
-
-    @property
-    def parts(self) -> dict:
-        """Everything that must be equal for a stored run to be this one: the recipe, and what training begins with."""
-        return self.recipe.parts | {"begins": self.begins}
+        return difference(stored, self.parts) if stored else None
 
     def write(self, name: str, measures: dict) -> None:
         """Add measures to the complete run, as `<name>.json`."""
@@ -119,20 +102,11 @@ class Run:
                     "rate or precision fp32 may help"
                 )
         if rank() == 0:
-            self._write_state()
-        everyone("saved")
-
-    def _write_state(self) -> None:
-        files.write_text(self.partial / "history.csv", as_csv(self.history))
-        checkpoint.write_state(
-            self.partial,
-            {
-                "step": self.step,
-                "seconds": self.seconds,
-                "state": {name: part.state_dict() for name, part in self._state.items()},
-                "rng": torch.get_rng_state(),
-            },
-        )
+            files.write_text(self.partial / "history.csv", as_csv(self.history))
+            state = {name: part.state_dict() for name, part in self._state.items()}
+            content = {"step": self.step, "seconds": self.seconds, "state": state}
+            checkpoint.write_state(self.partial, content | {"rng": torch.get_rng_state()})
+        gather("saved")
 
     def _load(self, folder: Path) -> bool:
         """Load the newest good state in `folder` into the networks and optimisers; tell whether there was one."""
@@ -149,13 +123,13 @@ class Run:
 
     def finish(self) -> None:
         """Write weights and provenance, and put the run in its place."""
-        processes = len(everyone("finished"))
+        gather("finished")
         if rank() == 0:
-            self._put_in_place(processes)
-        everyone("in its place")
+            self._put_in_place()
+        gather("in its place")
         note("done", run=self.name, seconds=self.seconds)
 
-    def _put_in_place(self, processes: int) -> None:
+    def _put_in_place(self) -> None:
         digests = {}
         for name, part in self._state.items():
             if isinstance(part, nn.Module):
@@ -165,10 +139,11 @@ class Run:
         checkpoint.drop_previous(self.partial)
         made = {"run": self.name, **_identity(self), "weights": digests}
         made |= {"config": self.recipe.config.model_dump(mode="json"), "why": self.why, "steps": self.steps}
-        made |= {"seconds": round(self.seconds, 2), "processes": processes, **machine(), **origin()}
+        made |= {"seconds": round(self.seconds, 2), "processes": world_size(), **machine(), **origin()}
         files.write_json(self.partial / "provenance.json", made)
-        if self.folder.exists() and not self._fresh and (other := self._differs(self.folder)) != ["stored"]:
-            kept = self.folder.with_name(f"{self.name}.{_fingerprint(self.folder)[:6]}")
+        if self.folder.exists() and not self._fresh and (other := self._differs(self.folder)) is not None:
+            record = files.read_record(self.folder / "provenance.json")
+            kept = self.folder.with_name(f"{self.name}.{str(record.get('fingerprint', 'unknown'))[:6]}")
             shutil.rmtree(kept, ignore_errors=True)
             os.rename(self.folder, kept)
             logging.getLogger("semcg").warning(
@@ -202,13 +177,13 @@ def start(
         Start over, whatever is stored. $SEMCG_FRESH=1 says the same.
     """
     run = Run(recipe, steps=steps, state=state, begins=beginning(state, _whole(batch)))
-    for other, parts in enumerate(everyone(run.parts)):
+    for other, parts in enumerate(gather(run.parts)):
         if changed := difference(run.parts, parts):
             raise ValueError(f"process {other} begins with other {', '.join(changed)} than process {rank()}")
     run._fresh = fresh or os.environ.get("SEMCG_FRESH") == "1"
     if rank() == 0:
         _find(run)
-    run.start, run.why, step = everyone((run.start, run.why, run.step))[0]
+    run.start, run.why, step = gather((run.start, run.why, run.step))[0]
     saved = run.folder if run.start is Start.REUSED else run.partial
     if run.step != step and not (run._load(saved) and run.step == step):
         raise OSError(f"process {rank()} does not see in {run.folder.parent} what process 0 wrote there")
@@ -219,15 +194,8 @@ def start(
             run.name,
             stage,
         )
-    note(
-        "run",
-        run=run.name,
-        fingerprint=recipe.fingerprint,
-        folder=str(run.partial),
-        steps=steps,
-        start=run.start,
-        why=run.why,
-    )
+    begun = {"folder": str(run.partial), "steps": steps, "start": run.start, "why": run.why}
+    note("run", run=run.name, fingerprint=recipe.fingerprint, **begun)
     return run
 
 
@@ -236,41 +204,37 @@ def _find(run: Run) -> None:
     locks.hold(run.lock, f"the training of {run.name}")
     for left_by_a_kill in run.partial.glob(".*.partial*"):
         left_by_a_kill.unlink()
+    saved, begun = run._differs(run.folder), run._differs(run.partial)
     if run._fresh:
         run.why = "asked to start over: training from scratch"
-    elif run.complete:
+    elif saved == []:
         if not run._load(run.folder):
             raise ValueError(f"the state in {run.folder} does not load; remove that folder and train again")
         run.start, run.why = Start.REUSED, "reused"
-    elif not run._differs(run.partial) and run._load(run.partial):
+    elif begun == [] and run._load(run.partial):
         run.start, run.why = Start.RESUMED, f"resumed after step {run.step}"
-    else:
-        folder = run.folder if run._differs(run.folder) != ["stored"] else run.partial
-        changed = run._differs(folder)
-        if changed and changed != ["stored"]:
-            run.why = f"the saved run has another {_in_words(changed)}: training from scratch"
-    if not run.history:
-        shutil.rmtree(run.partial, ignore_errors=True)
-        torch.manual_seed(
-            run.recipe.config.seed
-        )  # a step of a learner's own may draw numbers from torch's generator
-    elif run.start is not Start.REUSED:
+    elif changed := saved or begun:
+        run.why = f"the saved run has another {_in_words(changed)}: training from scratch"
+    if run.start is Start.REUSED:
+        locks.release(run.lock)
+        return
+    if run.start is Start.RESUMED:
         # Rows after the state, the last perhaps cut, would come before those of its successors.
         files.write_text(run.partial / "history.csv", as_csv(run.history))
-    if run.start is not Start.REUSED:
-        files.write_json(run.partial / "provenance.json", _identity(run))
     else:
-        locks.release(run.lock)
+        shutil.rmtree(run.partial, ignore_errors=True)
+        torch.manual_seed(run.recipe.config.seed)  # a learner's own step may draw from torch's generator
+    files.write_json(run.partial / "provenance.json", _identity(run))
 
 
 def _whole(batch: Callable[[int], Iterable[Tensor]]) -> Callable[[int], Iterable[Tensor]]:
     """Return n -> batch n with the shares of all processes joined, equal in any number of them."""
 
     def joined(n: int) -> list[Tensor]:
-        shares = everyone([part.cpu() for part in batch(n)])
+        shares = gather([part.cpu() for part in batch(n)])
         return [torch.cat(parts) for parts in zip(*shares, strict=True)]
 
-    return batch if len(everyone("here")) == 1 else joined
+    return batch if world_size() == 1 else joined
 
 
 def load(recipe: Recipe, **networks: nn.Module) -> dict:
@@ -341,15 +305,11 @@ def _stored(folder: Path, recipe: Recipe, begins: dict) -> dict:
     return stored | {"begins": begins if same else made["begins"]}
 
 
-def _fingerprint(folder: Path) -> str:
-    return str(files.read_record(folder / "provenance.json").get("fingerprint", "unknown"))
-
-
 def _in_words(changed: list[str]) -> str:
     """Return the names of parts as a reader would say them: "config.lambda_s" is "lambda_s", "stage" is "code"."""
     words = {"stage": "code", "data": "data", "reads": "segmenters or translation", "step": "training step"}
-    words["begins"] = "beginning"
-    named = ((words.get(c.partition(".")[0]), c.rpartition(".")[2]) for c in changed)
-    return ", ".join(
-        dict.fromkeys(f"{word} ({part})" if word == "beginning" else word or part for word, part in named)
-    )
+    named = {}  # a dict keeps the order, and each name once
+    for part in changed:
+        first, last = part.partition(".")[0], part.rpartition(".")[2]
+        named[f"beginning ({last})" if first == "begins" else words.get(first, last)] = None
+    return ", ".join(named)

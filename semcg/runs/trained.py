@@ -12,8 +12,7 @@ from semcg import files, segmenters
 from semcg.config import Config
 from semcg.runs import checkpoint, recipes
 from semcg.runs.store import load
-from semcg.training import fabric_for, generator_for
-from semcg.training.build import network_for
+from semcg.training import fabric_for, generator_for, network_for
 from semcg.translate import Guided
 
 __all__ = [

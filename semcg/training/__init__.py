@@ -5,24 +5,31 @@ its loss terms; `fit` calls such a function again and again. Neither knows of fi
 `fit` yields. All of it runs on Lightning Fabric, which decides device, precision and number of processes.
 """
 
-from semcg.training.devices import fabric_for, loaders, precision_for, probe, share, share_of
+from semcg.training.devices import fabric_for, loaders, precision_for, share
 from semcg.training.loop import Step, fit
-from semcg.training.segmentation import Segmentation, class_weights, segmentation_step
-from semcg.training.translation import Translation, generator_for, translation_step
+from semcg.training.segmentation import (
+    Segmentation,
+    build_segmentation,
+    class_weights,
+    network_for,
+    segmentation_step,
+)
+from semcg.training.translation import Translation, build_translation, generator_for, translation_step
 
 __all__ = [
     "Segmentation",
     "Step",
     "Translation",
+    "build_segmentation",
+    "build_translation",
     "class_weights",
     "fabric_for",
     "fit",
     "generator_for",
     "loaders",
+    "network_for",
     "precision_for",
-    "probe",
     "segmentation_step",
     "share",
-    "share_of",
     "translation_step",
 ]

@@ -1,47 +1,36 @@
 """Where a run computes and how precisely: the Lightning Fabric of one run, and the processes that share it.
 
 torchrun and Slurm start the processes; each has a rank. What a step averages goes through Fabric. What processes
-have to tell each other beside that goes through `everyone` and `anywhere`, over the CPU, so that no GPU waits for
-it and the death of a process is noticed at once. A single process talks to nobody: there is no process group.
+have to tell each other otherwise goes through `gather` and `any_rank`, over the CPU, so that no GPU waits for it and
+the death of a process is noticed at once. A single process has no process group.
 """
 
-import copy
 import logging
 import os
-import statistics
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import (
-    ClusterEnvironment,
-    SLURMEnvironment,
-    TorchElasticEnvironment,
-)
+from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from lightning_fabric.strategies import DDPStrategy
-from torch import distributed, nn
+from torch import distributed
 
-from semcg import segmenters
-from semcg.gan import UNet
 from semcg.system import cores
 
 __all__ = [
     "Place",
-    "anywhere",
-    "everyone",
+    "any_rank",
     "fabric_for",
+    "gather",
     "loaders",
     "place",
     "precision_for",
-    "probe",
     "rank",
     "share",
     "share_of",
+    "world_size",
 ]
 
 T = TypeVar("T")
@@ -87,62 +76,14 @@ def precision_for(precision: str, device: str = "auto") -> str:
 
     "auto" is bf16 on a CUDA device that has it, and on a CPU with bf16 instructions (AMX or AVX-512), where it makes
     the training step about a third faster; a CPU without them would emulate it. What the machine says of itself
-    decides, and not a time (`probe`): a measurement may come out otherwise tomorrow, and a run that goes on after a
-    kill would then go on in other bits.
+    decides, and not a measured time: that may come out otherwise tomorrow, and a run that is resumed would then go on
+    in other bits.
     """
     if precision != "auto":
         return precision
     if device != "cpu" and torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported() else "fp32"
-
-
-def probe(device: str = "auto", *, seconds: float = 2.0) -> float:
-    """Return how many times as fast as in fp32 a small training step is in bf16 on this machine, measured now.
-
-    A U-Net and a frozen segmenter of profile mini's size read 128 x 128 pixels, forward and backward, as they do for the
-    semantic loss; both precisions in turns, and the median of the ratios of the turns. It decides nothing (see
-    `precision_for`); it shows whether what was decided pays here.
-
-    Parameters
-    ----------
-    device : str
-        As in `fabric_for`.
-    seconds : float
-        How long it goes on, by the clock; three turns are taken at least, and one before them that does not count.
-    """
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # what is trained afterwards draws the numbers it would have drawn
-        torch.manual_seed(0)
-        fabrics = {name: fabric_for(device, name) for name in ("fp32", "bf16")}
-        layouts = {"fp32": torch.contiguous_format, "bf16": torch.channels_last}
-        net, judge = UNet(width=16, depth=5), segmenters.build("drn26", width=0.25, stride=4)
-        nets = {
-            name: nn.Sequential(copy.deepcopy(net), segmenters.frozen(judge)).to(
-                fabric.device, memory_format=layouts[name]
-            )
-            for name, fabric in fabrics.items()
-        }
-        x = fabrics["fp32"].to_device(torch.rand(1, 3, 128, 128) * 2 - 1)
-
-    def taken(name: str) -> float:
-        clock = (
-            time.perf_counter if x.is_cuda else time.process_time
-        )  # others' work does not lengthen the latter
-        begun = clock()
-        with fabrics[name].autocast():
-            scores = nets[name](x)
-        scores.float().square().mean().backward()
-        nets[name].zero_grad(set_to_none=True)
-        if x.is_cuda:
-            torch.cuda.synchronize(x.device)
-        return clock() - begun
-
-    begun, found = time.perf_counter(), []
-    while len(found) < 4 or time.perf_counter() - begun < seconds:
-        found.append(taken("fp32") / taken("bf16"))
-    return statistics.median(found[1:])
 
 
 def fabric_for(device: str = "auto", precision: str = "fp32", *, shared: bool = False) -> Fabric:
@@ -175,18 +116,20 @@ def fabric_for(device: str = "auto", precision: str = "fp32", *, shared: bool = 
         "accelerator": "cuda" if cuda else "cpu",
         "precision": "bf16-mixed" if precision == "bf16" else "32-true",
     }
+    # Fabric would tell every notebook that it uses bf16; `semcg.notebook.settle` says so already.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     here = place()
-    with _without_remarks():
-        if not shared or here.ranks == 1:
-            return Fabric(devices=[int(index or 0)] if cuda else 1, **kind)
-        if index:
-            raise ValueError(
-                f"device = {device!r}: {here.ranks} processes take one device each; use auto, cpu or cuda"
-            )
-        environment = SLURMEnvironment() if here.slurm else TorchElasticEnvironment()
-        own = torch.device("cuda", _device_of(here)) if cuda else torch.device("cpu")
-        fabric = Fabric(strategy=_Started(own, environment), devices=1, **kind)
-        fabric.launch()
+    if not shared or here.ranks == 1:
+        return Fabric(devices=[int(index or 0)] if cuda else 1, **kind)
+    if index:
+        raise ValueError(
+            f"device = {device!r}: {here.ranks} processes take one device each; use auto, cpu or cuda"
+        )
+    own = torch.device("cuda", _device_of(here)) if cuda else torch.device("cpu")
+    environment = SLURMEnvironment() if here.slurm else TorchElasticEnvironment()
+    strategy = _Started(parallel_devices=[own], cluster_environment=environment)
+    fabric = Fabric(strategy=strategy, devices=1, **kind)
+    fabric.launch()
     _group()
     return fabric
 
@@ -232,16 +175,21 @@ def rank() -> int:
     return distributed.get_rank() if _joined() else 0
 
 
-def everyone(value: T) -> list[T]:
+def world_size() -> int:
+    """Return the number of processes that `fabric_for` joined; alone, 1."""
+    return distributed.get_world_size() if _joined() else 1
+
+
+def gather(value: T) -> list[T]:
     """Return what every process calls this with, by rank, as soon as all have; alone, `[value]`."""
     if not _joined():
         return [value]
-    said: list[T] = [value] * distributed.get_world_size()
-    distributed.all_gather_object(said, value, group=_group())
-    return said
+    values: list[T] = [value] * world_size()
+    distributed.all_gather_object(values, value, group=_group())
+    return values
 
 
-def anywhere(flag: bool) -> bool:
+def any_rank(flag: bool) -> bool:
     """Return whether `flag` is true in any process; each must ask."""
     if not _joined():
         return flag
@@ -282,24 +230,9 @@ class _Started(DDPStrategy):
     start. Its wrapper around networks is not used: a step averages its gradients itself.
     """
 
-    def __init__(self, device: torch.device, environment: ClusterEnvironment):
-        super().__init__(parallel_devices=[device], cluster_environment=environment)
-
     @property
     def root_device(self) -> torch.device:
         return self.parallel_devices[0]
 
     def _configure_launcher(self) -> None:
         self._launcher = None
-
-
-@contextmanager
-def _without_remarks() -> Iterator[None]:
-    """Keep Fabric's remark on its precision out of the notebooks; `semcg.notebook.settle` says it."""
-    logger = logging.getLogger("lightning_fabric")
-    before = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

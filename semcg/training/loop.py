@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim import Optimizer
 
-__all__ = ["Step", "descend", "fit", "linear_decay", "warm_poly"]
+__all__ = ["Step", "check_finite", "descend", "fit", "linear_decay", "warm_poly"]
 
 Step = Callable[..., dict[str, Tensor]]
 """A function of one batch that takes one optimiser step and returns its loss terms."""
@@ -49,12 +49,13 @@ def fit(
         waits = any(isinstance(value, Tensor) and value.is_cuda for value in record.values())
         if not waits or len(unread) == _READ_EVERY or n + 1 == steps:
             for one in unread:
-                _check_finite(one)
+                check_finite(one)
             unread.clear()
         yield record
 
 
-def _check_finite(record: dict[str, float | Tensor]) -> None:
+def check_finite(record: dict[str, float | Tensor], where: str = "") -> None:
+    """Raise FloatingPointError if a term of a record is not finite; names the term and the step, after `where`."""
     bad = [name for name, value in record.items() if not math.isfinite(value)]
     if bad:
         # A gradient is never finite where a loss is not, so the losses come first and say enough.
@@ -62,7 +63,7 @@ def _check_finite(record: dict[str, float | Tensor]) -> None:
         what = "the gradient of" if losses == bad and bad[0].startswith("gradient") else "the loss term"
         names = ", ".join(name.removeprefix("gradient ") for name in losses)
         raise FloatingPointError(
-            f"step {record['step']}: {what} {names} is not finite. The last saved state is good; a smaller learning rate "
+            f"{where}step {record['step']}: {what} {names} is not finite. The last saved state is good; a smaller learning rate "
             "or precision fp32 may help."
         )
 

@@ -10,10 +10,31 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from semcg import segmenters
+from semcg.config import Config
 from semcg.labels import IGNORE
 from semcg.training.loop import Step, descend, warm_poly
 
-__all__ = ["Segmentation", "class_weights", "segmentation_step"]
+__all__ = ["Segmentation", "build_segmentation", "class_weights", "network_for", "segmentation_step"]
+
+
+def network_for(config: Config, kind: str) -> nn.Module:
+    """Return an untrained segmenter.
+
+    Parameters
+    ----------
+    kind : str
+        "segmenter" (Sem_s and Sem_t, which the loss sees), "judge", "second judge", or "downstream" (trained on
+        translations).
+    """
+    if kind == "judge":
+        return segmenters.build("unet", width=config.judge_width)
+    if kind == "second judge":
+        return segmenters.build("segnet", width=config.second_judge_width)
+    if kind == "downstream":
+        return segmenters.build("unet", width=config.downstream_width)
+    if config.segmenter == "drn26":
+        return segmenters.build("drn26", width=config.segmenter_width, stride=config.segmenter_stride)
+    return segmenters.build(config.segmenter)
 
 
 @dataclass(frozen=True)
@@ -107,3 +128,28 @@ def segmentation_step(training: Segmentation, *, fabric: Fabric, weights: Tensor
         return {"cross_entropy": loss.detach(), "gradient": norm}
 
     return step
+
+
+def build_segmentation(
+    config: Config, kind: str, fabric: Fabric, *, weights: Tensor | None = None
+) -> tuple[Segmentation, Step]:
+    """Return a segmenter's training and its step.
+
+    Parameters
+    ----------
+    kind : str
+        As in `network_for`.
+    weights : (19,) float, optional
+        Weight per class. Ignored for "segmenter" where `config.segmenter_weights` is false.
+    """
+    if kind == "segmenter":
+        weights = weights if config.segmenter_weights else None
+        names = ("optimizer", "lr", "decay", "schedule", "steps")
+        settings = {name: getattr(config, f"segmenter_{name}") for name in names}
+    else:
+        steps = config.downstream_steps if kind == "downstream" else config.judge_steps
+        settings = {"optimizer": "adamw", "lr": config.judge_lr, "decay": config.judge_decay}
+        settings |= {"schedule": "poly", "steps": steps}
+    seed = config.seed if kind == "downstream" else config.segmenter_seed
+    training = Segmentation.begin(network_for(config, kind), seed=seed, fabric=fabric, **settings)
+    return training, segmentation_step(training, fabric=fabric, weights=weights)

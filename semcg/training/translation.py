@@ -1,6 +1,6 @@
 """Training the CycleGAN, with and without the semantic consistency loss: Eq. (5), one step of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from lightning_fabric import Fabric
@@ -13,7 +13,7 @@ from semcg.config import Config
 from semcg.gan import CycleGAN, ImagePool, PatchGAN, Recolor, ResNet9, UNet, initialise
 from semcg.training.loop import Step, descend, linear_decay
 
-__all__ = ["Translation", "generator_for", "translation_step"]
+__all__ = ["Translation", "build_translation", "generator_for", "translation_step"]
 
 
 def generator_for(config: Config) -> nn.Module:
@@ -83,12 +83,11 @@ class Translation:
             return torch.optim.Adam(parameters, lr=config.lr, betas=config.betas, fused=True)
 
         adam_G, adam_D = adam(m.G_st, m.G_ts), adam(m.D_s, m.D_t)
-        averages = [generator_for(config).to(fabric.device, memory_format=layout) for _ in range(2)]
-        for average, G in zip(averages, (m.G_st, m.G_ts), strict=True):
-            average.load_state_dict(G.state_dict())
-            average.requires_grad_(False).eval()
-        averaged = [p for G in averages for p in G.parameters()]
-        weights = [p for G in (m.G_st, m.G_ts) for p in G.parameters()]
+        generators = nn.ModuleList([m.G_st, m.G_ts])
+        averages = nn.ModuleList(generator_for(config) for _ in range(2))
+        averages.to(fabric.device, memory_format=layout).load_state_dict(generators.state_dict())
+        averages.requires_grad_(False).eval()
+        weights, averaged = [*generators.parameters()], [*averages.parameters()]
 
         def average_weights(*_: object) -> None:
             now = [p.detach().to(a) for p, a in zip(weights, averaged, strict=True)]
@@ -155,41 +154,41 @@ def translation_step(
     weights = {"gan": 1.0, "cycle": lambda_c, "semantic": lambda_s, "identity": identity}
     of = {G: list(G.parameters()) for G in (m.G_st, m.G_ts)}
 
-    def one_way(x: Tensor, x_to: Tensor, G, G_back, D, Sem, Sem_to, kind: str, y: Tensor | None) -> Way:
-        """One direction of Eq. (5), x -> G(x) -> G_back(G(x)), run back into the gradients of both generators."""
+    def one_way(x: Tensor, x_to: Tensor, G, G_back, D, Sem, Sem_to, kind: str, y: Tensor | None):
+        """Run one direction of Eq. (5), x -> G(x) -> G_back(G(x)), back into the gradients of both generators.
+
+        Returns the translation, the loss terms, and how hard each pulls at the translation.
+        """
         with fabric.autocast():
-            made = G(x)
-        cut = made.detach().requires_grad_() if leaf_split else made
+            translated = G(x)
+        cut = translated.detach().requires_grad_() if leaf_split else translated
         losses_of = {
             "gan": lambda: losses.generator(D(cut), kind=gan_loss),
             "cycle": lambda: losses.cycle(x, G_back(cut)),
             "semantic": lambda: losses.semantic(Sem(x), Sem_to(cut), kind=kind, labels=y),
             "identity": lambda: losses.identity(x_to, G(x_to)),
         }
-        way = Way(made.detach())
-        both = [*of[G], *of[G_back]]
-        whole = []
+        both, one_graph, terms, pulls = [*of[G], *of[G_back]], [], {}, {}
         for name, loss_of in losses_of.items():
             if not weights[name]:
                 continue
             with fabric.autocast():
                 loss = loss_of()
-            way.terms[name] = loss.detach()
+            terms[name] = loss.detach()
             if not leaf_split:
-                whole.append(weights[name] * loss)
-                continue
-            if name == "identity":  # of the other domain's image; the translation is not in it
+                one_graph.append(weights[name] * loss)
+            elif name == "identity":  # of the other domain's image; the translation is not in it
                 fabric.backward(weights[name] * loss, inputs=both)
-                continue
-            before = 0 if cut.grad is None else cut.grad.clone()
-            # Only these get a gradient: none is owed to the discriminators or segmenters on the way.
-            fabric.backward(weights[name] * loss, inputs=[*both, cut])
-            way.pulls[name] = (cut.grad - before).norm()
+            else:
+                before = 0 if cut.grad is None else cut.grad.clone()
+                # Only these get a gradient: none is owed to the discriminators or segmenters on the way.
+                fabric.backward(weights[name] * loss, inputs=[*both, cut])
+                pulls[name] = (cut.grad - before).norm()
         if leaf_split:
-            fabric.backward(made, cut.grad, inputs=of[G])
+            fabric.backward(translated, cut.grad, inputs=of[G])
         else:
-            fabric.backward(sum(whole), inputs=both)
-        return way
+            fabric.backward(sum(one_graph), inputs=both)
+        return translated.detach(), terms, pulls
 
     def discriminator(D: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
         on_real, on_fake = D(torch.cat([real, fake])).chunk(2)  # instance norm keeps the halves apart
@@ -197,16 +196,14 @@ def translation_step(
 
     def step(x_s: Tensor, y_s: Tensor, x_t: Tensor, y_t: Tensor) -> dict[str, Tensor]:
         t.adam_G.zero_grad(set_to_none=True)
-        st = one_way(x_s, x_t, m.G_st, m.G_ts, m.D_t, m.Sem_s, m.Sem_t, semantic_loss, y_s)
-        ts = one_way(x_t, x_s, m.G_ts, m.G_st, m.D_s, m.Sem_t, m.Sem_s, backward_loss, None)
-        terms = {name: st.terms[name] + ts.terms[name] for name in st.terms}
+        x_st, terms, pulls = one_way(x_s, x_t, m.G_st, m.G_ts, m.D_t, m.Sem_s, m.Sem_t, semantic_loss, y_s)
+        x_ts, others, _ = one_way(x_t, x_s, m.G_ts, m.G_st, m.D_s, m.Sem_t, m.Sem_s, backward_loss, None)
+        terms = {name: term + others[name] for name, term in terms.items()}
         gradients = {"gradient G": descend(t.adam_G, terms.values(), fabric=fabric)}
 
         t.adam_D.zero_grad(set_to_none=True)
-        for name, D, real, fake in (
-            ("D_s", m.D_s, x_s, t.pool_s(ts.made)),
-            ("D_t", m.D_t, x_t, t.pool_t(st.made)),
-        ):
+        pairs = ("D_s", m.D_s, x_s, t.pool_s(x_ts)), ("D_t", m.D_t, x_t, t.pool_t(x_st))
+        for name, D, real, fake in pairs:
             with fabric.autocast():
                 loss = discriminator(D, real, fake)
             fabric.backward(loss)
@@ -215,15 +212,22 @@ def translation_step(
 
         t.decay_G.step()
         t.decay_D.step()
-        return terms | gradients | {f"pull {name}": value for name, value in st.pulls.items()}
+        return terms | gradients | {f"pull {name}": value for name, value in pulls.items()}
 
     return step
 
 
-@dataclass
-class Way:
-    """What one direction left behind: the translation, its loss terms, and how hard each pulled at it."""
-
-    made: Tensor
-    terms: dict[str, Tensor] = field(default_factory=dict)
-    pulls: dict[str, Tensor] = field(default_factory=dict)
+def build_translation(
+    config: Config,
+    fabric: Fabric,
+    *,
+    steps: int,
+    Sem_s: nn.Module | None = None,
+    Sem_t: nn.Module | None = None,
+) -> tuple[Translation, Step]:
+    """Return a CycleGAN's training and its step; with `config.one_segmenter`, Sem_s is on both sides of Eq. (4)."""
+    Sem_t = Sem_s if config.one_segmenter else Sem_t
+    training = Translation.begin(config, steps=steps, fabric=fabric, Sem_s=Sem_s, Sem_t=Sem_t)
+    names = ("lambda_c", "lambda_s", "semantic_loss", "gan_loss", "identity", "leaf_split")
+    settings = {name: getattr(config, name) for name in names}
+    return training, translation_step(training, fabric=fabric, **settings)

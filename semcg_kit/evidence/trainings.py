@@ -19,7 +19,7 @@ from semcg.runs.datasets import data, target_train, with_labels
 from semcg.runs.keeping import keep
 from semcg.runs.store import Run, load, start
 from semcg.runs.watching import watched
-from semcg.training.build import build_segmentation, build_translation
+from semcg.training import build_segmentation, build_translation
 
 __all__ = ["downstream", "segmenter", "translation"]
 
