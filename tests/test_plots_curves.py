@@ -42,3 +42,12 @@ def test_nothing_to_draw_is_an_error():
 def test_floors_are_shares_of_the_identity():
     drawn = curves.floors({"scores_l2": (10.0, 5.0), "softmax_l2": (0.4, 0.04)})
     assert [round(bar.get_width()) for bar in drawn.axes[0].patches] == [50, 10]
+
+
+def test_spectra_end_at_a_period_of_two_pixels():
+    drawn = curves.spectra({"oracle": np.arange(1.0, 6.0), "other": np.arange(2.0, 7.0)})
+    lines = drawn.axes[0].get_lines()
+    assert [line.get_label() for line in lines] == ["oracle", "other"]
+    assert lines[0].get_xdata().tolist() == [0.125, 0.25, 0.375, 0.5]
+    assert lines[0].get_ydata().tolist() == [2, 3, 4, 5]
+    assert drawn.axes[0].get_yscale() == "log"

@@ -1,4 +1,4 @@
-"""Losses as curves: what the generator may descend, how a training went, and what each reading of Eq. (4) charges."""
+"""Curves: losses of the generator, of trainings and of each reading of Eq. (4); and the spectra of frames."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from semcg.plots.style import CONDITION_COLORS, figure, grid, styled
 
-__all__ = ["floors", "generator_losses", "training_curves"]
+__all__ = ["floors", "generator_losses", "spectra", "training_curves"]
 
 _OTHERS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _DASHES = ("-", "--", "-.", ":")
@@ -118,4 +118,27 @@ def floors(charged: Mapping[str, tuple[float, float]]) -> Figure:
         )
         ax.invert_yaxis()
         ax.grid(False, axis="y")
+    return drawn
+
+
+def spectra(powers: Mapping[str, np.ndarray]) -> Figure:
+    """Draw the mean power of frames over the frequency along a line, on a logarithmic axis, up to a period of 2 px.
+
+    Parameters
+    ----------
+    powers : name -> (n,) float
+        At n frequencies from 0 to 1/2 cycles per pixel, equally spaced, all positive. The first is not drawn.
+    """
+    with styled():
+        drawn, axes = figure(size=(6.5, 3.2))
+        ax = axes[0, 0]
+        for i, (name, power) in enumerate(powers.items()):
+            frequency = np.linspace(0, 0.5, len(power))[1:]
+            color = CONDITION_COLORS.get(name, _OTHERS[-1 - i % 6])
+            ax.plot(frequency, power[1:], _DASHES[i % 4], color=color, label=name, linewidth=1.5)
+        ax.set(
+            yscale="log", ylabel="power", xlabel="cycles per pixel; 0.5 is a period of 2 px", xlim=(0, 0.52)
+        )
+        ax.set_xticks([0, 1 / 8, 1 / 4, 1 / 2], ["0", "1/8", "1/4", "1/2"])
+        ax.legend()
     return drawn

@@ -12,8 +12,8 @@ from semcg_kit.execution.course import REPORT, SEQUENCE, code_digest, notebook_p
 
 __all__ = ["BESIDE", "COPIED", "LEDGER", "cleaned", "refresh", "table_in"]
 
-BESIDE = (REPORT, "07_real_time")
-"""Notebooks that need nothing of the course and stand outside of its sequence; `refresh` executes them itself."""
+BESIDE = (REPORT, "07_real_time", "08_beyond")
+"""Notebooks outside of the sequence, which `refresh` executes itself; 08 uses the CycleGAN of 03 where it is trained."""
 
 _BEGIN, _END = "<!-- table: written by `make notebooks` -->\n", "<!-- end of table -->\n"
 
