@@ -255,8 +255,8 @@ def question(notebook: NotebookNode) -> str:
 
 # ---------------------------------------------------------------- from an executed course to what is committed
 
-OUTSIDE = (courses.REPORT, "07_real_time")
-"""Notebooks that need nothing of the course and stand outside of its sequence; `refresh` executes them itself."""
+OUTSIDE = (courses.REPORT, "07_real_time", "08_beyond")
+"""Notebooks outside of the sequence, which `refresh` executes itself; 08 uses the CycleGAN of 03 where it is trained."""
 
 TABLE = ("<!-- table: written by `make notebooks` -->\n", "<!-- end of table -->\n")
 LEDGER = ("<!-- ledger: written by `semcg ship` -->\n", "<!-- end of ledger -->\n")

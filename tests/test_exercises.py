@@ -305,6 +305,11 @@ EXAMPLES = {
         ({"alone": 100.0, "of four": 90.0}, "between three quarters and five quarters of it"),
         ({"alone": 100.0, "of four": 130.0}, "more than five quarters of it"),
     ],
+    "08": [
+        ({"game": 0.99, "recolor": 0.2}, "fewer than half of them"),
+        ({"game": 0.99, "recolor": 0.8}, "half of them or more, but fewer than nine tenths"),
+        ({"game": 0.99, "recolor": 0.97}, "nine tenths or more"),
+    ],
 }  # fmt: skip
 
 

@@ -25,9 +25,8 @@ from semcg_kit.teaching import RESULTS, generated, table_in
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = [ROOT / "notebooks" / f"{name}.ipynb" for name in SEQUENCE]
-REAL_TIME = ROOT / "notebooks" / "07_real_time.ipynb"
-FORMED = [*NOTEBOOKS, REAL_TIME]
-"""The sequence, and what stands beside it and needs nothing of it."""
+FORMED = [*NOTEBOOKS, *(ROOT / "notebooks" / f"{name}.ipynb" for name in ("07_real_time", "08_beyond"))]
+"""The sequence, and the two that are run after it."""
 SMOKE = {"profile": "smoke", "seed": 0}
 
 

@@ -65,3 +65,12 @@ def test_dials_draw_each_seed_and_their_mean_and_mark_the_setting():
     (ax,) = curves.dials([0, 1], {"m": np.array([[1.0, 2.0], [3.0, np.nan]])}, at=1).axes
     assert [line.get_ydata().tolist() for line in ax.get_lines()[:1]] == [[1, 2]]
     assert ax.get_lines()[2].get_ydata().tolist() == [2, 2], "a seed that was not measured is left out"
+
+
+def test_spectra_end_at_a_period_of_two_pixels():
+    drawn = curves.spectra({"oracle": np.arange(1.0, 6.0), "other": np.arange(2.0, 7.0)})
+    lines = drawn.axes[0].get_lines()
+    assert [line.get_label() for line in lines] == ["oracle", "other"]
+    assert lines[0].get_xdata().tolist() == [0.125, 0.25, 0.375, 0.5]
+    assert lines[0].get_ydata().tolist() == [2, 3, 4, 5]
+    assert drawn.axes[0].get_yscale() == "log"

@@ -1,4 +1,4 @@
-"""Curves: losses over logits and training steps, and measures over a setting."""
+"""Curves: losses over logits and training steps, measures over a setting, and the spectra of frames."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from semcg.plots.style import COLORS, condition_colors, figure, grid, legend_below, plain_log, styled
 
-__all__ = ["bands", "dials", "floors", "generator_losses", "training_curves"]
+__all__ = ["bands", "dials", "floors", "generator_losses", "spectra", "training_curves"]
 
 _BLUE, _ORANGE = COLORS[:2]
 _DASHES = ("-", "--", "-.", ":")
@@ -168,4 +168,24 @@ def floors(charged: Mapping[str, tuple[float, float]]) -> Figure:
     )
     ax.invert_yaxis()
     ax.grid(False, axis="y")
+    return drawn
+
+
+@styled()
+def spectra(powers: Mapping[str, np.ndarray]) -> Figure:
+    """Draw the mean power of frames over the frequency along a line, on a logarithmic axis, up to a period of 2 px.
+
+    Parameters
+    ----------
+    powers : name -> (n,) float
+        At n frequencies from 0 to 1/2 cycles per pixel, equally spaced, all positive. The first is not drawn.
+    """
+    drawn, [[ax]] = figure(size=(6.5, 3.2))
+    colors = condition_colors(powers)
+    for i, (name, power) in enumerate(powers.items()):
+        frequency = np.linspace(0, 0.5, len(power))[1:]
+        ax.plot(frequency, power[1:], _DASHES[i % 4], color=colors[name], label=name, linewidth=1.5)
+    ax.set(yscale="log", ylabel="power", xlabel="cycles per pixel; 0.5 is a period of 2 px", xlim=(0, 0.52))
+    ax.set_xticks([0, 1 / 8, 1 / 4, 1 / 2], ["0", "1/8", "1/4", "1/2"])
+    ax.legend()
     return drawn
