@@ -11,8 +11,9 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
+from notebooks import exercises
 from semcg import config as configs
-from semcg import exercises, files
+from semcg import files
 from semcg.runs.figures import save_figures
 from semcg_kit.execution import course as courses
 
@@ -60,7 +61,7 @@ def filled(notebook: NotebookNode, sheet: exercises.Sheet) -> NotebookNode:
     return fresh
 
 
-_IMPORT = "from semcg import exercises"
+_IMPORT = "from notebooks import exercises"
 _QUIZ = """## Check yourself
 
 Run the cell to see the questions. Put a letter for each into `answers` and run it again: you get an explanation for \

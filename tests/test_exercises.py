@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from skimage.exposure import match_histograms
 from torch import nn
 
-from semcg import config, exercises, files, labels, losses, metrics, protocol, statistics
-from semcg.exercises import Question, feedback, graded, quiz_text, replies
+from notebooks import exercises
+from notebooks.exercises import Question, feedback, graded, quiz_text
+from semcg import config, files, labels, losses, metrics, protocol, statistics
 from semcg.plots import frames
 from semcg.runs import recipes
 from semcg_kit import teaching
@@ -267,20 +268,6 @@ def test_an_unknown_exercise_is_refused():
         exercises.check("03.9", ...)
     with pytest.raises(ValueError, match="no exercises for notebook '09'; there are 00"):
         exercises.quiz("09", [])
-
-
-def test_without_the_repository_one_sentence_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(replies, "__file__", str(tmp_path / "semcg" / "exercises" / "replies.py"))
-    monkeypatch.setenv("SEMCG_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    exercises.sheets.cache_clear()
-    try:
-        with pytest.raises(FileNotFoundError, match="install semcg from a clone"):
-            exercises.hint("00.1")
-        monkeypatch.chdir(FOLDER)
-        exercises.hint("00.1")
-    finally:
-        exercises.sheets.cache_clear()
 
 
 # ---------------------------------------------------------------- quizzes

@@ -93,7 +93,8 @@ def times(profile: Profile = "mini") -> None:
 
     The shipped report is one of them as Markdown, and is written again.
     """
-    from semcg import exercises, protocol
+    from notebooks import exercises
+    from semcg import protocol
     from semcg_kit import evidence, teaching
     from semcg_kit.execution import course
     from semcg_kit.site import markdown

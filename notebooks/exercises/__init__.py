@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from semcg.exercises.replies import WAITS, Exercise, feedback, folder
+from notebooks.exercises.replies import WAITS, Exercise, feedback, folder
 
 __all__ = [
     "WAITS",
