@@ -163,6 +163,13 @@ def test_a_plan_has_no_gap_and_ends_in_time(heading, minutes):
     assert all(end == begin for (_, end), (begin, _) in zip(spans, spans[1:], strict=False))
 
 
+def test_the_half_day_has_room_for_what_it_reads_and_exercises():
+    page = text_of("docs/instructor.md").partition("## Half a day")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\d+)-(\d+) \| .* \| (\d*) ?\| (\d+) \|$", page, re.M)
+    assert len(rows) >= 4
+    assert all(int(end) - int(begin) == int(read or 0) + int(done) for begin, end, read, done in rows)
+
+
 def test_the_minutes_of_the_whole_course_add_up():
     rows = re.findall(r"^\| (0\d) \| (\d+) \| (\d+) \| (\d+) \|$", text_of("docs/instructor.md"), re.M)
     assert len(rows) == 8
