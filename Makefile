@@ -10,7 +10,7 @@ PY := .venv/bin/python
 SEMCG := $(PY) -m semcg_kit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup first-look course paper sweep ledger report verify test test-slow chaos audit promises bench browser-test site status doctor lab draw figures student times notebooks clean
+.PHONY: help setup first-look course paper sweep ledger report verify replicate lint test test-slow chaos audit promises bench browser-test site status doctor lab draw figures student times notebooks clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -67,11 +67,20 @@ report: .venv/.ready  ## the report on the shipped evidence, as a notebook and a
 verify: .venv/.ready  ## derive every shipped number from its counts, without training
 	@$(SEMCG) verify
 
-# A file's tests stay in one process, since they share what one of them trained.
-PARALLEL ?= -n logical --maxprocesses 4 --dist loadfile
-test: .venv/.ready  ## lint, unit tests, the smoke course, and the notebooks' outputs (PARALLEL= for one process)
+replicate: .venv/.ready  ## train one seed of the two main conditions: make replicate SEED=31
+	@$(SEMCG) replicate --seed $(SEED)
+
+# American spelling is checked in the pages. A page that a command writes is checked where the command is.
+PAGES = README.md CONTRIBUTING.md CHANGELOG.md LICENSE-TEXT.md docs data/README.md results/README.md results/instruments/README.md
+lint: .venv/.ready  ## style of the code, and spelling
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m codespell_lib semcg semcg_kit tests benchmarks notebooks Makefile $(PAGES)
+	$(PY) -m codespell_lib --builtin en-GB_to_en-US $(PAGES)
+
+# A file's tests stay in one process, since they share what one of them trained.
+PARALLEL ?= -n logical --maxprocesses 4 --dist loadfile
+test: lint  ## lint, unit tests, the smoke course, and the notebooks' outputs (PARALLEL= for one process)
 	$(PY) -m pytest $(PARALLEL) -m "not slow and not browser"
 
 test-slow: .venv/.ready  ## the tests that take minutes

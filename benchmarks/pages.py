@@ -9,10 +9,11 @@ import re
 from pathlib import Path
 
 from common import HERE, said
+from matplotlib.figure import Figure
 
 from semcg import files
-from semcg.plots.growth import growth, shares
-from semcg.plots.style import styled
+from semcg.plots.scores import shares
+from semcg.plots.style import COLORS, figure, plain_log, styled
 
 __all__ = ["main", "table"]
 
@@ -229,6 +230,31 @@ def table(step: dict, grown: dict, data: dict, inference: dict) -> str:
     return "\n".join([*lines, *("| " + " | ".join(cells) + " |" for cells in rows)])
 
 
+@styled()
+def against_model(panels: dict[str, list[tuple[float, float, bool]]]) -> Figure:
+    """Draw measured values against what a model says of them, a panel each; on the diagonal the model is right.
+
+    A point is (measured, of the model, whether it was fitted); those that were not are drawn as squares.
+    """
+    drawn, axes = figure(1, len(panels), size=(3.6 * len(panels), 3.4))
+    for ax, (name, points) in zip(axes.flat, panels.items(), strict=True):
+        values = [value for measured, modeled, _ in points for value in (measured, modeled)]
+        ends = min(values) / 1.3, max(values) * 1.3
+        ax.plot(ends, ends, color="#999999", lw=1)
+        for fitted, marker, color in ((True, "o", COLORS[0]), (False, "s", COLORS[1])):
+            some = [(m, p) for m, p, f in points if f == fitted]
+            if some:
+                label = "fitted" if fitted else "not fitted"
+                ax.plot(*zip(*some, strict=True), marker, color=color, label=label, ms=6)
+        ax.set(
+            xscale="log", yscale="log", xlim=ends, ylim=ends, title=name, xlabel="measured", ylabel="model"
+        )
+        plain_log(ax.xaxis)
+        plain_log(ax.yaxis)
+        ax.legend(loc="upper left")
+    return drawn
+
+
 def growth_figure(result: dict, path: Path) -> None:
     """Draw what was measured against what the models say."""
     time_points = [(p["measured"], p["model"], p["fitted"]) for p in result["time"]["points"]]
@@ -237,7 +263,7 @@ def growth_figure(result: dict, path: Path) -> None:
         (p["measured"] / 2**20, p["model"] / 2**20, (p["crop"], p["width"]) != (left["crop"], left["width"]))
         for p in result["memory"]["points"]
     ]
-    _save(growth({"seconds a step": time_points, "peak growth, MiB": memory_points}), path)
+    _save(against_model({"seconds a step": time_points, "peak growth, MiB": memory_points}), path)
 
 
 def profile_figure(result: dict, path: Path, *, least: float = 0.01) -> None:

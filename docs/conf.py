@@ -8,8 +8,13 @@ include_patterns = [
     "README.md",
     "notebooks/*.ipynb",
     "docs/*.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE-TEXT.md",
     "data/README.md",
     "benchmarks/README.md",
+    "results/README.md",
+    "results/instruments/README.md",
     "results/reference/generators/README.md",
 ]
 exclude_patterns = [".*"]  # .venv among them

@@ -6,6 +6,7 @@ of rank r is a fixed range of items. So a run that resumes at step n sees what i
 number of loader processes, and several ranks see together what one would have seen alone.
 """
 
+import copy
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -112,6 +113,13 @@ class Scenes:
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self._files)
+
+    def only(self, chosen: list[int]) -> Self:
+        """Return these scenes with the frames of some numbers alone."""
+        fewer = copy.copy(self)
+        for parts in ("names", "_files", "_sizes"):
+            setattr(fewer, parts, [getattr(self, parts)[i] for i in chosen])
+        return fewer
 
     def check_one_size(self) -> None:
         """Raise ValueError unless every item has the same size, as a batch of several needs."""

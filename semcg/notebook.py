@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -17,12 +18,14 @@ from matplotlib.figure import Figure
 
 from semcg import config as configs
 from semcg.config import Config
+from semcg.plots.curves import training_curves
 from semcg.plots.style import styled
 from semcg.runs import budget as budgets
-from semcg.runs import machine, note
+from semcg.runs import machine, note, watching
+from semcg.runs.checkpoint import read_csv
 from semcg.training import fabric_for, precision_for, share
 
-__all__ = ["budget", "check", "counted", "progress", "settle", "show"]
+__all__ = ["budget", "counted", "progress", "settle", "show", "watch"]
 
 _FEW = 100  # frames below which a share or a mean is an illustration
 
@@ -114,86 +117,41 @@ def budget(config: Config, fabric: Fabric, name: str) -> None:
 
 
 def show(
-    figure: Figure | Path, *, alt: str, caption: str = "", dpi: int | None = None, vector: bool = False
+    figure: Figure, *, alt: str, caption: str = "", dpi: int | None = None, vector: bool = False
 ) -> None:
-    """Display a figure with a description for those who do not see it, and close it.
+    """Display a figure of `semcg.plots` with a description for those who do not see it, and clear it.
 
     Parameters
     ----------
-    figure : Figure or Path
-        From `semcg.plots`, or a PNG file.
     alt : str
         What the figure shows, in a sentence or two.
     caption : str
         Printed below the figure.
     dpi : int, optional
-        Pixels per inch of a Figure, if not its own: fewer for sheets of many pictures, which weigh megabytes.
+        Pixels per inch, if not the figure's own: fewer for sheets of many pictures, which weigh megabytes.
     vector : bool
-        Embed a Figure as SVG, sharp at any size: for line art. Frames, and curves of a thousand points, stay PNG,
+        Embed it as SVG, sharp at any size: for line art. Frames, and curves of a thousand points, stay PNG,
         which is then the lighter one. The same Figure gives the same bytes.
 
     Raises
     ------
     ValueError
-        If `alt` is empty, or a file is to become a vector.
+        If `alt` is empty.
     """
     if not alt.strip():
         raise ValueError("a figure needs a description: alt is empty")
-    if isinstance(figure, Path):
-        if vector:
-            raise ValueError(f"{figure.name} holds pixels; only a Figure can be shown as a vector")
-        content = figure.read_bytes()
-    else:
-        drawn = io.BytesIO()
-        with styled():  # its salt makes the names inside an SVG the same in every run
-            if vector:
-                kept = {"Date": None, "Creator": None}
-                figure.savefig(drawn, format="svg", bbox_inches="tight", metadata=kept)
-            else:
-                kept = {"Software": None}
-                figure.savefig(drawn, format="png", dpi=dpi or "figure", bbox_inches="tight", metadata=kept)
-        figure.clear()
-        content = drawn.getvalue()
+    options = {"format": "png", "dpi": dpi or "figure", "metadata": {"Software": None}}
+    if vector:
+        options = {"format": "svg", "metadata": {"Date": None, "Creator": None}}
+    drawn = io.BytesIO()
+    with styled():  # its salt makes the names inside an SVG the same in every run
+        figure.savefig(drawn, bbox_inches="tight", **options)
+    figure.clear()
     kind = "svg+xml" if vector else "png"
-    code = base64.b64encode(content).decode()
+    code = base64.b64encode(drawn.getvalue()).decode()
     below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
     page = f'<figure><img alt="{html.escape(alt)}" src="data:image/{kind};base64,{code}">{below}</figure>'
     display({"text/html": page, "text/plain": f"Figure: {alt}"}, raw=True)
-
-
-def check(answer: object, expected: object, *inputs: object, hint: str = "", tolerance: float = 1e-6) -> None:
-    """Say whether an exercise's answer is right, and if not, what it gave and what it should have given.
-
-    Parameters
-    ----------
-    answer : value or callable
-        A callable is called with `inputs`. An answer of `...` has not been given yet.
-    expected : value
-        Numbers, arrays and tensors are compared within `tolerance`.
-    hint : str
-        Where to look when the answer is wrong.
-    """
-    try:
-        got = answer(*inputs) if callable(answer) else answer
-    except Exception as error:
-        print(f"Not yet: it raises {type(error).__name__}: {error}. {hint}".rstrip())
-        return
-    if got is ... or got is None:
-        print(f"Not answered yet: replace the ... above. {hint}".rstrip())
-        return
-    try:
-        torch.testing.assert_close(
-            torch.as_tensor(got), torch.as_tensor(expected), rtol=tolerance, atol=tolerance, check_dtype=False
-        )
-        right = True
-    except (TypeError, ValueError, RuntimeError):  # not numbers
-        right = got == expected
-    except AssertionError:
-        right = False
-    given = f" for {', '.join(map(repr, inputs))}" if inputs else ""
-    print(
-        "Right." if right else f"Not yet: it gives {got!r}{given}, it should be {expected!r}. {hint}".rstrip()
-    )
 
 
 def counted(where: str, frames: int, about: dict) -> str:
@@ -230,3 +188,31 @@ def progress(records: Iterable[dict], steps: int, *, lines: int = 10) -> Iterato
             losses = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
             print(f"step {record['step']:>{len(str(steps))}}/{steps}  {losses}", flush=True)
         yield record
+
+
+def watch(run: Path | str, *, seconds: float = 10.0) -> None:
+    """Draw the losses and scores of a run that trains elsewhere, and draw them anew until it is complete.
+
+    Parameters
+    ----------
+    run : path
+        Its folder, `results/<data and profile>/<run>`.
+    seconds : float
+        Between two looks. Interrupt the kernel to look away; the training does not notice.
+    """
+    shown = display(display_id=True)
+    while True:
+        running, folder = watching.is_running(run), watching.folder_of(run)
+        histories = {"losses": read_csv(folder / "history.csv")}
+        if (folder / "validation.csv").is_file():
+            histories["source/val"] = read_csv(folder / "validation.csv")
+        names = [
+            name
+            for name in ("gan", "cycle", "semantic", "judge mIoU")
+            if any(name in h[0] for h in histories.values() if h)
+        ]
+        if names:
+            shown.update(training_curves(histories, names=names))
+        if not running:
+            return
+        time.sleep(seconds)

@@ -10,7 +10,7 @@ try:
     import typer
 
     from semcg.system import stop_signals
-    from semcg_kit.commands import course, evidence, images, pages, prepare, teaching
+    from semcg_kit.commands import course, evidence, images, pages, prepare
 except ImportError as error:  # an incomplete installation; the doctor needs Python alone
     print(f"semcg: {error}\n\n{doctor.report(doctor.examine())}", file=sys.stderr)
     sys.exit(1)
@@ -21,30 +21,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (
-    images.first_look,
-    course.course,
-    course.draw,
-    course.run,
-    course.sweep,
-    evidence.ledger,
-    evidence.verify,
-    evidence.report,
-    evidence.cost,
-    images.translate,
-    images.export,
-    images.evaluate,
-    images.score,
-    images.compare,
-    images.figures,
-    pages.site,
-    pages.status,
-    pages.doctor,
-    teaching.student,
-    teaching.times,
-    course.refresh,
-):
-    app.command()(command)
+for module in (course, evidence, images, pages):
+    for name in module.__all__:
+        app.command()(getattr(module, name))
 app.add_typer(prepare.app, name="prepare")
 
 
@@ -58,12 +37,10 @@ def main() -> None:
         except (KeyboardInterrupt, SystemExit):  # Typer makes the second of the first
             if not arrived:
                 raise
-            name = signal.Signals(arrived[0]).name
-            _end(
-                f"stopped by {name}; what is written is kept, and the same command resumes", 128 + arrived[0]
-            )
+            kept = "what is written is kept, and the same command resumes"
+            _end(f"stopped by {signal.Signals(arrived[0]).name}; {kept}", 128 + arrived[0])
         except Exception as error:
-            from semcg_kit.execution.failures import Failed, with_remedy
+            from semcg_kit.execution import Failed, with_remedy
 
             if isinstance(error, Failed):
                 _end(str(error), error.exit_code)
@@ -86,11 +63,9 @@ def _end(message: str, code: int) -> None:
 
 
 def _is_memory(error: Exception) -> bool:
-    """Whether memory was used up, in Python's words or in torch's; numpy and Pillow use Python's."""
-    words = ("out of memory", "can't allocate memory")
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
-    )
+    """Tell whether memory was used up, in Python's words or in torch's; numpy and Pillow use Python's."""
+    in_torch = any(words in str(error) for words in ("out of memory", "can't allocate memory"))
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and in_torch)
 
 
 if __name__ == "__main__":

@@ -33,36 +33,35 @@ def compare(a: Path | str, b: Path | str) -> list[str]:
     ValueError
         If what made a run is not on record, or a file is not JSON; names the file.
     """
-    a, b = Path(a), Path(b)
-    made = [_made(folder) for folder in (a, b)]
+    folders = Path(a), Path(b)
+    records = [_provenance(folder) for folder in folders]
     lines = [f"a: {a}", f"b: {b}"]
-    for name in difference(*(record.get("config", {}) for record in made)):
-        lines.append(f"{name}: {made[0]['config'].get(name, '-')} | {made[1]['config'].get(name, '-')}")
-    parts = difference(*(record.get("recipe", {}) for record in made))
-    others = [name for name in parts if not name.startswith("config.")]
-    lines += [f"also made with other: {', '.join(others)}"] if others else []
-    results = [_results(folder, record) for folder, record in zip((a, b), made, strict=True)]
-    for name in dict.fromkeys([*results[0], *results[1]]):
-        first, second = (found.get(name) for found in results)
-        if first is None or second is None:
-            lines.append(f"{name}: {_shown(first)} | {_shown(second)}")
-        elif first != second:
-            lines.append(f"{name}: {_shown(first)} | {_shown(second)} ({second - first:+.6g})")
+    numbers = [record.get("config", {}) for record in records]
+    for name in difference(*numbers):
+        lines.append(f"{name}: " + " | ".join(str(config.get(name, "-")) for config in numbers))
+    parts = difference(*(record.get("recipe", {}) for record in records))
+    if others := [name for name in parts if not name.startswith("config.")]:
+        lines.append(f"also made with other: {', '.join(others)}")
+    first, second = map(_results, folders, records)
+    for name in first | second:
+        x, y = first.get(name), second.get(name)
+        if x != y:
+            shown = " | ".join("-" if value is None else f"{value:.6g}" for value in (x, y))
+            change = "" if x is None or y is None else f" ({y - x:+.6g})"
+            lines.append(f"{name}: {shown}{change}")
     return lines if len(lines) > 2 else [*lines, "no difference in settings or results"]
 
 
-def _made(folder: Path) -> dict:
+def _provenance(folder: Path) -> dict:
     """Return the provenance of a run, {} for an evaluation."""
-    path = folder / "provenance.json"
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}; runs are in {files.home() / 'results'}/<profile>")
     if (folder / "table.csv").is_file():
         return {}
+    path = folder / "provenance.json"
     if not path.is_file():
-        inside = sorted(
-            p.parent.name for p in [*folder.glob("*/provenance.json"), *folder.glob("*/table.csv")]
-        )
-        hint = f"; in it are {', '.join(inside)}" if inside else ""
+        inside = [*folder.glob("*/provenance.json"), *folder.glob("*/table.csv")]
+        hint = f"; in it are {', '.join(sorted(p.parent.name for p in inside))}" if inside else ""
         raise FileNotFoundError(
             f"{folder} is not the folder of a run or an evaluation: no provenance.json{hint}"
         )
@@ -72,33 +71,28 @@ def _made(folder: Path) -> dict:
     return record
 
 
-def _results(folder: Path, made: dict) -> dict[str, float]:
+def _results(folder: Path, provenance: dict) -> dict[str, float]:
     """Return every number that a folder has as a result, by name."""
-    found: dict[str, float] = {}
-    if not made:
-        for condition, row in _table(folder / "table.csv").iterrows():
-            found |= {f"{condition}, {measure}": value for measure, value in row.dropna().items()}
-        return found
+    if not provenance:
+        rows = _table(folder / "table.csv").iterrows()
+        return {f"{condition}, {name}": v for condition, row in rows for name, v in row.dropna().items()}
+    results: dict[str, float] = {}
     if (folder / "history.csv").is_file():
         history = pd.read_csv(folder / "history.csv").drop(columns="step")
-        last = history.tail(max(1, len(history) // 10)).mean()
-        found |= {
-            f"{name}, mean of the last tenth of the steps": value for name, value in last.dropna().items()
-        }
+        last = history.tail(max(1, len(history) // 10)).mean().dropna()
+        results |= {f"{name}, mean of the last tenth of the steps": value for name, value in last.items()}
     for path in sorted(folder.glob("*.json")):
         if path.name != "provenance.json":
-            found |= _numbers(files.read_json(path), path.stem)
-    config = made["config"]
+            results |= _numbers(files.read_json(path), path.stem)
+    config = provenance["config"]
     evaluation = folder.parent / f"evaluation-s{config.get('seed')}" / "table.csv"
-    if (
-        evaluation.is_file() and "=" not in folder.name
-    ):  # evaluated are the runs with the profile's own numbers
+    if evaluation.is_file() and "=" not in folder.name:  # it has the runs with the profile's own numbers
         table = _table(evaluation)
         for name, of in conditions(configs.Config()).items():
             reading = of.lambda_s == 0 or of.semantic_loss == config.get("semantic_loss")
             if of.lambda_s == config.get("lambda_s") and reading and name in table.index:
-                found |= {f"{measure} (notebook 05)": v for measure, v in table.loc[name].dropna().items()}
-    return found
+                results |= {f"{measure} (notebook 05)": v for measure, v in table.loc[name].dropna().items()}
+    return results
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -107,12 +101,7 @@ def _table(path: Path) -> pd.DataFrame:
 
 def _numbers(value: object, name: str) -> Iterator[tuple[str, float]]:
     if isinstance(value, dict | list):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, inner in items:
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _numbers(inner, f"{name}.{key}")
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield name, value
-
-
-def _shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:.6g}"

@@ -16,16 +16,18 @@ import sys
 import sysconfig
 import tempfile
 import tomllib
+from collections.abc import Iterable
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+from semcg import files
 from semcg.system import cores
 
 __all__ = ["ADVICE", "PROBES", "Finding", "examine", "report", "setup_seconds"]
 
-ROOT = Path(__file__).resolve().parent.parent
-"""The repository, or the folder that this package is installed in."""
+ROOT = files.repository()
 
 _GIB = 2**30
 _MEMORY, _DISK = 3 * _GIB, 2 * _GIB  # peak of profile mini, and its data and runs on disk, both rounded up
@@ -42,10 +44,7 @@ ADVICE = {  # problem -> whether the course fails because of it, and what to do
     "other checkout": (True, "Run `make setup` in the folder that you work in, and use its .venv/bin/semcg."),
     "moved": (True, f"The folder was copied, moved or renamed after `make setup`. {_ANEW} repairs it."),
     "damaged": (True, f"Its files are damaged, or do not fit the other packages. {_ANEW} reinstalls them."),
-    "old driver": (
-        False,
-        "Update the NVIDIA driver, or install a torch for the CUDA that `nvidia-smi` shows.",
-    ),
+    "old driver": (False, "Update the NVIDIA driver, or install a torch for the CUDA of `nvidia-smi`."),
     "no CUDA": (False, f"Install a torch with CUDA: {_ANEW} without the CPU index."),
     "no bf16": (False, "Nothing is wrong: a step takes 1.3 to 1.9 times as long as with bf16."),
     "no AVX2": (False, "All works, but it takes hours; `make course PROFILE=smoke` shows it in minutes."),
@@ -86,18 +85,17 @@ def packages() -> Seen:
     lock = ROOT / "requirements.lock"
     if not lock.is_file():
         return "no requirements.lock: pip chose the versions", ""
-    wanted = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", lock.read_text(encoding="utf-8"), re.MULTILINE))
-    there = {_key(d.metadata["Name"]): d.version for d in metadata.distributions() if d.metadata["Name"]}
-    other = [
-        f"{name} {there[_key(name)]} instead of {version}"
-        for name, version in wanted.items()
-        if _key(name) in there and there[_key(name)].partition("+")[0] != version
-    ]
-    if other:
-        more = f", {len(other) - 4} more" if other[4:] else ""
-        return ", ".join(other[:4]) + more, "other versions"
-    seconds = setup_seconds(Path(sys.prefix))
-    return f"the {len(wanted)} tested versions" + (f", installed in {seconds} s" if seconds else ""), ""
+    tested = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", lock.read_text(encoding="utf-8"), re.MULTILINE))
+    other = []
+    for name, version in tested.items():
+        with suppress(metadata.PackageNotFoundError):
+            installed = metadata.version(name)
+            if installed.partition("+")[0] != version:
+                other.append(f"{name} {installed} instead of {version}")
+    if not other:
+        return f"the {len(tested)} tested versions", ""
+    more = f", {len(other) - 4} more" if other[4:] else ""
+    return ", ".join(other[:4]) + more, "other versions"
 
 
 def course() -> Seen:
@@ -157,13 +155,17 @@ def threads() -> Seen:
 
 
 def memory() -> Seen:
-    limit, used = _group("memory.max"), _group("memory.current")
     free = importlib.import_module("psutil").virtual_memory().available
-    return _space(min(free, int(limit) - int(used or 0)) if limit.isdigit() else free, _MEMORY, "memory")
+    with suppress(OSError, ValueError):  # no control group, or one without a limit
+        limit, used = (
+            int(Path("/sys/fs/cgroup", f"memory.{name}").read_text()) for name in ("max", "current")
+        )
+        free = min(free, limit - used)
+    return _space(free, _MEMORY, "memory")
 
 
 def disk() -> Seen:
-    return _space(shutil.disk_usage(_existing(_home())).free, _DISK, "disk")
+    return _space(shutil.disk_usage(_existing(files.home())).free, _DISK, "disk")
 
 
 def kernel() -> Seen:
@@ -191,7 +193,7 @@ def compiler() -> Seen:
 
 def writing() -> Seen:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matplotlib"
-    folders = [_home() / "data", _home() / "results", Path(os.environ.get("MPLCONFIGDIR") or cache)]
+    folders = [files.home() / "data", files.home() / "results", Path(os.environ.get("MPLCONFIGDIR") or cache)]
     refused = []
     for folder in folders:
         try:
@@ -207,27 +209,21 @@ PROBES = (python, packages, course, torch, processor, threads, memory, disk, ker
 
 def examine() -> list[Finding]:
     """Run every probe."""
-    found, broken = [], set()
+    findings: list[Finding] = []
     for probe in PROBES:
         try:
             words, problem = probe()
         except ModuleNotFoundError as error:
-            if any(finding.what == "packages" and finding.advice == ADVICE["absent"][1] for finding in found):
-                continue  # listed there
             words, problem = str(error), "absent"
         except Exception as error:  # a damaged package raises anything
-            words, problem = (
-                f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}",
-                "damaged",
-            )
-            if words in broken:
-                continue
-            broken.add(words)
+            words = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+            problem = "damaged"
         fails, advice = ADVICE.get(problem, (False, ""))
-        found.append(
-            Finding(probe.__name__, "MISSING" if fails else "slow" if problem else "ok", words, advice)
-        )
-    return found
+        if any(f.words == words or (problem == "absent" and f.advice == advice) for f in findings):
+            continue  # an earlier probe met the same package
+        state = "MISSING" if fails else "slow" if problem else "ok"
+        findings.append(Finding(probe.__name__, state, words, advice))
+    return findings
 
 
 def report(findings: list[Finding]) -> str:
@@ -236,17 +232,13 @@ def report(findings: list[Finding]) -> str:
     for finding in findings:
         lines.append(f"{finding.state:<8}{finding.what:<11}{finding.words}")
         lines += [f"{'':<19}{finding.advice}"] if finding.advice else []
-    named = {s: " and ".join(f.what for f in findings if f.state == s) for s in ("MISSING", "slow")}
-    if named["MISSING"]:
-        return "\n".join([*lines, f"\nNot ready: see {named['MISSING']} above."])
-    if named["slow"]:
-        return "\n".join(
-            [
-                *lines,
-                f"\nReady: run `make course`. It can be faster or more complete: see {named['slow']} above.",
-            ]
-        )
-    return "\n".join([*lines, "\nReady: run `make course`."])
+    missing, slow = (" and ".join(f.what for f in findings if f.state == s) for s in ("MISSING", "slow"))
+    verdict = "Ready: run `make course`."
+    if missing:
+        verdict = f"Not ready: see {missing} above."
+    elif slow:
+        verdict += f" It can be faster or more complete: see {slow} above."
+    return "\n".join([*lines, "", verdict])
 
 
 def setup_seconds(environment: Path) -> int:
@@ -266,21 +258,10 @@ def _needed() -> list[str]:
     return [re.match(r"[\w.-]+", line)[0] for line in lines]
 
 
-def _absent(names: tuple[str, ...] | list[str]) -> list[str]:
+def _absent(names: Iterable[str]) -> list[str]:
     """Return the packages that Python does not find; one whose folder is left without files counts."""
-    absent = []
-    for name in names:
-        try:
-            spec = importlib.util.find_spec(_IMPORTED_AS.get(_key(name), name.replace("-", "_")))
-        except ValueError:
-            spec = None
-        if spec is None or spec.origin is None:
-            absent.append(name)
-    return absent
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    specs = {n: importlib.util.find_spec(_IMPORTED_AS.get(n, n.replace("-", "_"))) for n in names}
+    return [name for name, spec in specs.items() if spec is None or spec.origin is None]
 
 
 def _has_card() -> bool:
@@ -295,19 +276,6 @@ def _has_card() -> bool:
 def _space(free: float, needed: float, problem: str) -> Seen:
     words = f"{free / _GIB:.1f} GiB free; the course needs about {needed / _GIB:.0f} GiB"
     return words, "" if free >= needed else problem
-
-
-def _group(name: str) -> str:
-    try:
-        return Path("/sys/fs/cgroup", name).read_text().strip()
-    except OSError:
-        return ""
-
-
-def _home() -> Path:
-    from semcg import files
-
-    return files.home()
 
 
 def _existing(folder: Path) -> Path:

@@ -17,7 +17,8 @@ from semcg import evaluate, files, metrics, notebook, runs, training
 from semcg.config import Config
 from semcg.data import Scenes
 from semcg.instruments import HOME, write_instrument
-from semcg.runs import trained, trainings
+from semcg.runs import trained
+from semcg_kit.evidence import trainings
 
 __all__ = ["score", "train"]
 
@@ -36,23 +37,24 @@ def train(name: str, config: Config, folder: Path | None = None) -> dict:
     """
     fabric, root = training.fabric_for("cpu", config.precision), runs.data(config)
     network, options, stage = _network(name, config)
-    other = "judge_width" if name == "second_judge" else "second_judge_width"  # of the judge that this is not
     if name == "reader":
         begun = time.perf_counter()
         net = evaluate.train_reader(root)
-        made = runs.machine() | runs.origin() | {"seconds": round(time.perf_counter() - begun, 2)}
+        origin = runs.machine() | runs.origin() | {"seconds": round(time.perf_counter() - begun, 2)}
     else:
         run = trainings.segmenter(config, name, fabric, progress=notebook.progress)
         net = trained.segmenter_from(run.folder, fabric)
-        made = files.read_json(run.folder / "provenance.json")
+        origin = files.read_json(run.folder / "provenance.json")
     numbers = config.part(stage) if stage else {}
+    # of the judge that this is not
+    numbers.pop("judge_width" if name == "second_judge" else "second_judge_width", None)
     about = {
         "score": score(name, net.half().float(), root),  # as it is shipped
         "command": f"python -m semcg_kit.instruments {name}",
         "data": files.manifest_digest(root),
-        "config": {key: value for key, value in numbers.items() if key != other},
+        "config": numbers,
     }
-    about |= {key: made[key] for key in _COPIED if key in made}
+    about |= {key: origin[key] for key in _COPIED if key in origin}
     write_instrument(name, net, network=network, options=options, about=about, folder=folder)
     return about
 
@@ -69,10 +71,8 @@ def score(name: str, net: nn.Module, root: Path) -> dict[str, float]:
     if name == "reader":
         read = evaluate.values(evaluate.read_scenes(net, root, "target", "val"))
         return {HOME[name]: read["plates read", "all"]}
-    found = {HOME[name]: Scenes(root / home)}
-    if home.parent.name in files.DOMAINS:
-        found |= {f"{home.parent}/test": Scenes(root / home.parent / "test")}
-    counts = {k: evaluate.segmentation_counts(net, scenes, fabric=fabric) for k, scenes in found.items()}
+    splits = [home, home.parent / "test"] if home.parent.name in files.DOMAINS else [home]
+    counts = {str(s): evaluate.segmentation_counts(net, Scenes(root / s), fabric=fabric) for s in splits}
     test = root / "source" / "test"
     counts["oracle"] = evaluate.counts_of_folders(net, test / "oracle", test / "labels", fabric=fabric)
     return {k: round(float(metrics.mean_iou(table)), 4) for k, table in counts.items()}
@@ -82,7 +82,7 @@ def _network(name: str, config: Config) -> tuple[str, dict, str]:
     """Return the network of an instrument, its options, and the stage whose numbers trained it."""
     if name == "reader":
         return "reader", {}, ""
-    if name == "judge":
+    if name in ("judge", "plain_judge"):
         return "unet", {"width": config.judge_width}, "judge"
     if name == "second_judge":
         return "segnet", {"width": config.second_judge_width}, "judge"

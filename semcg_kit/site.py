@@ -25,7 +25,10 @@ MARKER = ".semcg-site.json"
 
 _REDIRECT = f'<!doctype html>\n<html lang="en"><title>semcg</title><meta http-equiv="refresh" content="0; url={FIRST_PAGE}">\n'
 _CONTENTS = "\n\n```{{toctree}}\n:hidden:\n:glob:\n:caption: {}\n\n{}\n```\n"
-_MORE = "docs/*\ndata/*\nbenchmarks/*\nresults/reference/generators/*"
+_MORE = "\n".join(
+    ("docs/*", "CONTRIBUTING", "CHANGELOG", "LICENSE-TEXT", "data/*", "results/*", "results/instruments/*")
+    + ("results/reference/generators/*", "benchmarks/*")
+)
 
 
 def build(out: Path) -> list[str]:
@@ -67,8 +70,8 @@ def build(out: Path) -> list[str]:
 
 def _digests(folder: Path) -> dict[str, str]:
     ignored = {MARKER, ".DS_Store", *files.STRAY}
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in ignored)
-    return {p.relative_to(folder).as_posix(): sha256(p.read_bytes()).hexdigest()[:16] for p in found}
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in ignored)
+    return {p.relative_to(folder).as_posix(): sha256(p.read_bytes()).hexdigest()[:16] for p in paths}
 
 
 def _foreign(out: Path) -> list[str]:
@@ -97,15 +100,15 @@ def markdown(notebook: Path, out: Path) -> Path:
     figures = out / "figures"
     shutil.rmtree(figures, ignore_errors=True)
 
-    def to_file(found: re.Match) -> str:
+    def to_file(image: re.Match) -> str:
         figures.mkdir(parents=True, exist_ok=True)
         path = figures / f"{notebook.stem}_{len(list(figures.iterdir())) + 1}.png"
-        path.write_bytes(b64decode(found[2]))
-        return f'{found[1]}src="figures/{path.name}"'
+        path.write_bytes(b64decode(image[2]))
+        return f'{image[1]}src="figures/{path.name}"'
 
-    def relative(found: re.Match) -> str:
-        target = notebook.parent / found[1]
-        return f"]({Path(os.path.relpath(target, out)).as_posix()}" if target.is_file() else found[0]
+    def relative(link: re.Match) -> str:
+        target = notebook.parent / link[1]
+        return f"]({Path(os.path.relpath(target, out)).as_posix()}" if target.is_file() else link[0]
 
     text = re.sub(r'(<img alt="[^"]*" )src="data:image/png;base64,([^"]+)"', to_file, text)
     files.write_text(out / f"{notebook.stem}.md", re.sub(r"\]\((\w+\.ipynb)", relative, text))
@@ -130,20 +133,20 @@ def mathml(formula: str, *, block: bool = False) -> str:
     """
     from latex2mathml.converter import convert
 
-    made = convert(formula, display="block" if block else "inline")
-    if unknown := re.findall(r">\s*(\\[A-Za-z]+)", made):
+    markup = convert(formula, display="block" if block else "inline")
+    if unknown := re.findall(r">\s*(\\[A-Za-z]+)", markup):
         raise ValueError(f"{', '.join(unknown)} in ${formula}$ cannot be converted to MathML")
     # By default the bar of a norm stretches to the height of its neighbors.
-    made = made.replace("<mo>&#x02016;</mo>", '<mo fence="false" stretchy="false">&#x02016;</mo>')
-    return made.replace("<math ", f'<math alttext="{html.escape(formula, quote=True)}" ', 1)
+    markup = markup.replace("<mo>&#x02016;</mo>", '<mo fence="false" stretchy="false">&#x02016;</mo>')
+    return markup.replace("<math ", f'<math alttext="{html.escape(formula, quote=True)}" ', 1)
 
 
 def _visit_math(translator, node) -> None:
     from docutils.nodes import SkipNode
 
     block = node.tagname == "math_block"
-    made = mathml(node.astext().strip(), block=block)
-    translator.body.append(f'<div class="math-block">{made}</div>' if block else made)
+    markup = mathml(node.astext().strip(), block=block)
+    translator.body.append(f'<div class="math-block">{markup}</div>' if block else markup)
     raise SkipNode
 
 

@@ -1,7 +1,8 @@
-"""Commands for the authors of the course: exercises into the notebooks, and the minutes that each notebook takes."""
+"""What the authors of the course commit: notebooks with exercises, outputs and measured minutes, and the README's tables."""
 
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,45 +11,25 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
+from semcg import config as configs
 from semcg import exercises, files
+from semcg.runs.figures import save_figures
+from semcg_kit.execution import course as courses
 
-__all__ = [
-    "filled",
-    "generated",
-    "measured",
-    "names",
-    "question",
-    "reading",
-    "stated",
-    "update",
-    "with_map",
-    "write_minutes",
-]
-
-FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+FOLDER = courses.NOTEBOOKS
 
 
 def update() -> list[Path]:
     """Write quizzes, starters and folded solutions into the notebooks, and return those that changed."""
-    return [path for path in map(_update, names()) if path]
-
-
-def names() -> list[str]:
-    if not FOLDER.is_dir():
-        raise FileNotFoundError(
-            f"no folder {FOLDER}: this command works on a checkout, not on an installed package"
-        )
-    return [sheet.notebook for sheet in exercises.sheets().values()]
-
-
-def _update(name: str) -> Path | None:
-    path = FOLDER / f"{name}.ipynb"
-    old = nbformat.read(path, as_version=4)
-    new = filled(old, exercises.sheets()[name[:2]])
-    if new == old:
-        return None
-    _write(path, new)
-    return path
+    changed = []
+    for sheet in exercises.sheets().values():
+        path = FOLDER / f"{sheet.notebook}.ipynb"
+        old = nbformat.read(path, as_version=4)
+        new = filled(old, sheet)
+        if new != old:
+            _write(path, new)
+            changed.append(path)
+    return changed
 
 
 def _write(path: Path, notebook: NotebookNode) -> None:
@@ -133,7 +114,7 @@ def _code(name: str, source: str, output: str) -> NotebookNode:
 # ---------------------------------------------------------------- minutes
 
 _TIME = re.compile(r"<!-- time (\{.*?\}) -->(.*?)<!-- end of time -->", re.DOTALL)
-_MAP = re.compile(r"<!-- map -->\n.*?<!-- end of map -->", re.DOTALL)
+_MAP = ("<!-- map -->\n", "<!-- end of map -->")
 
 
 @dataclass(frozen=True)
@@ -190,21 +171,15 @@ def measured(results: Path, name: str) -> float | None:
     """
     folder = results / "notebooks"
     paths = [*folder.glob(f"{name}.json"), *folder.glob(f"{name}-s*.json")]
-    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
-        try:
-            record = files.read_json(path)
-        except ValueError:  # damaged
-            continue
-        if record.get("status") != "ok":
-            continue
-        provenance = [
-            results / run / "provenance.json" for run in record["why"].keys() | record["trained"].keys()
-        ]
-        if not all(p.is_file() for p in provenance):
-            return None
-        own = record["seconds"] - sum(record["trained"].values())
-        return own + sum(files.read_json(p)["seconds"] for p in provenance)
-    return None
+    newest_first = sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
+    record = next((r for r in map(files.read_record, newest_first) if r.get("status") == "ok"), None)
+    if record is None:
+        return None
+    provenance = [results / run / "provenance.json" for run in record["why"] | record["trained"]]
+    if not all(path.is_file() for path in provenance):
+        return None
+    own = record["seconds"] - sum(record["trained"].values())
+    return own + sum(files.read_json(path)["seconds"] for path in provenance)
 
 
 def _spoken(seconds: float) -> str:
@@ -221,13 +196,13 @@ def stated(notebook: NotebookNode) -> Minutes:
     ValueError
         If it has no place for it, or its words do not fit its numbers.
     """
-    found = _TIME.search(notebook.cells[0].source)
-    if not found:
+    time = _TIME.search(notebook.cells[0].source)
+    if not time:
         raise ValueError("the first cell has no place for the time: <!-- time {} --><!-- end of time -->")
-    kept = json.loads(found[1])
-    minutes = Minutes(kept.get("read", 0), kept.get("seconds"), kept.get("profile", ""))
-    if kept and found[2] != minutes.text:
-        raise ValueError(f"the first cell says {found[2]!r}, its numbers say {minutes.text!r}")
+    numbers = json.loads(time[1])
+    minutes = Minutes(**{"read": 0, "seconds": None, "profile": ""} | numbers)
+    if numbers and time[2] != minutes.text:
+        raise ValueError(f"the first cell says {time[2]!r}, its numbers say {minutes.text!r}")
     return minutes
 
 
@@ -238,17 +213,13 @@ def with_map(notebook: NotebookNode, course: Mapping[str, tuple[str, Minutes]]) 
         return "not measured" if None in seconds else _spoken(sum(seconds)).removeprefix("about ")
 
     rows = ["| notebook | question | minutes to read | to run |", "|---|---|---|---|"]
-    rows += [
-        f"| [{n}]({n}.ipynb) | {asks} | {m.read} | {run([m.seconds])} |" for n, (asks, m) in course.items()
-    ]
-    minutes = [m for _, m in course.values()]
+    for name, (asks, of) in course.items():
+        rows.append(f"| [{name}]({name}.ipynb) | {asks} | {of.read} | {run([of.seconds])} |")
+    minutes = [of for _, of in course.values()]
     rows.append(f"| in all | | {sum(m.read for m in minutes)} | {run([m.seconds for m in minutes])} |")
-    text = "\n".join(["<!-- map -->", "", *rows, "", "<!-- end of map -->"])
     fresh = nbformat.from_dict(notebook)
-    places = [cell for cell in fresh.cells if _MAP.search(cell.source)]
-    if len(places) != 1:
-        raise ValueError(f"{len(places)} cells have a map; one should: <!-- map --> ... <!-- end of map -->")
-    places[0].source = _MAP.sub(lambda _: text, places[0].source)
+    cell = next((cell for cell in fresh.cells if _MAP[0] in cell.source), fresh.cells[0])
+    cell.source = _between(cell.source, "\n".join(["", *rows, "", ""]), _MAP)
     return fresh
 
 
@@ -276,7 +247,111 @@ def write_minutes(folder: Path, names: list[str], results: Path) -> list[str]:
 
 def question(notebook: NotebookNode) -> str:
     """Return the question that a notebook asks: the line of its first cell that begins with "**The question:**"."""
-    found = re.search(r"^\*\*The question:\*\* (.+)$", notebook.cells[0].source, re.MULTILINE)
-    if not found:
+    line = re.search(r"^\*\*The question:\*\* (.+)$", notebook.cells[0].source, re.MULTILINE)
+    if not line:
         raise ValueError('the first cell has no line that begins with "**The question:**"')
-    return found[1]
+    return line[1]
+
+
+# ---------------------------------------------------------------- from an executed course to what is committed
+
+OUTSIDE = (courses.REPORT, "07_real_time")
+"""Notebooks that need nothing of the course and stand outside of its sequence; `refresh` executes them itself."""
+
+TABLE = ("<!-- table: written by `make notebooks` -->\n", "<!-- end of table -->\n")
+LEDGER = ("<!-- ledger: written by `semcg ship` -->\n", "<!-- end of ledger -->\n")
+"""Marks of the places of the comparison and of the verdicts in pages."""
+
+RESULTS = Path("docs", "results.md")
+"""The page with the table of one run and the verdicts, below the repository's folder."""
+
+COPIED = ("table.txt", "table.csv", "figure_3.png")
+"""Names of what of a course goes into `results/reference/`."""
+
+_WIDGET = "application/vnd.jupyter.widget-view+json"  # dead without its kernel; a picture accompanies it
+
+
+def cleaned(executed: NotebookNode, *, source: NotebookNode) -> NotebookNode:
+    """Return the source notebook with the outputs of its executed copy.
+
+    Left out are the injected parameters, all timings, widget state and whatever else papermill notes down. Cells
+    tagged "timing" keep no output. Execution counts run from 1, since nbval compares only cells that have one.
+
+    Raises
+    ------
+    ValueError
+        If the executed notebook does not have the cells of the source.
+    """
+    executed_cells = {cell.id: cell for cell in executed.cells}
+    fresh = nbformat.from_dict(source)
+    count = 0
+    for cell in fresh.cells:
+        cell.metadata = {k: v for k, v in cell.metadata.items() if k == "tags"}
+        if cell.cell_type != "code":
+            continue
+        ran = executed_cells.get(cell.id)
+        if ran is None or ran.source != cell.source:
+            raise ValueError(f"cell {cell.id} is not in the executed notebook; run it again")
+        count += 1
+        cell.execution_count = count
+        outputs = [] if "timing" in cell.metadata.get("tags", []) else ran.outputs
+        cell.outputs = [output for output in outputs if _WIDGET not in output.get("data", {})]
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output.execution_count = None
+    fresh.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    return fresh
+
+
+def table_in(page: str, table: str, marks: tuple[str, str] = TABLE) -> str:
+    """Return the text of a page with a table in its place: the comparison's, or another between other marks."""
+    table = table.strip("\n")  # not the blanks: a heading may begin with them
+    return _between(page, f"```\n{table}\n```\n", marks)
+
+
+def _between(text: str, content: str, marks: tuple[str, str]) -> str:
+    begin, end = marks
+    before, begun, rest = text.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not (begun and ended):
+        raise ValueError(f"there is no place for it: {begin.strip()} ... {end.strip()}")
+    return f"{before}{begin}{content}{end}{after}"
+
+
+def refresh(given: Mapping[str, object]) -> list[Path]:
+    """Replace what is committed of a course by what a stored execution of it left, and return the paths.
+
+    The notebooks' outputs, those outside of the sequence executed first; `results/reference/` with the comparison and
+    Figure 3; the table of `RESULTS`.
+
+    Parameters
+    ----------
+    given : mapping
+        Parameters that the course ran with: "profile", "seed", and "data" = "world".
+    """
+    written = []
+    for name in (*courses.SEQUENCE, *OUTSIDE):
+        path = courses.notebook_path(name)
+        if name in OUTSIDE:
+            courses.run(path, given, say=lambda line: None)
+        executed = nbformat.read(courses.output_of(path, given), as_version=4)
+        fresh = cleaned(executed, source=nbformat.read(path, as_version=4))
+        fresh.metadata["semcg"] = {k: given[k] for k in ("profile", "seed")}
+        fresh.metadata["semcg"]["code"] = courses.code_digest(path)
+        _write(path, fresh)
+        written.append(path)
+    save_figures(configs.make(str(given["profile"]), seed=given["seed"]))
+    evaluation = courses.evaluation_folder(given)
+    reference = FOLDER.parent / "results" / "reference"
+    for name in COPIED:
+        folder = evaluation if name.startswith("table") else evaluation.parent / "figures"
+        with files.atomic(reference / name) as partial:
+            shutil.copyfile(folder / name, partial)
+        written.append(reference / name)
+    page = FOLDER.parent / RESULTS
+    table = (reference / "table.txt").read_text()
+    files.write_text(page, table_in(page.read_text(encoding="utf-8"), table))
+    return [*written, page]

@@ -17,8 +17,8 @@ from chaos import faults
 
 from semcg import config, files, locks
 from semcg.runs import datasets
+from semcg_kit.execution import Failed, Stopped
 from semcg_kit.execution.execute import execute
-from semcg_kit.execution.failures import Failed, Stopped
 
 BOOK = Path(__file__).parent.parent / "notebooks" / "03_cyclegan.ipynb"
 STEPS = 12  # the faults that end in a sentence come two or three steps apart

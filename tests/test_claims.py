@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from semcg import claims, protocol
-from semcg.plots import evidence as drawn
+from semcg.plots import scores as drawn
 
 SEEDS = tuple(range(3, 15))
 
@@ -169,7 +169,6 @@ def test_the_curve_counts_its_seeds():
     ]
     assert (rows[0]["sd"], rows[0]["seeds_all"], rows[0]["mean_all"]) == (None, 2, pytest.approx(0.3))
     assert rows[0]["sd_all"] == pytest.approx(np.std([0.2, 0.4], ddof=1))
-    assert drawn.curve({"m": rows}, chosen=1.0).axes[0].get_title() == "m"
 
 
 def uneven(points: dict[str, float], *, of_seed: float = 0.01) -> dict[str, np.ndarray]:
@@ -297,12 +296,10 @@ def test_the_words_are_the_papers():
 
 
 def test_a_forest_shows_each_verdict_by_its_mark():
-    rows = [
-        {"name": n, "difference": 0.1, "low": 0.0, "high": 0.2, "verdict": v, "smallest": 0.01}
-        for n, v in (("a", "confirmed"), ("b", "refuted"), ("c", "undecided (3 seeds)"))
-    ]
+    verdicts = {"a": "confirmed", "b": "refuted", "c": "undecided (3 seeds)"}
+    rows = pd.DataFrame({"difference": 0.1, "low": 0.0, "high": 0.2, "verdict": verdicts, "smallest": 0.01})
     ax = drawn.forest(rows, xlabel="difference").axes[0]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b", "c"]
     assert {line.get_marker() for line in ax.get_lines()} >= {"o", "X", "s"}
     with pytest.raises(ValueError, match="nothing to draw"):
-        drawn.forest([], xlabel="")
+        drawn.forest(rows[:0], xlabel="")

@@ -68,7 +68,13 @@ def test_conda_reads_the_same_truth():
     assert environment["dependencies"] == [
         "python=3.11",
         "pip",
-        {"pip": ["-c requirements.lock", "-e .[dev]"]},
+        {
+            "pip": [
+                "--extra-index-url https://download.pytorch.org/whl/cpu",
+                "-c requirements.lock",
+                "-e .[dev]",
+            ]
+        },
     ]
     assert project()["requires-python"] == ">=3.11"
 

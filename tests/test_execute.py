@@ -12,9 +12,9 @@ import nbformat
 import pytest
 
 from semcg import files
+from semcg_kit.execution import Failed, with_remedy
 from semcg_kit.execution import kernels as scratch
 from semcg_kit.execution.execute import execute, typed
-from semcg_kit.execution.failures import Failed, with_remedy
 
 PARAMETERS = "n: int = 1  # how many\nrate: float = 0.5  # how fast\nloud: bool = False  # or not\nname: str = 'a'  # whose"
 
@@ -153,7 +153,7 @@ def test_what_killed_executions_left_is_removed(place, monkeypatch, tmp_path_fac
     temporaries = tmp_path_factory.mktemp("tmp")
     monkeypatch.setenv("TMPDIR", str(temporaries))
     monkeypatch.setattr("tempfile.tempdir", None)
-    left = scratch.folder_of(place / "out.ipynb", 0)
+    left = scratch.scratch_folder(place / "out.ipynb", 0)
     assert left.parent == temporaries
     left.mkdir()
     (left / "events.1.jsonl").write_text('{"event": "run"')
@@ -202,7 +202,7 @@ RUNNER = """
 import sys
 from pathlib import Path
 from semcg_kit.execution.execute import execute
-from semcg_kit.execution.failures import Failed
+from semcg_kit.execution import Failed
 try:
     execute(Path(sys.argv[1]), Path(sys.argv[2]), {"n": int(sys.argv[3])}, say=lambda line: print(line, flush=True))
 except Failed as error:

@@ -15,8 +15,7 @@ from skimage.exposure import match_histograms
 from torch import nn
 
 from semcg import config, exercises, files, labels, losses, metrics, protocol, statistics
-from semcg.exercises import Question, feedback, graded, quiz_text
-from semcg.exercises import sheet as sheet_file
+from semcg.exercises import Question, feedback, graded, quiz_text, replies
 from semcg.plots import frames
 from semcg.runs import recipes
 from semcg_kit import teaching
@@ -271,7 +270,7 @@ def test_an_unknown_exercise_is_refused():
 
 
 def test_without_the_repository_one_sentence_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(sheet_file, "__file__", str(tmp_path / "semcg" / "exercises" / "sheet.py"))
+    monkeypatch.setattr(replies, "__file__", str(tmp_path / "semcg" / "exercises" / "replies.py"))
     monkeypatch.setenv("SEMCG_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     exercises.sheets.cache_clear()
@@ -295,7 +294,7 @@ EXAMPLES = {
         ({"scores_l2": 0.6, "scores_norm": 0.8, "softmax_l2": 0.2, "ce_pseudo": 0.3, "kl": 0.1}, "softmax_l2"),
         ({"scores_l2": 0.1, "scores_norm": 0.8, "softmax_l2": 0.2, "ce_pseudo": 0.3, "kl": 0.1}, "scores_l2"),
     ],
-    "05": [({"CycleGAN": 0.5, "semantic (paper)": 0.9, "semantic (ours)": 0.8}, "semantic (paper)")],
+    "05": [({"identity": 0.7, "CycleGAN": 0.5, "semantic": 0.9}, "semantic")],
     "06": [
         ({"confirmed": 0, "tested": 7}, "none"),
         ({"confirmed": 5, "tested": 7}, "some, not all"),

@@ -1,6 +1,7 @@
 """Curves draw what they are given."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from semcg.plots import curves
@@ -35,10 +36,32 @@ def test_each_training_gets_its_line_where_it_has_the_loss():
 def test_nothing_to_draw_is_an_error():
     with pytest.raises(ValueError, match="none of the trainings"):
         curves.training_curves({"CycleGAN": records(3, gan=lambda i: 1.0)}, names=("semantic",))
-    with pytest.raises(ValueError, match="shape"):
-        curves.generator_losses(np.zeros(3), {"a": np.zeros(4)})
 
 
 def test_floors_are_shares_of_the_identity():
     drawn = curves.floors({"scores_l2": (10.0, 5.0), "softmax_l2": (0.4, 0.04)})
     assert [round(bar.get_width()) for bar in drawn.axes[0].patches] == [50, 10]
+
+
+def test_a_band_runs_from_the_lowest_to_the_highest_seed():
+    rows = [
+        ("gan", "A", 50, 2.0, 1.0, 3.0),
+        ("gan", "A", 100, 1.0, 0.5, 1.5),
+        ("pull gan", "B", 50, 1.0, 1.0, 1.0),
+    ]
+    steps = pd.DataFrame(rows, columns=["term", "condition", "step", "mean", "min", "max"])
+    drawn = curves.bands(
+        steps.set_index(["term", "condition", "step"]), ["A", "B"], ["gan", "cycle", "pull gan"]
+    )
+    first, second = drawn.axes
+    assert [ax.get_title() for ax in drawn.axes] == ["gan", "pull gan"]
+    assert first.get_lines()[0].get_ydata().tolist() == [2, 1]
+    assert first.collections[0].get_datalim(first.transData).ymax == 3
+    assert len(second.get_lines()) == 1
+    assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["A", "B"]
+
+
+def test_dials_draw_each_seed_and_their_mean_and_mark_the_setting():
+    (ax,) = curves.dials([0, 1], {"m": np.array([[1.0, 2.0], [3.0, np.nan]])}, at=1).axes
+    assert [line.get_ydata().tolist() for line in ax.get_lines()[:1]] == [[1, 2]]
+    assert ax.get_lines()[2].get_ydata().tolist() == [2, 2], "a seed that was not measured is left out"

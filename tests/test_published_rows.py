@@ -13,8 +13,8 @@ from semcg_kit import prepare
 
 def test_rows_are_drawn_beside_the_archives_alone(home):
     archives, data = home / "archives", home / "data" / "paperlike"
-    prepare.write(prepare.gta5(write_gta5(archives / "gta5")).sized((64, 128)), data)
-    prepare.write(prepare.cityscapes(write_cityscapes(archives / "cityscapes")).sized((64, 128)), data)
+    prepare.write([prepare.gta5(write_gta5(archives / "gta5")).sized((64, 128))], data)
+    prepare.write([prepare.cityscapes(write_cityscapes(archives / "cityscapes")).sized((64, 128))], data)
     about = runs.about(configs.make("smoke", data="paperlike"))
     rows, said = reference.beside(about, frames=4, size=(64, 128))
     assert rows.equals(reference.published())
@@ -32,7 +32,7 @@ def test_other_data_get_a_sentence_and_no_rows(made_by, monkeypatch):
 
 def test_a_run_stands_among_the_published_in_order():
     run = {"identity": 0.30, "CycleGAN": 0.41}
-    drawn = scores.beside(run, [("A", 0.55, "read"), ("B", 0.40, "recalled"), ("C", 0.20, "read")])
+    drawn = scores.ranking(run, [("A", 0.55, "read"), ("B", 0.40, "recalled"), ("C", 0.20, "read")])
     ax = drawn.axes[0]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["A", "CycleGAN", "B", "identity", "C"]
     assert [t.get_fontweight() == "bold" for t in ax.get_yticklabels()] == [False, True, False, True, False]
@@ -47,7 +47,7 @@ def test_a_run_stands_among_the_published_in_order():
 @pytest.mark.parametrize(
     ("run", "published", "words"),
     [
-        ({}, [], "of a run one at least"),
+        ({}, [], "of a run too"),
         ({"CycleGAN": float("nan")}, [], "scores in 0..1"),
         ({"CycleGAN": 0.4}, [("A", 40.0, "read")], "scores in 0..1"),
         ({"CycleGAN": 0.4}, [("A", 0.4, "guessed")], "guessed"),
@@ -55,4 +55,4 @@ def test_a_run_stands_among_the_published_in_order():
 )
 def test_what_is_no_score_is_refused(run, published, words):
     with pytest.raises(ValueError, match=words):
-        scores.beside(run, published)
+        scores.ranking(run, published)

@@ -1,16 +1,18 @@
-"""The report's tables and sentences: seeds that are alike, one difference at a time, and both outcomes of the control."""
+"""What the report's notebook builds on: seeds that are alike, one difference at a time, and both outcomes of the control."""
 
-import json
-
-import numpy as np
 import pandas as pd
 import pytest
 
 from semcg import claims, protocol, report
-from semcg.report import beside, floors, front, means
+from semcg.report import front
 
 DECIDED = protocol.read()
 CONTROL = ("CycleGAN", "CycleGAN, equal layouts", "semantic (paper)")
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return report.tables(protocol.REFERENCE, DECIDED)
 
 
 def table(values: dict[tuple[str, str], dict[int | None, float]]) -> pd.DataFrame:
@@ -42,43 +44,62 @@ def test_means_that_stand_beside_each_other_are_over_the_same_seeds():
         }
     )
     shown = ["CycleGAN", "lambda_s 3", "oracle"]
-    assert means.common(measures, DECIDED, shown) == [3, 4, 5]
-    head, cyclegan, other, oracle, label, over_all = means.spread(measures, DECIDED, shown, ["KID"])
-    assert "seeds 3, 4, 5" in head
-    assert "KID 0.140 (0.130 to 0.150)" in cyclegan
-    assert "KID 0.140 (0.130 to 0.150)" in other, "equal but for the seeds, so equal here"
-    assert "KID 0.500" in oracle
-    assert "not to be compared" in label
-    assert "KID 0.185" in over_all
-    assert "seeds 3 to 14" in over_all
-    rows = means.summary(measures, DECIDED, {("KID", "all"): "KID"}, ["CycleGAN", "lambda_s 3"])
-    assert rows.loc["CycleGAN", "KID"] == rows.loc["lambda_s 3", "KID"] == "0.140 ±0.010"
+    assert report.common(measures, shown) == [3, 4, 5]
+    mean = report.comparable(measures, shown).groupby("condition")["value"].mean()
+    assert mean.to_dict() == pytest.approx({"CycleGAN": 0.14, "lambda_s 3": 0.14, "oracle": 0.5})
+    assert report.common(measures, ["CycleGAN", "oracle"]) == list(many)
 
 
 def test_seeds_in_words():
-    assert means.seeds_said([]) == "no seed in common"
-    assert means.seeds_said([4]) == "seed 4"
-    assert means.seeds_said([3, 4, 5]) == "seeds 3, 4, 5"
-    assert means.seeds_said([*range(3, 15)]) == "seeds 3 to 14"
-    assert means.seeds_said([3, 4, 5, 9]) == "seeds 3, 4, 5, 9"
+    assert report.seed_range([]) == "no seed in common"
+    assert report.seed_range([4]) == "seed 4"
+    assert report.seed_range([3, 4, 5]) == "seeds 3, 4, 5"
+    assert report.seed_range([*range(3, 15)]) == "seeds 3 to 14"
+    assert report.seed_range([3, 4, 5, 9]) == "seeds 3, 4, 5, 9"
+
+
+def test_development_seeds_are_in_no_table(tmp_path):
+    for name in ("measures.csv", "curves.csv"):
+        (tmp_path / name).write_text("condition,seed\nCycleGAN,0\nCycleGAN,3\noracle,\n")
+    (tmp_path / "ledger.json").write_text("[]")
+    measures, _, curves = report.tables(tmp_path, DECIDED)
+    assert measures["seed"].dropna().tolist() == curves["seed"].tolist() == [3]
+    assert "oracle" in set(measures["condition"]), "it needs no seed"
 
 
 # ---------------------------------------------------------------- one difference
 
 
-def test_readings_differ_in_the_loss_alone_and_the_others_say_in_what():
-    alone = means.readings(DECIDED)
-    base = DECIDED.condition("semantic (paper)").parameters
-    assert alone[0] == "semantic (paper)"
-    assert len(alone) > 3
-    for name in alone:
-        given = {k: v for k, v in DECIDED.condition(name).parameters.items() if k != "learns"}
-        assert given | {"semantic_loss": base["semantic_loss"]} == base, name
-    others = means.variants(DECIDED)
-    assert others["semantic (ours)"] == "lambda_s = 10.0, semantic_loss = softmax_l2"
-    assert others["CycleGAN, half skip"] == others["semantic (paper), half skip"] == "generator_skip = half"
-    assert others["semantic (paper), one segmenter"] == "one_segmenter = True"
-    assert not {*alone, "CycleGAN", "identity", *DECIDED.curve.points} & others.keys()
+def test_conditions_are_compared_with_the_one_of_their_kind():
+    assert report.pair(DECIDED) == ("CycleGAN", "semantic (paper)")
+    apart = report.settings_apart(DECIDED)
+    assert apart["CycleGAN"] == apart["semantic (paper)"] == {}
+    assert apart["semantic (ours)"] == {"lambda_s": 10.0, "semantic_loss": "softmax_l2"}
+    assert apart["CycleGAN, half skip"] == apart["semantic (paper), half skip"] == {"generator_skip": "half"}
+    assert apart["ce_labels x 1"] == {"semantic_loss": "ce_labels"}
+    assert "identity" not in apart
+
+
+def test_nothing_depends_on_the_names_of_conditions(shipped):
+    """The same evidence and protocol with all conditions renamed: the same lines, with the new names."""
+    measures, rows, _ = shipped
+    names = {
+        c.name: c.name.replace("CycleGAN", "Plain").replace("semantic (paper)", "loss (A)")
+        for c in DECIDED.conditions
+    }
+    names |= {"identity": "identity"}
+    text = DECIDED.model_dump_json(by_alias=True)
+    for name in sorted(names, key=len, reverse=True):
+        text = text.replace(f'"{name}"', f'"{names[name]}"')
+    other = protocol.Protocol.model_validate_json(text)
+    renamed = measures.assign(condition=measures["condition"].replace(names))
+    of_rows = [row | {k: names.get(row[k], row[k]) for k in ("condition_a", "condition_b")} for row in rows]
+    lines = front.front(of_rows, renamed, other, protocol.REFERENCE).splitlines()
+    first = front.front(rows, measures, DECIDED, protocol.REFERENCE).splitlines()
+    assert lines[1:12] == first[1:12], "the numbers"
+    assert lines[0].split()[2:5] == ["identity", "Plain", "loss"]
+    assert any(line.startswith("from Plain's translations") for line in lines)
+    assert any(line.startswith("loss Plain 74%") for line in lines)
 
 
 # ---------------------------------------------------------------- the control
@@ -90,30 +111,25 @@ def kept(*shares: float) -> pd.DataFrame:
 
 
 def test_the_control_is_said_to_explain_only_what_it_explains():
-    explains = "\n".join(beside.why(kept(0.6, 0.9, 0.85), DECIDED))
+    explains = "\n".join(front.why(kept(0.6, 0.9, 0.85), DECIDED))
     assert "Why: the control keeps more at each of these seeds" in explains
     assert "76%" in explains
-    no_better = "\n".join(beside.why(kept(0.6, 0.58, 0.85), DECIDED))
+    no_better = "\n".join(front.why(kept(0.6, 0.58, 0.85), DECIDED))
     assert "does not explain it" in no_better
     assert "not at each of these seeds" in no_better
     assert "Why:" not in no_better
-    a_little = "\n".join(beside.why(kept(0.6, 0.65, 0.85), DECIDED))
+    a_little = "\n".join(front.why(kept(0.6, 0.65, 0.85), DECIDED))
     assert "does not explain it: it keeps more at each of these seeds, and 13%" in a_little
-    assert beside.why(kept(0.6, 0.9, 0.85).query("condition != 'CycleGAN, equal layouts'"), DECIDED) == []
+    assert front.why(kept(0.6, 0.9, 0.85).query("condition != 'CycleGAN, equal layouts'"), DECIDED) == []
 
 
 def test_the_control_is_compared_at_common_seeds():
     measures = kept(0.6, 0.9, 0.85)
     lucky = table({("CycleGAN", "sky kept"): dict.fromkeys(range(6, 15), 1.0)})
-    assert beside.why(pd.concat([measures, lucky]), DECIDED) == beside.why(measures, DECIDED)
+    assert front.why(pd.concat([measures, lucky]), DECIDED) == front.why(measures, DECIDED)
 
 
 # ---------------------------------------------------------------- the front page
-
-
-@pytest.fixture(scope="module")
-def shipped():
-    return report.tables(protocol.REFERENCE)
 
 
 def test_the_front_page_has_every_claim_and_the_ends_of_each_measure(shipped):
@@ -164,77 +180,16 @@ def test_a_row_without_numbers_and_a_claim_that_nothing_measures_do_no_harm(ship
     assert "taste" not in said
 
 
-# ---------------------------------------------------------------- beside the verdicts
+# ---------------------------------------------------------------- the labels
 
 
-def test_what_was_not_run_is_computed(shipped):
-    measures, _, _ = shipped
-    said = "\n".join(beside.not_run(measures, DECIDED))
-    assert "kl, scores_in" in said
-    assert "least squares" in said
-    assert "human preference" in said
-    gone = measures[(measures["condition"] != "lambda_s 3") & ~(measures["seed"] == 14)]
-    said = beside.not_run(gone, DECIDED)
-    assert "condition lambda_s 3: not measured" in said
-    assert "condition CycleGAN: seed 14 not measured" in said
-    tried = DECIDED.conditions[0].model_copy(update={"parameters": {"gan_loss": "lsgan"}})
-    other = DECIDED.model_copy(update={"conditions": (tried, *DECIDED.conditions[1:])})
-    assert "least squares" not in "\n".join(beside.not_run(measures, other))
-
-
-def test_a_judge_is_called_blind_where_the_oracle_is_not_read():
-    names = ("road", "person", "rider")
-    rows = [("oracle", None, f"{judge} IoU", n, v, "r") for judge, values in (
-        ("judge", (0.9, 0.2, 0.3)), ("second judge", (0.9, 0.01, 0.06))) for n, v in zip(names, values, strict=True)]  # fmt: skip
-    measures = pd.DataFrame(rows, columns=["condition", "seed", "measure", "class", "value", "run"])
-    *_, judge, second = beside.blind(measures)
-    assert judge.endswith("judge: none")
-    assert "second judge: person; what" in second
-
-
-def test_the_two_uncertainties_of_kid_are_told_apart():
-    measures = table(
-        {
-            ("CycleGAN", "KID"): {3: 0.02, 4: 0.04},
-            ("CycleGAN", "KID error"): {3: 0.001, 4: 0.003},
-        }
+def test_labeled_pixels_are_counted_by_class_and_domain(shipped):
+    pixels = report.labeled_pixels(protocol.REFERENCE)
+    assert list(pixels) == ["source/test", "target/test"]
+    assert len(pixels) == 19
+    assert (
+        pixels.loc["sky", "source/test"]
+        > pixels.loc["sky", "target/test"]
+        > pixels.loc["rider", "target/test"]
+        > 0
     )
-    line = beside.kid_errors(measures, DECIDED, ["CycleGAN"])[1].split()
-    assert line == ["CycleGAN", "0.0300", f"{np.std([0.02, 0.04], ddof=1):.4f}", "0.0020"]
-
-
-def test_plates_have_their_ceiling_where_it_was_measured(shipped):
-    measures, _, _ = shipped
-    without = measures[measures["condition"] != "target frames"]
-    said = beside.plates(protocol.REFERENCE, without, DECIDED, ["CycleGAN"])
-    assert "is not in this evidence" in said[-1]
-    found = without[(without["condition"] == "oracle")].assign(condition="target frames", value=0.8125)
-    said = beside.plates(protocol.REFERENCE, pd.concat([without, found]), DECIDED, ["CycleGAN"])
-    assert said[1].startswith("target frames (the reader's ceiling)")
-    assert "0.812" in said[1]
-    assert "is not in this evidence" not in "".join(said)
-
-
-def test_cost_ratios(tmp_path):
-    cost = {"operations": {"CycleGAN": 2e9, "semantic (paper)": 5e9}, "profile": "mini", "crop": 128}
-    (tmp_path / "cost.json").write_text(json.dumps(cost))
-    assert "= 2.50 (profile mini" in beside.costs(tmp_path, tmp_path / "none.json")[0]
-    of = {"leaf split, semantic, bf16": 30, "leaf split, CycleGAN, bf16": 20}
-    (tmp_path / "step.json").write_text(json.dumps({"memory": {"crop": 512, "wide": of}}))
-    (line,) = beside.costs(tmp_path, tmp_path / "step.json")[1:]
-    assert "wide networks" in line
-    assert line.endswith("ratio 1.50")
-
-
-def test_floors_are_read_where_they_are_stored(tmp_path):
-    assert "notebook 04" in floors.lines(tmp_path)[0]
-    charged = {"identity": {"scores_l2": 4.0}, "oracle": {"scores_l2": 3.0}}
-    (tmp_path / floors.FILE).write_text(json.dumps({"frames": 7, "charged": charged}))
-    assert floors.lines(tmp_path)[1].split() == ["scores_l2", "4.000", "3.000", "75%"]
-
-
-def test_terms_are_weighted():
-    rows = [("semantic (ours)", 3, step, "semantic", v) for step, v in ((50, 3.0), (100, 2.0), (150, 1.0))]
-    curves = pd.DataFrame(rows, columns=["condition", "seed", "step", "term", "value"])
-    (line,) = beside.scale(curves, DECIDED, "semantic (ours)")
-    assert [float(v) for v in line.split() if "." in v] == [30.0, 20.0, 10.0]

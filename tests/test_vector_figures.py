@@ -40,12 +40,6 @@ def test_a_vector_is_described_and_always_the_same(monkeypatch):
     assert "<image" not in svg, "lines, not pixels"
 
 
-def test_a_file_of_pixels_is_no_vector(monkeypatch, tmp_path):
-    drawn().savefig(tmp_path / "floors.png")
-    with pytest.raises(ValueError, match=r"floors.png holds pixels"):
-        shown(monkeypatch, tmp_path / "floors.png")
-
-
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
 def test_the_vectors_of_a_notebook_are_light(path):
     for cell in nbformat.read(path, as_version=4).cells:
@@ -62,7 +56,7 @@ def test_line_art_of_the_course_is_drawn_as_vectors():
         "floors",
         "weight_figure",
         "flips",
-        "beside",
+        "ranking",
     )
     sources = [
         cell.source

@@ -1,23 +1,27 @@
-"""The reply to an answer: right, the mistake that it makes, or what is visible in its results.
+"""An exercise, and the reply to an answer: right, the mistake that it makes, or what is visible in its results.
 
 An answer that gives on the samples what a slip of the sheet gives, or two slips together, gets the reply of that slip.
 """
 
+import ast
 import itertools
 import linecache
 import math
 import re
+import tomllib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from semcg.exercises.sheet import Exercise, common, run
+from semcg import files
 
-__all__ = ["WAITS", "feedback"]
+__all__ = ["WAITS", "Exercise", "feedback", "folder"]
 
 WAITS = "Not answered yet: replace the ... and run the cell again."
 """The reply to a starter that was not changed."""
@@ -26,22 +30,111 @@ _NONE = (
 )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Exercise:
+    """A number to find or a function to write. All fields but the texts are Python."""
+
+    id: str
+    title: str
+    task: str
+    solution: str
+    hints: Sequence[str]
+    why: str
+    samples: str = "[()]"
+    gradient: Sequence[str] = ()
+    mistakes: Sequence[Sequence[str]] = ()
+    check: str = ""
+    package: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name that the answer gets."""
+        return re.match(r"(?:def )?(\w+)", self.solution)[1]
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Names of the function's arguments; none for a number."""
+        node = ast.parse(self.solution).body[0]
+        return tuple(a.arg for a in node.args.args) if isinstance(node, ast.FunctionDef) else ()
+
+    @property
+    def starter(self) -> str:
+        """Python that the learner begins with."""
+        head = self.solution.splitlines()[:2]
+        return "\n".join([*head, "    return ..."]) if self.arguments else f"{self.name} = ..."
+
+    def answer(self, *slips: str) -> Any:
+        """Return the solution, or with slips of `mistakes` in it; None if an edit does not fit (any more)."""
+        source, name = self.solution, self.name
+        for slip in slips:
+            if "=>" not in slip:
+                head = f"def slip({', '.join(self.arguments)}):\n    return " if self.arguments else "slip = "
+                source, name = f"{source}\n{head}{slip}", "slip"
+                continue
+            for edit in slip.split(" ; "):
+                old, _, new = (part.strip() for part in edit.partition("=>"))
+                docstring, end, body = source.rpartition('"""')
+                if old not in body:
+                    return None
+                source = docstring + end + body.replace(old, new)
+        return _run(source)[name]
+
+    def drawn(self) -> list[list]:
+        """Return the samples, lists of arguments, the same at each call."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return [list(sample) for sample in eval(self.samples, _run(""))]
+
+
+def folder() -> Path:
+    """Return the folder of the sheets: in the repository, or a clone of it."""
+    roots = (Path(__file__).resolve().parents[2] / "notebooks", files.home() / "notebooks", Path.cwd())
+    for root in roots:
+        if (root / "exercises").is_dir():
+            return root / "exercises"
+    raise FileNotFoundError(
+        f"no exercises in {roots[0]}: they are part of the repository, so install semcg from a clone of it "
+        "(pip install -e .), or set SEMCG_HOME to one"
+    )
+
+
+@cache
+def _common() -> dict[str, list[list[str]]]:
+    """Return the replies that fit every exercise."""
+    return tomllib.loads((folder() / "common.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _run(source: str) -> dict[str, Any]:
+    """Run the code of a sheet and return its names; `torch`, `np`, `nn`, `F`, `math` and `cache` are there."""
+    space = {"torch": torch, "np": np, "nn": torch.nn, "F": torch.nn.functional, "math": math}
+    space["cache"] = cache
+    exec(compile(source, "<exercises>", "exec"), space)
+    return space
+
+
 def feedback(exercise: Exercise, answer: Any) -> str:
     """Return the reply to an answer. Nothing that the answer does can raise here, other than an interrupt."""
     if answer is ...:
         return WAITS
     arguments = ", ".join(exercise.arguments)
-    number = None if arguments else _number(answer)
-    if number is None and not (arguments and callable(answer)):
+    tried = answer if arguments else _number(answer)
+    if tried is None or (arguments and not callable(answer)):
         wanted = f"a function of ({arguments})" if arguments else "one number (no quotes, no print)"
         return f"Not yet. {exercise.name} should be {wanted}, it is {_short(answer)}."
     if exercise.check:
-        return _checked(exercise, answer)
+        try:
+            wrong = _run(exercise.check)["check"](answer)
+        except Exception as error:
+            return _raised(exercise, error)
+        if wrong is ... or wrong is None:
+            return WAITS if wrong is ... else _NONE
+        return f"Not yet. {wrong}" if wrong else "Right."
     equal = _same if arguments else _near
-    values, gradients = _tried(exercise, answer if arguments else number)
+    values, gradients = _tried(exercise, tried)
     right, right_gradients = _tried(exercise, exercise.answer())
     if values[0] is ... or values[0] is None:
-        return _NONE if values[0] is None else WAITS
+        return WAITS if values[0] is ... else _NONE
     wrong = [n for n, pair in enumerate(zip(values, right, strict=True)) if not equal(*pair)]
     if not wrong:
         rounded = "" if _same(values[0], right[0]) else f" (Rounded. Exactly it is {_short(right[0])}.)"
@@ -67,26 +160,10 @@ def _number(answer: Any) -> float | None:
         return None
 
 
-def _checked(exercise: Exercise, answer: Callable) -> str:
-    try:
-        wrong = run(exercise.check)["check"](answer)
-    except Exception as error:
-        return _raised(exercise, error)
-    if wrong is ... or wrong is None:
-        return WAITS if wrong is ... else _NONE
-    return f"Not yet. {wrong}" if wrong else "Right."
-
-
-def _samples(exercise: Exercise) -> list[tuple]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return eval(exercise.samples, run(""))
-
-
 def _tried(exercise: Exercise, answer: Any) -> tuple[list, list]:
     """Return what an answer gives (or raises) for each sample, and the gradients of the arguments that need one."""
     values, gradients = [], []
-    for sample in map(list, _samples(exercise)):
+    for sample in exercise.drawn():
         parts = []
         for n in map(exercise.arguments.index, exercise.gradient):
             if isinstance(sample[n], torch.nn.Module):
@@ -110,25 +187,20 @@ def _slope(value: torch.Tensor, part: list[torch.Tensor]) -> torch.Tensor:
     return torch.cat([slope.flatten() for slope in torch.autograd.grad(value.sum(), part, **options)])
 
 
-_GRADIENT = {
-    (True, False): "its gradient reaches {}, where none may arrive: detach it.",
-    (
-        False,
-        True,
-    ): "no gradient reaches {}, so nothing can learn from it: return a tensor, without .item(), float(), "
-    "NumPy, no_grad or .detach() on the way.",
-    (True, True): "a part of the gradient of {} is missing: is a term detached?",
-}
-"""What is wrong, by whether a gradient arrives and whether it should."""
-
-
 def _gradient(exercise: Exercise, given: list, right: list) -> str:
     """Return what is wrong with the gradients of an answer whose values are right, "" if nothing."""
     for g, r in zip(given, right, strict=True):
         for name, arrives, should in zip(exercise.gradient, g, r, strict=True):
-            case = bool(arrives.any()), bool(should.any())
-            if any(case) and not _same(arrives, should):
-                return f"Not yet. The number is right, but {_GRADIENT[case].format(name)}"
+            if _same(arrives, should) or not (arrives.any() or should.any()):
+                continue
+            if not should.any():
+                wrong = f"its gradient reaches {name}, where none may arrive: detach it."
+            elif arrives.any():
+                wrong = f"a part of the gradient of {name} is missing: is a term detached?"
+            else:
+                wrong = f"no gradient reaches {name}, so nothing can learn from it: return a tensor, without "
+                wrong += ".item(), float(), NumPy, no_grad or .detach() on the way."
+            return f"Not yet. The number is right, but {wrong}"
     return ""
 
 
@@ -141,7 +213,7 @@ def _slips(exercise: Exercise, count: int) -> list[tuple[list[str], list]]:
     codes = [(reply, code) for reply, *codes in exercise.mistakes for code in codes]
     if count == 2:  # one edit for each reply
         codes = list({reply: code for reply, code in reversed(codes) if "=>" in code}.items())
-    made = []
+    slipped = []
     for group in itertools.combinations(codes, count):
         replies, slips = zip(*group, strict=True)
         try:
@@ -153,31 +225,29 @@ def _slips(exercise: Exercise, count: int) -> list[tuple[list[str], list]]:
         with warnings.catch_warnings(action="ignore"):
             values = _tried(exercise, answer)[0]
         if count == 1 or not any((x := _double(v)) is not None and x.isnan().any() for v in values):
-            made.append((list(replies), values))  # two slips that give nan could be any two
-    return made
+            slipped.append((list(replies), values))  # two slips that give nan could be any two
+    return slipped
 
 
 def _known(exercise: Exercise, values: list, right: list, wrong: list[int], equal: Callable) -> str:
     """Return the reply of the mistake that gives the same as an answer for every sample, else for the wrong ones, else ""."""
     one, every = _slips(exercise, 1), range(len(values))
 
-    def first(slips: list, where: Sequence[int], equal: Callable = _same, sign: int = 1) -> list[str]:
-        def fits(made: list) -> bool:
-            return all(equal(values[n], made[n] if sign == 1 else _negative(made[n])) for n in where)
+    def first(slips: list, where: Iterable[int], equal: Callable = _same) -> list[str]:
+        fits = (replies for replies, gives in slips if all(equal(values[n], gives[n]) for n in where))
+        return next(fits, [])
 
-        return next((replies for replies, made in slips if fits(made)), [])
-
-    if found := first(one, every) or first(one, every, equal):
-        return found[0]
+    if replies := first(one, every) or first(one, every, equal):
+        return replies[0]
     if (relation := _relation(values, right)) or not exercise.arguments:
         return relation
-    if found := first(one, every, sign=-1):
-        return f"Two slips: (1) The sign is flipped. (2) {found[0]}"
+    if replies := first(one, every, lambda value, gives: _same(value, _negative(gives))):
+        return f"Two slips: (1) The sign is flipped. (2) {replies[0]}"
     if isinstance(values[wrong[0]], str | Exception):
         return " ".join(first(one, wrong))
     two = _slips(exercise, 2)
-    if found := first(two, every):
-        return f"Two slips: (1) {found[0]} (2) {found[1]}"
+    if replies := first(two, every):
+        return f"Two slips: (1) {replies[0]} (2) {replies[1]}"
     return " ".join(first(one, wrong) or first(two, wrong) or first(one, wrong[:1]) or first(two, wrong[:1]))
 
 
@@ -195,7 +265,7 @@ def _relation(given: list, right: list) -> str:
         return ""
     factor = (a / b)[b.abs() > 1e-6]
     several = len(factor) > 1
-    for reply, *codes in common()["results"]:
+    for reply, *codes in _common()["results"]:
         for value in (eval(code, {"b": b}) for code in codes):
             if _same(a, value) or (not several and _near(a, value)):
                 return reply
@@ -233,15 +303,14 @@ def _raised(exercise: Exercise, error: Exception, known: str = "") -> str:
         code = step.tb_frame.f_code
         if "ipykernel" in code.co_filename or re.match("<(?!exercises)", code.co_filename):
             line = linecache.getline(code.co_filename, step.tb_lineno).strip()
-            where = f", in its line {step.tb_lineno - code.co_firstlineno + 1}" + (
-                f" ({line})" if line else ""
-            )
+            where = f", in its line {step.tb_lineno - code.co_firstlineno + 1}"
+            where += f" ({line})" if line else ""
         step = step.tb_next
     text = f"{type(error).__name__}: {error}".splitlines()[0]
     if not where and isinstance(error, TypeError) and "argument" in text:
         call = f"{exercise.name}({', '.join(exercise.arguments)})"
         return f"Not yet. Your function cannot be called: {error}. It is called as {call}."
-    advice = (reply for reply, pattern in common()["errors"] if re.search(pattern, text))
+    advice = (reply for reply, pattern in _common()["errors"] if re.search(pattern, text))
     return f"Not yet. Your code raises {text}{where}. {known or next(advice, exercise.hints[0])}"
 
 
@@ -302,10 +371,8 @@ def _difference(given: Any, right: Any) -> str:
 
 
 def _example(exercise: Exercise, n: int) -> str:
-    shown = [
-        f"{name} = {_short(x)}" for name, x in zip(exercise.arguments, _samples(exercise)[n], strict=True)
-    ]
-    text = ", ".join(shown)
+    pairs = zip(exercise.arguments, exercise.drawn()[n], strict=True)
+    text = ", ".join(f"{name} = {_short(value)}" for name, value in pairs)
     return f", for {text}" if len(text) <= 120 and "of shape" not in text else ""
 
 

@@ -1,19 +1,23 @@
-"""Losses as curves: what the generator may descend, how a training went, and what each reading of Eq. (4) charges."""
+"""Curves: losses over logits and training steps, and measures over a setting."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from semcg.plots.style import CONDITION_COLORS, figure, grid, styled
+from semcg.plots.style import COLORS, condition_colors, figure, grid, legend_below, plain_log, styled
 
-__all__ = ["floors", "generator_losses", "training_curves"]
+__all__ = ["bands", "dials", "floors", "generator_losses", "training_curves"]
 
-_OTHERS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_BLUE, _ORANGE = COLORS[:2]
 _DASHES = ("-", "--", "-.", ":")
+_WINDOW = 50
+"""Steps of a running mean, at most a tenth of the training."""
 
 
+@styled()
 def generator_losses(logits: np.ndarray, losses: Mapping[str, np.ndarray]) -> Figure:
     """Draw losses of the generator over the discriminator's logit.
 
@@ -23,28 +27,22 @@ def generator_losses(logits: np.ndarray, losses: Mapping[str, np.ndarray]) -> Fi
         Abscissa.
     losses : name -> (n,)
         One curve each.
-
-    Raises
-    ------
-    ValueError
-        If a curve has not as many points as there are logits.
     """
-    logits = np.asarray(logits)
-    with styled():
-        drawn, axes = figure(size=(5.5, 3.4))
-        ax = axes[0, 0]
-        for i, (name, values) in enumerate(losses.items()):
-            if np.shape(values) != logits.shape:
-                raise ValueError(f"{name} has shape {np.shape(values)}, the logits have {logits.shape}")
-            ax.plot(logits, np.asarray(values), _DASHES[i % 4], color=_OTHERS[i % 6], label=name, linewidth=2)
-        ax.set(xlabel="logit of a translated patch: fake  <  0  <  real", ylabel="loss of the generator")
-        ax.set_ylim(-6, 9)
-        ax.legend()
+    drawn, [[ax]] = figure(size=(5.5, 3.4))
+    for i, (name, values) in enumerate(losses.items()):
+        ax.plot(logits, np.asarray(values), _DASHES[i % 4], color=COLORS[i % 6], label=name, linewidth=2)
+    ax.set(xlabel="logit of a translated patch: fake  <  0  <  real", ylabel="loss of the generator")
+    ax.set_ylim(-6, 9)
+    ax.legend()
     return drawn
 
 
+@styled()
 def training_curves(
-    histories: Mapping[str, Sequence[Mapping[str, float]]], *, names: Sequence[str], window: int = 50
+    histories: Mapping[str, Sequence[Mapping[str, float]]],
+    *,
+    names: Sequence[str],
+    colors: Mapping[str, str] | None = None,
 ) -> Figure:
     """Draw losses over the steps of one or more trainings, one panel per loss: single steps faint, running mean bold.
 
@@ -54,48 +52,104 @@ def training_curves(
         Records with "step" and losses, as `semcg.training.fit` yields them.
     names : list of str
         Losses to draw. A training without one of them is left out of that panel.
-    window : int
-        Steps of the running mean, at most a tenth of the training.
+    colors : training -> color, optional
+        Default: `semcg.plots.style.condition_colors` of the trainings.
 
     Raises
     ------
     ValueError
         If no training has a record with one of `names`.
     """
-    names = [n for n in names if any(n in h[0] for h in histories.values() if h)]
+    tables = {name: pd.DataFrame(records) for name, records in histories.items()}
+    names = [name for name in names if any(name in table for table in tables.values())]
     if not names:
         raise ValueError(f"none of the trainings {list(histories)} has records of these losses")
-    with styled():
-        drawn, panels = grid(len(names))
-        for ax, name in zip(panels, names, strict=True):
-            for i, (training, history) in enumerate(histories.items()):
-                if not history or name not in history[0]:
-                    continue
-                steps = np.array([record["step"] for record in history])
-                values = np.array([record[name] for record in history], dtype=float)
-                color = CONDITION_COLORS.get(training, _OTHERS[i % 6])
-                ax.plot(steps, values, color=color, alpha=0.2, linewidth=0.8)
-                ax.plot(steps, _running_mean(values, window), color=color, linewidth=1.8, label=training)
-            ax.set(title=name, xlabel="step")
-            ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-            ax.margins(x=0)
-        if len(histories) > 1:
-            handles = {
-                line.get_label(): line for ax in panels for line in ax.get_lines() if line.get_alpha() is None
-            }
-            drawn.legend(handles=list(handles.values()), loc="outside lower center", ncols=4, frameon=False)
+    colors = colors or condition_colors(histories)
+    drawn, panels = grid(len(names))
+    for ax, name in zip(panels, names, strict=True):
+        for training, table in tables.items():
+            if name in table:
+                ax.plot(table["step"], table[name], color=colors[training], alpha=0.2, linewidth=0.8)
+                mean = _running_mean(table[name], _WINDOW)
+                ax.plot(table["step"], mean, color=colors[training], linewidth=1.8, label=training)
+        ax.set(title=name, xlabel="step")
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        ax.margins(x=0)
+    if len(histories) > 1:
+        legend_below(drawn, panels, columns=4)
     return drawn
 
 
-def _running_mean(values: np.ndarray, window: int) -> np.ndarray:
+def _running_mean(values: Sequence[float], window: int) -> np.ndarray:
     """Mean over the `window` values around each, fewer at the ends."""
-    half = max(0, min(window, len(values) // 10) // 2)
-    total = np.concatenate([[0.0], np.cumsum(values)])
-    low = np.maximum(np.arange(len(values)) - half, 0)
-    high = np.minimum(np.arange(len(values)) + half + 1, len(values))
-    return (total[high] - total[low]) / (high - low)
+    half = min(window, len(values) // 10) // 2
+    return pd.Series(values).rolling(2 * half + 1, center=True, min_periods=1).mean().to_numpy()
 
 
+@styled()
+def bands(
+    steps: pd.DataFrame, conditions: Sequence[str], terms: Sequence[str], *, log: bool = False
+) -> Figure:
+    """Draw terms of a training over its steps, a panel each: the mean over seeds, and the range of all seeds behind it.
+
+    Parameters
+    ----------
+    steps : DataFrame
+        Columns "mean", "min" and "max"; index (term, condition, step).
+    conditions, terms : list of str
+        Those to draw; a condition without a term is left out of its panel.
+    log : bool
+        Logarithmic ordinates.
+    """
+    there = [term for term in terms if term in steps.index.unique(0)]
+    drawn, panels = grid(len(there))
+    for ax, term in zip(panels, there, strict=True):
+        for k, (name, color) in enumerate(condition_colors(conditions).items()):
+            if (term, name) in steps.index:
+                of = steps.loc[(term, name)]
+                ax.fill_between(of.index, of["min"], of["max"], color=color, alpha=0.18, lw=0)
+                ax.plot(of.index, of["mean"], _DASHES[k % 4], color=color, label=name, lw=2)
+        ax.set(title=term, xlabel="step")
+        if log:
+            ax.set_yscale("log")
+            plain_log(ax.yaxis)
+        ax.margins(x=0)
+    legend_below(drawn, panels, columns=3)
+    return drawn
+
+
+@styled()
+def dials(
+    settings: Sequence[float], curves: Mapping[str, np.ndarray], *, at: int, seed: int | None = None
+) -> Figure:
+    """Draw one panel per measure over settings of lambda_s, which are at equal distances.
+
+    Parameters
+    ----------
+    settings : (n,) float
+        In rising order.
+    curves : measure -> (seeds, n) float
+        Each seed is a faint line, their mean a bold one; NaN where a seed was not measured.
+    at : int
+        Index of the setting that is marked.
+    seed : int, optional
+        Row of the curves to draw bold in place of their mean.
+    """
+    place = np.arange(len(settings))
+    drawn, panels = grid(len(curves), size=(3.1, 2.5))
+    for ax, (name, values) in zip(panels, curves.items(), strict=True):
+        table = pd.DataFrame(np.atleast_2d(values))  # whose mean leaves out NaN
+        bold = table.mean() if seed is None else table.loc[seed]
+        ax.plot(place, table.T, color=_BLUE, alpha=0.25, lw=1)
+        ax.plot(place, bold, color=_BLUE, lw=2.2, marker="o", ms=4)
+        ax.axvline(at, color=_ORANGE, lw=6, alpha=0.25)
+        ax.plot(at, bold[at], "o", ms=9, mfc="none", mec=_ORANGE, mew=2)
+        ax.set_xticks(place, [f"{s:g}" for s in settings])
+        ax.set(title=name, xlabel=r"$\lambda_s$")
+    return drawn
+
+
+@styled()
 def floors(charged: Mapping[str, tuple[float, float]]) -> Figure:
     """Draw what each reading of Eq. (4) charges the perfect translation, as a share of what it charges none at all.
 
@@ -104,18 +158,14 @@ def floors(charged: Mapping[str, tuple[float, float]]) -> Figure:
     charged : reading -> (of the identity, of the oracle)
         Mean losses, both positive.
     """
-    with styled():
-        drawn, axes = figure(size=(6.0, 0.45 * len(charged) + 1.1))
-        ax = axes[0, 0]
-        shares = [100 * oracle / identity for identity, oracle in charged.values()]
-        ax.barh(list(charged), shares, color="#56B4E9", edgecolor="#0072B2")
-        for place, share in enumerate(shares):
-            ax.text(share + 1, place, f"{share:.0f} %", va="center")
-        ax.axvline(100, color="black", linewidth=1)
-        ax.set(
-            xlabel="loss of the oracle in % of the loss of the identity",
-            xlim=(0, max(118, 1.15 * max(shares))),
-        )
-        ax.invert_yaxis()
-        ax.grid(False, axis="y")
+    drawn, [[ax]] = figure(size=(6.0, 0.45 * len(charged) + 1.1))
+    shares = [100 * oracle / identity for identity, oracle in charged.values()]
+    bars = ax.barh(list(charged), shares, color="#56B4E9", edgecolor=_BLUE)
+    ax.bar_label(bars, fmt="%.0f %%", padding=3)
+    ax.axvline(100, color="black", linewidth=1)
+    ax.set(
+        xlabel="loss of the oracle in % of the loss of the identity", xlim=(0, max(118, 1.15 * max(shares)))
+    )
+    ax.invert_yaxis()
+    ax.grid(False, axis="y")
     return drawn

@@ -1,26 +1,30 @@
-"""Frames and their labels on sheets, what the classes' shares look like, and the framework as a diagram (Figure 2)."""
+"""Frames and labels on sheets, the classes' shares, and diagrams of the framework (Figure 2) and of a segmenter."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Rectangle
 from matplotlib.ticker import LogLocator
 
-from semcg.labels import CLASSES, IGNORE, to_colors
-from semcg.plots.style import class_colors, figure, styled
+from semcg import labels
+from semcg.labels import IGNORE
+from semcg.plots.style import COLORS, class_axis, class_colors, figure, styled
 
-__all__ = ["DOMAIN_COLORS", "class_shares", "framework", "layout", "pixels", "sheet"]
+__all__ = ["DOMAIN_COLORS", "class_shares", "framework", "layout", "pixels", "receptive_fields", "sheet"]
+__all__ += ["stages"]
 
 DOMAIN_COLORS = {"source": "#E69F00", "target": "#0072B2"}
-"""Okabe and Ito's orange and blue: apart for the colour-blind, and in grey."""
-CYCLE, SEMANTIC, GAN = "#0072B2", "#D55E00", "#555555"
+"""Okabe and Ito's orange and blue: apart for the color-blind, and in gray."""
+_CYCLE, _SEMANTIC, _GAN = *COLORS[:2], "#555555"
+_DILATION = {1: "#DEEBF7", 2: "#9ECAE1", 4: "#3182BD"}  # darker is wider, whatever the color vision
 
 
 def pixels(panel: np.ndarray) -> np.ndarray:
-    """Turn a frame or a label map, in any form that the package uses, into colours.
+    """Turn a frame or a label map, in any form that the package uses, into colors.
 
     Parameters
     ----------
@@ -30,7 +34,7 @@ def pixels(panel: np.ndarray) -> np.ndarray:
     Returns
     -------
     (H, W, 3) uint8
-        RGB. Train ids come in the colours of Cityscapes, 255 black; a float leaves [-1, 1] by clipping.
+        RGB. Train ids come in the colors of Cityscapes, 255 black; a float leaves [-1, 1] by clipping.
 
     Raises
     ------
@@ -41,7 +45,7 @@ def pixels(panel: np.ndarray) -> np.ndarray:
     if panel.ndim == 2 and np.issubdtype(panel.dtype, np.integer):
         if panel.min() < 0 or panel.max() > 255:
             raise ValueError(f"train ids are 0..18 or {IGNORE}, but these are {panel.min()}..{panel.max()}")
-        return to_colors(panel.astype(np.uint8))
+        return labels.to_colors(panel.astype(np.uint8))
     if panel.ndim == 3 and panel.shape[2] == 3 and panel.dtype == np.uint8:
         return panel
     if panel.ndim == 3 and panel.shape[0] == 3 and np.issubdtype(panel.dtype, np.floating):
@@ -52,6 +56,7 @@ def pixels(panel: np.ndarray) -> np.ndarray:
     )
 
 
+@styled()
 def sheet(
     rows: Sequence[Sequence[np.ndarray]],
     *,
@@ -68,7 +73,7 @@ def sheet(
     titles : list of str
         One above each column.
     names : list of str
-        One beside each row.
+        One left of each row.
     width : float
         Of the figure, in inches.
 
@@ -80,114 +85,85 @@ def sheet(
     columns = len(rows[0]) if rows else 0
     if columns == 0 or any(len(row) != columns for row in rows):
         raise ValueError(f"rows of one length, at least 1, are needed; these have {[len(r) for r in rows]}")
-    for what, given, wanted in (("titles", titles, columns), ("names", names, len(rows))):
-        if given and len(given) != wanted:
-            raise ValueError(f"{len(given)} {what} for {wanted} {'columns' if what == 'titles' else 'rows'}")
     high, wide = pixels(rows[0][0]).shape[:2]
     found = sorted({int(v) for row in rows for panel in row if np.ndim(panel) == 2 for v in np.unique(panel)})
     legend = 0.25 * -(-len(found) // 6) + 0.1 * bool(found)
     tall = len(rows) * (width - 0.3 * bool(names)) / columns * high / wide
-    with styled():
-        drawn, axes = figure(len(rows), columns, size=(width, tall + 0.3 * bool(titles) + legend))
-        drawn.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.005, hspace=0.005)
-        for i, row in enumerate(rows):
-            for j, panel in enumerate(row):
-                axes[i, j].imshow(pixels(panel), interpolation="nearest")
-                axes[i, j].set(xticks=[], yticks=[])
-                axes[i, j].spines[:].set_visible(False)
-            if names:
-                axes[i, 0].set_ylabel(textwrap.fill(names[i], 11), fontsize=9)
-        for j, title in enumerate(titles):
-            axes[0, j].set_title(title, fontsize=11)
-        if found:
-            drawn.legend(handles=_patches(found), loc="outside lower center", ncols=6, frameon=False)
+    drawn, axes = figure(len(rows), columns, size=(width, tall + 0.3 * bool(titles) + legend))
+    drawn.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.005, hspace=0.005)
+    for ax, panel in zip(axes.flat, (panel for row in rows for panel in row), strict=True):
+        ax.imshow(pixels(panel), interpolation="nearest")
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+    for ax, name in zip(axes[:, 0] if names else (), names, strict=True):
+        ax.set_ylabel(textwrap.fill(name, 11), fontsize=9)
+    for ax, title in zip(axes[0] if titles else (), titles, strict=True):
+        ax.set_title(title, fontsize=11)
+    if found:
+        drawn.legend(handles=_patches(found), loc="outside lower center", ncols=6, frameon=False)
     return drawn
 
 
+@styled()
 def class_shares(shares: Mapping[str, np.ndarray]) -> Figure:
     """Draw the share of each class in each domain as bars, on a logarithmic axis, since they span a factor of 100.
 
     Parameters
     ----------
     shares : domain -> (19,) float
-        Fractions of the labelled pixels; 0 and NaN get no bar.
-
-    Raises
-    ------
-    ValueError
-        If a domain has not 19 shares, or no share is positive.
+        Fractions of the labeled pixels; 0 and NaN get no bar.
     """
-    values = {name: np.asarray(given, dtype=float) for name, given in shares.items()}
-    if not values or any(given.shape != (len(CLASSES),) for given in values.values()):
-        raise ValueError(
-            f"{len(CLASSES)} shares a domain are needed, not { {k: v.shape for k, v in values.items()} }"
-        )
-    if not any((given > 0).any() for given in values.values()):
-        raise ValueError("no share is positive: there is nothing to draw")
-    place, thick = np.arange(len(CLASSES)), 0.8 / len(values)
-    with styled():
-        drawn, axes = figure(size=(8.5, 5.6))
-        ax: Axes = axes[0, 0]
-        for k, (name, given) in enumerate(values.items()):
-            offset = (k - (len(values) - 1) / 2) * thick
-            ax.barh(place + offset, 100 * given, thick, label=name, color=_domain_color(name, k))
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-        ax.minorticks_off()
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.set(yticks=place, yticklabels=[c.name for c in CLASSES], xlabel="% of the labelled pixels")
-        ax.set_ylim(len(CLASSES) - 0.4, -0.6)
-        ax.grid(False, axis="y")
-        # A swatch before each name ties the bars to the label maps.
-        swatch = ax.get_yaxis_transform()
-        ax.scatter(
-            [-0.012] * len(place), place, marker="s", s=42, c=class_colors(), transform=swatch, clip_on=False
-        )
-        ax.tick_params(axis="y", pad=12)
-        ax.legend(loc="lower right")
+    thick = 0.8 / len(shares)
+    drawn, [[ax]] = figure(size=(8.5, 5.6))
+    for k, (name, given) in enumerate(shares.items()):
+        place = np.arange(len(labels.CLASSES)) + (k - (len(shares) - 1) / 2) * thick
+        ax.barh(place, 100 * np.asarray(given), thick, label=name, color=DOMAIN_COLORS.get(name, f"C{k}"))
+    ax.set(xscale="log", xlabel="% of the labeled pixels")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    ax.minorticks_off()
+    ax.xaxis.set_major_formatter("{x:g}")
+    class_axis(ax)
+    ax.grid(False, axis="y")
+    ax.legend(loc="lower right")
     return drawn
 
 
+@styled()
 def layout(rows: Mapping[str, np.ndarray], *, names: int = 8) -> Figure:
-    """Draw which class stands at which height of the picture: per domain, each image row's shares side by side.
+    """Draw which class is at which height of the picture: per domain, each image row's shares side by side.
 
     Parameters
     ----------
     rows : domain -> (R, 19) float
         R bands from the top of the picture to its bottom; the 19 fractions of a band sum to 1, or are all NaN where
-        nothing is labelled.
+        nothing is labeled.
     names : int
         How many classes the legend names: those with the largest share.
-
-    Raises
-    ------
-    ValueError
-        If a domain is not (R, 19), or a band does not sum to 1.
     """
-    values = {name: np.asarray(given, dtype=float) for name, given in rows.items()}
-    for name, given in values.items():
-        if given.ndim != 2 or given.shape[1] != len(CLASSES):
-            raise ValueError(f"{name}: (R, {len(CLASSES)}) shares are needed, not {given.shape}")
-        sums = given.sum(1)
-        if not (np.isnan(sums) | (np.abs(sums - 1) < 1e-6)).all():
-            raise ValueError(f"{name}: the shares of each band must sum to 1, but they sum to {sums}")
-    total = sum(np.nanmean(given, 0) for given in values.values())
+    total = sum(np.nanmean(given, 0) for given in rows.values())
     largest = sorted(np.argsort(-total, kind="stable")[:names].tolist())
-    with styled():
-        drawn, axes = figure(1, len(values), size=(4.6 * len(values), 4.4), sharey=True)
-        for ax, (name, given) in zip(axes[0], values.items(), strict=True):
-            shares, edges = 100 * np.nan_to_num(given), np.linspace(0, 100, len(given) + 1)
-            left = np.zeros(len(given))
-            for c, color in enumerate(class_colors()):
-                ax.barh(edges[:-1], shares[:, c], np.diff(edges), left=left, align="edge", color=color, lw=0)
-                left += shares[:, c]
-            ax.set(title=name, xlim=(0, 100), ylim=(100, 0), xlabel="% of the labelled pixels at this height")
-            ax.grid(False)
-        axes[0, 0].set_ylabel("height in the picture: 0 top, 100 bottom")
-        drawn.legend(handles=_patches(largest), loc="outside lower center", ncols=4, frameon=False)
+    drawn, axes = figure(1, len(rows), size=(4.6 * len(rows), 4.4), sharey=True)
+    for ax, (name, given) in zip(axes[0], rows.items(), strict=True):
+        shares, edges = 100 * np.nan_to_num(given), np.linspace(0, 100, len(given) + 1)
+        left = np.cumsum(shares, 1) - shares
+        for c, color in enumerate(class_colors()):
+            ax.barh(
+                edges[:-1], shares[:, c], np.diff(edges), left=left[:, c], align="edge", color=color, lw=0
+            )
+        ax.set(title=name, xlim=(0, 100), ylim=(100, 0), xlabel="% of the labeled pixels at this height")
+        ax.grid(False)
+    axes[0, 0].set_ylabel("height in the picture: 0 top, 100 bottom")
+    drawn.legend(handles=_patches(largest), loc="outside lower center", ncols=4, frameon=False)
     return drawn
 
 
+def _patches(train_ids: Sequence[int]) -> list[Patch]:
+    looks = {IGNORE: ("black", "ignored")}
+    looks |= enumerate(zip(class_colors(), labels.names(), strict=True))
+    return [Patch(color=looks[c][0], label=looks[c][1]) for c in train_ids]
+
+
+@styled()
 def framework(from_s: Sequence[np.ndarray], from_t: Sequence[np.ndarray]) -> Figure:
     """Draw the framework of Figure 2 around its pictures: both cycles in blue, the semantic loss in orange, dashed.
 
@@ -197,84 +173,132 @@ def framework(from_s: Sequence[np.ndarray], from_t: Sequence[np.ndarray]) -> Fig
         An image of the source domain, its translation, and that brought back: x_s, x_st, x_sts, as `pixels` takes them.
     from_t : three arrays
         An image of the target domain, its translation, and that brought back: x_t, x_ts, x_tst.
-
-    Raises
-    ------
-    ValueError
-        If they are not three each.
     """
-    if len(from_s) != 3 or len(from_t) != 3:
-        raise ValueError(f"three pictures of each direction are needed, not {len(from_s)} and {len(from_t)}")
-    with styled():
-        drawn, axes = figure(size=(10, 7.2))
-        ax: Axes = axes[0, 0]
-        for base, a, b, pictures in ((36, "s", "t", from_s), (0, "t", "s", from_t)):
-            _direction(ax, base, a, b, [pixels(picture) for picture in pictures])
-        ax.axhline(35, color="#BBBBBB", lw=1)
-        ax.set(xlim=(0, 100), ylim=(2, 69.5), aspect="auto")
-        ax.axis("off")
-        for color, line, text in (
-            (CYCLE, "-", "cycle (Eq. 3)"),
-            (SEMANTIC, "--", "semantic (Eq. 4)"),
-            (GAN, ":", "real or translated? (Eqs. 1-2)"),
-        ):
-            ax.plot([], [], color=color, ls=line, lw=2.5, label=text)
-        drawn.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=15)
+    drawn, [[ax]] = figure(size=(10, 7.2))
+    for base, a, b, pictures in ((36, "s", "t", from_s), (0, "t", "s", from_t)):
+        _direction(ax, base, a, b, [pixels(picture) for picture in pictures])
+    ax.axhline(35, color="#BBBBBB", lw=1)
+    ax.set(xlim=(0, 100), ylim=(2, 69.5), aspect="auto")
+    ax.axis("off")
+    for color, line, text in (
+        (_CYCLE, "-", "cycle (Eq. 3)"),
+        (_SEMANTIC, "--", "semantic (Eq. 4)"),
+        (_GAN, ":", "real or translated? (Eqs. 1-2)"),
+    ):
+        ax.plot([], [], color=color, ls=line, lw=2.5, label=text)
+    drawn.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=15)
     return drawn
 
 
 def _direction(ax: Axes, base: float, a: str, b: str, pictures: list[np.ndarray]) -> None:
     """Draw one of the two directions: x_a -> G_ab -> x_ab -> G_ba -> x_aba, and what judges them."""
     up, down = base + 20, base + 6
+    label = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
     for x, picture, name in zip((10, 49, 88), pictures, (a, a + b, a + b + a), strict=True):
         ax.imshow(picture, extent=(x - 9.5, x + 9.5, up - 5.5, up + 5.5), zorder=2)
-        ax.text(
-            x - 8.9, up + 4.9, f"$x_{{{name}}}$", fontsize=17, va="top", zorder=3,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-        )  # fmt: skip
+        ax.text(x - 8.9, up + 4.9, f"$x_{{{name}}}$", fontsize=17, va="top", zorder=3, bbox=label)
     for x, name in ((29.5, a + b), (68.5, b + a)):
-        _box(ax, x, up, f"$G_{{{name}}}$", CYCLE)
+        _box(ax, x, up, f"$G_{{{name}}}$", _CYCLE)
     for start, end in ((19.7, 25), (34, 39.2), (58.7, 64), (73, 78.2)):
-        _arrow(ax, (start, up), (end, up), CYCLE)
-    _box(ax, 10, down, f"$Sem_{a}$, frozen", SEMANTIC, wide=17)
-    _box(ax, 49, down, f"$Sem_{b}$, frozen", SEMANTIC, wide=17)
-    _box(ax, 88, down, f"$D_{b}$", GAN)
+        _arrow(ax, (start, up), (end, up), _CYCLE)
+    _box(ax, 10, down, f"$Sem_{a}$, frozen", _SEMANTIC, wide=17)
+    _box(ax, 49, down, f"$Sem_{b}$, frozen", _SEMANTIC, wide=17)
+    _box(ax, 88, down, f"$D_{b}$", _GAN)
     for x in (10, 49):
-        _arrow(ax, (x, up - 5.8), (x, down + 3.2), SEMANTIC, "--")
-    _arrow(ax, (18.8, down), (40.2, down), SEMANTIC, "--", both=True)
-    ax.text(29.5, down + 1, "same classes?", ha="center", va="bottom", fontsize=15, color=SEMANTIC)
-    _arrow(ax, (58.7, up - 4.5), (83, down + 1), GAN, ":")
-    ax.text(82, down - 1, f"and real $x_{b}$", ha="right", va="center", fontsize=15, color=GAN)
-    _arrow(ax, (88, up + 5.8), (10, up + 5.8), CYCLE, "-", both=True, bend=0.07)
-    ax.text(49, up + 9.4, "same picture again?", ha="center", va="bottom", fontsize=15, color=CYCLE)
+        _arrow(ax, (x, up - 5.8), (x, down + 3.2), _SEMANTIC, "--")
+    _arrow(ax, (18.8, down), (40.2, down), _SEMANTIC, "--", style="<|-|>")
+    ax.text(29.5, down + 1, "same classes?", ha="center", va="bottom", fontsize=15, color=_SEMANTIC)
+    _arrow(ax, (58.7, up - 4.5), (83, down + 1), _GAN, ":")
+    ax.text(82, down - 1, f"and real $x_{b}$", ha="right", va="center", fontsize=15, color=_GAN)
+    _arrow(ax, (88, up + 5.8), (10, up + 5.8), _CYCLE, style="<|-|>", bend=0.07)
+    ax.text(49, up + 9.4, "same picture again?", ha="center", va="bottom", fontsize=15, color=_CYCLE)
 
 
 def _box(ax: Axes, x: float, y: float, text: str, color: str, wide: float = 8.5) -> None:
-    shape = FancyBboxPatch(
-        (x - wide / 2, y - 3), wide, 6, boxstyle="round,pad=0,rounding_size=1", fc="white", ec=color, lw=2.2
-    )
-    ax.add_patch(shape)
+    look = {"boxstyle": "round,pad=0,rounding_size=1", "fc": "white", "ec": color, "lw": 2.2}
+    ax.add_patch(FancyBboxPatch((x - wide / 2, y - 3), wide, 6, **look))
     ax.text(x, y, text, ha="center", va="center", fontsize=17 if wide < 10 else 15)
 
 
 def _arrow(
-    ax: Axes, start, end, color: str, line: str = "-", *, both: bool = False, bend: float = 0.0
+    ax: Axes, start, end, color: str, line: str = "-", *, style: str = "-|>", bend: float = 0.0
 ) -> None:
-    ax.add_patch(
-        FancyArrowPatch(
-            start, end, arrowstyle="<|-|>" if both else "-|>", color=color, linestyle=line, lw=2.5,
-            mutation_scale=18, shrinkA=0, shrinkB=0, connectionstyle=f"arc3,rad={bend}",
-        )
-    )  # fmt: skip
+    look = {"arrowstyle": style, "color": color, "linestyle": line, "lw": 2.5, "mutation_scale": 18}
+    shape = {"shrinkA": 0, "shrinkB": 0, "connectionstyle": f"arc3,rad={bend}"}
+    ax.add_patch(FancyArrowPatch(start, end, **look, **shape))
 
 
-def _patches(train_ids: Sequence[int]) -> list[Patch]:
-    colors, names = class_colors(), [c.name for c in CLASSES]
-    return [
-        Patch(color="black", label="ignored") if c == IGNORE else Patch(color=colors[c], label=names[c])
-        for c in train_ids
-    ]
+@styled()
+def stages(rows: Sequence[Mapping[str, object]]) -> Figure:
+    """Draw a network from left to right: one box per stage, as high as its maps are.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Per stage "stage" (its name), "blocks", "channels" (out), "stride" (of the stage), "dilation" and "adds"
+        (whether its blocks add their input to what they compute).
+
+    Returns
+    -------
+    Figure
+        Height of a box: side of the maps against the frame's, on a log scale. Color: dilation. An arc: an addition.
+    """
+    drawn, [[ax]] = figure(size=(8.4, 3.7))
+    total, left = 1, 0.0
+    for row in rows:
+        total *= int(row["stride"])
+        height, width = 4 - np.log2(total), 0.95 + 0.2 * int(row["blocks"])
+        color, dark = _DILATION.get(int(row["dilation"]), "#08519C"), int(row["dilation"]) >= 4
+        ax.add_patch(Rectangle((left, -height / 2), width, height, facecolor=color, edgecolor="#333333"))
+        middle, inside = left + width / 2, {"color": "white" if dark else "black", "weight": "bold"}
+        ax.text(middle, 0, f"{row['channels']}", ha="center", va="center", **inside)
+        ax.text(middle, -2.2, f"{row['stage']}\n{row['blocks']} x", ha="center", va="top")
+        ax.text(middle, -3.3, f"1/{total}" if total > 1 else "1", ha="center", va="top")
+        if row["adds"]:
+            start, end = (left + 0.08, height / 2), (left + width - 0.08, height / 2)
+            look = {"arrowstyle": "-|>", "mutation_scale": 10, "color": "#333333"}
+            ax.add_patch(FancyArrowPatch(start, end, connectionstyle="arc3,rad=-0.5", **look))
+        left += width + 0.16
+    for height, text in ((0.12, "channels"), (-2.2, "stage\nblocks"), (-3.3, "map : frame")):
+        ax.text(-0.15, height, text, ha="right", va="top")
+    ax.set(xlim=(-1.9, left), ylim=(-3.8, 2.9))
+    ax.set_axis_off()
+    keys = [Patch(facecolor=c, edgecolor="#333333", label=f"dilation {d}") for d, c in _DILATION.items()]
+    ax.legend(handles=keys, loc="upper right", ncols=1, frameon=False, borderaxespad=0)
+    return drawn
 
 
-def _domain_color(name: str, k: int) -> str:
-    return DOMAIN_COLORS.get(name, f"C{k}")
+@styled()
+def receptive_fields(fields: Mapping[str, np.ndarray], *, frame: tuple[int, int] | None = None) -> Figure:
+    """Draw what one score sees: its gradient with respect to the pixels, one panel per network.
+
+    Parameters
+    ----------
+    fields : mapping
+        Title -> (H, W) float, the magnitude of the gradient, 0 where the score does not depend on the pixel. The
+        panels share one scale: each is drawn about its own center.
+    frame : (H, W), optional
+        Outline of a frame about the score, dashed.
+
+    Returns
+    -------
+    Figure
+        Shade: gradient as a share of its maximum, on a log scale down to 1e-4. Outline: the pixels it depends on.
+    """
+    side = max(max(field.shape) for field in fields.values())
+    drawn, axes = figure(1, len(fields), size=(2.7 * len(fields), 3.1), sharex=True, sharey=True)
+    for ax, (title, field) in zip(axes[0], fields.items(), strict=True):
+        height, width = field.shape
+        share = np.ma.masked_equal(field / field.max(), 0).clip(1e-4, 1)
+        extent = (-width / 2, width / 2, height / 2, -height / 2)
+        shown = ax.imshow(share, extent=extent, norm=LogNorm(1e-4, 1), cmap="Blues", rasterized=True)
+        rows, columns = (np.flatnonzero(field.sum(axis)) for axis in (1, 0))
+        corner, size = (columns[0] - width / 2, rows[0] - height / 2), (np.ptp(columns) + 1, np.ptp(rows) + 1)
+        ax.add_patch(Rectangle(corner, *size, fill=False, edgecolor="black"))
+        if frame:
+            corner, size = (-frame[1] / 2, -frame[0] / 2), frame[::-1]
+            ax.add_patch(Rectangle(corner, *size, fill=False, edgecolor="black", linestyle="--"))
+        ax.set(title=title, xlim=(-side / 2, side / 2), ylim=(side / 2, -side / 2), xlabel="pixels")
+        ax.grid(visible=False)
+    drawn.colorbar(shown, ax=axes, label="gradient / its maximum", shrink=0.8)
+    return drawn

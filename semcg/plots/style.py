@@ -1,6 +1,6 @@
 """One style for all figures, and what every drawing function needs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -11,40 +11,37 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from semcg.labels import CLASSES
+from semcg.labels import CLASSES, names
 
-__all__ = ["CONDITION_COLORS", "class_colors", "figure", "grid", "plain_log", "styled"]
+__all__ = ["COLORS", "class_axis", "class_colors", "condition_colors", "figure", "grid", "legend_below"]
+__all__ += ["plain_log", "styled"]
 
-# Okabe and Ito's palette tells the conditions apart for the colour-blind too; the classes keep Cityscapes' colours.
-CONDITION_COLORS = {
-    "identity": "#999999",
-    "histogram matching": "#E69F00",
-    "CycleGAN": "#0072B2",
-    "semantic (paper)": "#D55E00",
-    "semantic (ours)": "#009E73",
-    "oracle": "#000000",
-}
-"""Colour of a condition in every figure of the course."""
+# Okabe and Ito's palette tells the conditions apart for the color-blind too; the classes keep Cityscapes' colors.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_UNTRAINED = {"identity": "#999999", "histogram matching": "#E69F00", "oracle": "#000000"}
+"""Conditions that are in every comparison; a spoiled oracle, "oracle, shuffled", has the oracle's color."""
+
+
+def condition_colors(conditions: Iterable[str]) -> dict[str, str]:
+    """Return a color for each condition: its own for what needs no training, those of `COLORS` in order for the others."""
+    known = {name: _UNTRAINED.get(name.partition(",")[0]) for name in conditions}
+    trained = [name for name, color in known.items() if color is None]
+    return known | {name: COLORS[k % len(COLORS)] for k, name in enumerate(trained)}
 
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw in the course's style while the block runs; nothing is set for other figures of the session."""
+    """Draw in the course's style while the block (or the decorated function) runs; other figures are not changed."""
     style = seaborn.axes_style("whitegrid") | seaborn.plotting_context("notebook", font_scale=0.9)
-    own = {
-        "figure.facecolor": "white",
-        "savefig.facecolor": "white",
-        "figure.dpi": 110,
-        "svg.hashsalt": "semcg",
-    }
-    with rc_context(style | own):
+    white = dict.fromkeys(("figure.facecolor", "savefig.facecolor"), "white")
+    with rc_context(style | white | {"figure.dpi": 110, "svg.hashsalt": "semcg"}):
         yield
 
 
 def figure(
     rows: int = 1, columns: int = 1, *, size: tuple[float, float], **options: object
 ) -> tuple[Figure, np.ndarray]:
-    """Return a figure and its axes (rows, columns), outside pyplot: it is shown once, by whoever shows it.
+    """Return a figure and its axes (rows, columns), outside pyplot, so that it is shown once.
 
     Parameters
     ----------
@@ -55,20 +52,29 @@ def figure(
     return drawn, drawn.subplots(rows, columns, squeeze=False, **options)
 
 
-def grid(panels: int, *, width: float = 3.3, height: float = 2.6) -> tuple[Figure, list[Axes]]:
-    """Return a figure with so many panels, three in a row at most and four in two rows, so that a page's width suffices.
+def grid(
+    panels: int, *, most: int = 3, size: tuple[float, float] = (3.3, 2.6), **options: object
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with so many panels, at most `most` in a row, and four in two rows where `most` is three.
 
     Parameters
     ----------
-    width, height : float
+    size : (width, height)
         Of a panel, in inches.
     """
-    columns = 2 if panels == 4 else min(3, panels)
+    columns = 2 if (panels, most) == (4, 3) else min(most, panels)
     rows = -(-panels // columns)
-    drawn, axes = figure(rows, columns, size=(width * columns, height * rows + 0.4))
+    drawn, axes = figure(rows, columns, size=(size[0] * columns, size[1] * rows + 0.4), **options)
     for ax in axes.flat[panels:]:
         ax.set_visible(False)
     return drawn, list(axes.flat[:panels])
+
+
+def legend_below(drawn: Figure, panels: Iterable[Axes], *, columns: int) -> None:
+    """Explain the labeled lines of all panels once, below them."""
+    lines = {line.get_label(): line for ax in panels for line in ax.get_lines()}
+    handles = [line for label, line in lines.items() if not label.startswith("_")]
+    drawn.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def plain_log(axis: Axis) -> None:
@@ -79,5 +85,14 @@ def plain_log(axis: Axis) -> None:
 
 
 def class_colors() -> list[tuple[float, float, float]]:
-    """Return the 19 colours of Cityscapes as fractions, in the order of the train ids."""
+    """Return the 19 colors of Cityscapes as fractions, in the order of the train ids."""
     return [tuple(v / 255 for v in c.color) for c in CLASSES]
+
+
+def class_axis(ax: Axes) -> None:
+    """Give each class a row, the first on top, with its name and a swatch of its color."""
+    place = range(len(CLASSES))
+    ax.set(yticks=place, yticklabels=names(), ylim=(len(CLASSES) - 0.4, -0.6))
+    at = {"transform": ax.get_yaxis_transform(), "clip_on": False}
+    ax.scatter([-0.012] * len(CLASSES), place, marker="s", s=42, c=class_colors(), **at)
+    ax.tick_params(axis="y", pad=12)

@@ -1,4 +1,4 @@
-"""The verdicts as the front page of the repository prints them."""
+"""The verdicts as the front page of the repository prints them, what they hide, and what explains them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,134 +9,163 @@ import pandas as pd
 from semcg import claims
 from semcg import config as configs
 from semcg.protocol import Protocol
-from semcg.report.beside import why
-from semcg.report.means import common, seeds_said
+from semcg.report import common, labeled_pixels, pair, seed_range, settings_apart
 
-__all__ = ["front", "hidden"]
+__all__ = ["front", "hidden", "why"]
+
+_ROW = "{:<4}{:<30}{:>9}{:>9}{:>9}{:>8}{:>12}  {:<18}{:>8}  {}"
+_ENDS = "{difference:{form}} [{low:{form}}, {high:{form}}]"
+_NOTES = """: our reading of Eq. (4), the mean squared difference of the score maps (the paper says L2-norm, and
+neither of what nor squared or not), weight 1. Identity: frames as they are. Oracle: the same street drawn in
+the target's style. C7: a ratio of seconds per training step.
+A claim with several rows holds only if each row does; p is then the largest of theirs, in all of them."""
 
 
 def front(
-    ledger: Sequence[Mapping], measures: pd.DataFrame, decided: Protocol, folder: Path | None = None
+    ledger: Sequence[Mapping], measures: pd.DataFrame, protocol: Protocol, folder: Path | None = None
 ) -> str:
     """Return the verdicts as a table for the front page: every claim, where the verdicts hold, and what they hide.
 
     Parameters
     ----------
-    ledger, measures, decided
-        As `semcg.report.tables` returns them, and the protocol.
+    ledger, measures
+        As `semcg.report.tables` returns them.
     folder : path, optional
-        Of the evidence, for what `semcg.report.beside.why` counts.
+        Of the evidence, for what `why` counts.
     """
-    said = [
-        f"{'row':<4}{'measure':<30}{'identity':>9}{'CycleGAN':>9}{'semantic':>9}{'oracle':>8}{'difference':>12}  "
-        f"{'95 % interval':<18}{'p (Holm)':>8}  verdict"
-    ]
+    compared = pair(protocol)
+    heads = ("row", "measure", "identity", *map(_short, compared), "oracle", "difference", "95 % interval")
+    order = [claim.id for claim in claims.CLAIMS]
+    rows = [r for r in ledger if r["primary"] or (r["id"] == r["claim"] and r["claim"] in order)]
+    table = [(r["claim"], _line(r, measures, ("identity", *compared, "oracle"))) for r in rows]
+    if protocol.curve:
+        table.append((protocol.curve.claim, _curve_line(ledger, measures, protocol)))
+    table.sort(key=lambda line: order.index(line[0]) if line[0] in order else len(order))
+    seeds = [row["seeds"] for row in rows if row["primary"] and row["seeds"]] or [0]
+    counted = " to ".join(map(str, sorted({min(seeds), max(seeds)})))
+    size = "x".join(map(str, configs.make(protocol.profile).size))
     lines = [
-        (r["claim"], _line(r, measures, decided.seeds)) for r in ledger if r["primary"] or r["id"] == "C10"
-    ]
-    if decided.curve:
-        of_curve = _of_curve(ledger, measures, decided)
-        lines.append((decided.curve.claim, f"{decided.curve.claim:<4}{of_curve}"))
-    said += [line for _, line in sorted(lines, key=lambda pair: int(pair[0][1:]))]
-    seeds = sorted({row["seeds"] for row in ledger if row["primary"] and row.get("seeds")})
-    counted = " to ".join(dict.fromkeys(str(n) for n in (seeds[0], seeds[-1]))) if seeds else "0"
-    size = "x".join(map(str, configs.make(decided.profile).size))
-    said += [
+        _ROW.format(*heads, "p (Holm)", "verdict"),
+        *(line for _, line in table),
         "",
-        f"{counted} of the protocol's {len(decided.seeds)} paired seeds, profile {decided.profile}: {size}, drawn world.",
-        "Semantic: our reading of Eq. (4), the mean squared difference of the score maps (the paper says L2-norm, and",
-        "neither of what nor squared or not), weight 1. Identity: frames as they are. Oracle: the same street drawn in",
-        "the target's style. C7: a ratio of seconds per training step.",
-        "A claim with several rows holds only if each row does; p is then the largest of theirs, in all of them.",
+        f"{counted} of the protocol's {len(protocol.seeds)} paired seeds, profile {protocol.profile}: {size}, drawn world.",
+        _short(compared[1]).capitalize() + _NOTES,
         *hidden(ledger, measures),
         *(f"Not measurable here: {what} ({reason})." for what, reason in claims.UNMEASURED.items()),
     ]
-    if explained := why(measures, decided, folder):
-        said += ["", *explained]
-    return "\n".join(said)
+    if explained := why(measures, protocol, folder):
+        lines += ["", *explained]
+    return "\n".join(lines)
 
 
-def _line(row: Mapping, measures: pd.DataFrame, seeds: Sequence[int]) -> str:
-    what = f"{row['measure']}" + ("" if row["class"] == "all" else f", {row['class']}")
-    line = f"{row['claim']:<4}{what:<30}"
-    identity, oracle = (_end(measures, row, name) for name in ("identity", "oracle"))
-    if row["difference"] is None:
-        return f"{line}{identity:>9}{'-':>9}{'-':>9}{oracle:>8}{'-':>12}  {'-':<18}{'-':>8}  {row['verdict']}"
-    ratio = row.get("rounds")
-    difference = f"x {row['difference']:.2f}" if ratio else f"{row['difference']:+.3f}"
-    form = ".2f" if ratio else "+.3f"
-    ends = f"[{row['low']:{form}}, {row['high']:{form}}]"
-    p = "-" if row.get("p_holm") is None else f"{row['p_holm']:.4f}"
-    verdict = row["verdict"] if row["primary"] else "reported, no verdict"
-    a = row["mean_a"]
-    if row["condition_a"] == "identity":  # C3, whose comparator stands in its own column
-        plain = claims.series_of(measures, "CycleGAN", row["measure"], row["class"], seeds)
-        a = float(np.mean(plain)) if plain else float("nan")
-    return f"{line}{identity:>9}{a:>9.3f}{row['mean_b']:>9.3f}{oracle:>8}{difference:>12}  {ends:<18}{p:>8}  {verdict}"
+def _short(condition: str) -> str:
+    """Return the name of a condition as it heads a column: "semantic (paper)" -> "semantic"."""
+    return condition.partition(" (")[0]
 
 
-def _end(measures: pd.DataFrame, row: Mapping, name: str) -> str:
-    if row.get("rounds"):
-        return "-"
-    found = claims.series_of(measures, name, row["measure"], row["class"])
-    return f"{np.mean(found):.3f}" if found else "-"
+def _line(row: Mapping, measures: pd.DataFrame, columns: Sequence[str]) -> str:
+    """Return a row of the ledger with the means of these conditions: of the paired seeds, or of all if it is not compared."""
+    what = row["measure"] + ("" if row["class"] == "all" else f", {row['class']}")
+    means = {n: claims.series_of(measures, n, row["measure"], row["class"]) for n in columns}
+    means |= {
+        row[f"condition_{side}"]: [row[f"mean_{side}"]] for side in "ab" if row[f"mean_{side}"] is not None
+    }
+    cells = [f"{np.mean(means[name]):.3f}" if means[name] else "-" for name in columns]
+    difference, interval, verdict = "-", "-", row["verdict"]
+    if row["difference"] is not None:
+        ratio = row.get("rounds")
+        difference = f"x {row['difference']:.2f}" if ratio else f"{row['difference']:+.3f}"
+        interval = "[{low:{form}}, {high:{form}}]".format(**row, form=".2f" if ratio else "+.3f")
+        verdict = row["verdict"] if row["primary"] else "reported, no verdict"
+    p = "-" if row["p_holm"] is None else f"{row['p_holm']:.4f}"
+    return _ROW.format(row["claim"], what, *cells, difference, interval, p, verdict)
 
 
-def _of_curve(ledger: Sequence[Mapping], measures: pd.DataFrame, decided: Protocol) -> str:
-    """Return where the best weights lie, at the seeds that all have, and the verdict on the chosen one."""
-    curve = decided.curve
-    seeds = common(measures, decided, curve.points)
-    few = min(len(common(measures, decided, [name])) for name in curve.points)
-    best = []
-    for measure in curve.measures:
-        better = next((r["better"] for r in ledger if r["measure"] == measure), "higher")
-        means = {
-            weight: float(np.mean(found))
-            for name, weight in zip(curve.points, curve.weights, strict=True)
-            if (found := claims.series_of(measures, name, measure, "all", seeds)) and seeds
-        }
-        if means:
-            at = (max if better == "higher" else min)(means, key=means.get)
+def _curve_line(ledger: Sequence[Mapping], measures: pd.DataFrame, protocol: Protocol) -> str:
+    """Return where the best weights of the curve are, at the seeds that all have, and the verdict on the chosen one."""
+    curve, best = protocol.curve, []
+    for measure, points in pd.DataFrame(claims.curve_rows(measures, protocol)).groupby("measure", sort=False):
+        means = points.set_index("weight")["mean"].astype(float)
+        better = next((row["better"] for row in ledger if row["measure"] == measure), "higher")
+        if means.notna().any():
+            at = means.idxmax() if better == "higher" else means.idxmin()
             best.append(f"{measure} best at {at:g} ({means[at]:.3f})")
-    verdicts = [
-        row["verdict"]
-        for row in ledger
-        if row["claim"] == curve.claim and row["verdict"].startswith(("confirmed", "refuted", "undecided"))
-    ]
-    verdict = "refuted" if "refuted" in verdicts else next((v for v in verdicts if v != "confirmed"), "")
-    verdict = verdict or ("confirmed" if verdicts else "")
-    if few < decided.least_seeds or not verdict:
-        verdict = f"undecided ({few} seeds)"
+    where = f"{', '.join(best)}, {seed_range(common(measures, curve.points))}: " if best else ""
     weights = ", ".join(f"{w:g}" for w in curve.weights)
-    if not best:
-        return f"lambda_s of {weights}: not measured"
-    return f"lambda_s of {weights}: {', '.join(best)}, {seeds_said(seeds)}:  {verdict}"
+    return f"{curve.claim:<4}lambda_s of {weights}: {where} {claims.overall(ledger, curve.claim)}"
 
 
 def hidden(ledger: Sequence[Mapping], measures: pd.DataFrame) -> list[str]:
     """Return what a reader of the verdicts alone would not see, from the numbers."""
-    said = []
+    lines = []
     for row in ledger:
         if row["difference"] is None:
             continue
-        ends = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
-        if row["id"] == "C3 against CycleGAN":
-            said += [
+        a, b = row["condition_a"], _short(row["condition_b"])
+        if row["claim"] == "C3" and not row["primary"] and row["class"] == "all":
+            lines += [
                 "C3 compares with a segmenter that learned from frames as they are (identity); against one that learned",
-                f"from CycleGAN's translations the difference is {ends}.",
+                f"from {a}'s translations the difference is {_ENDS.format(**row, form='+.3f')}.",
             ]
         if row["id"] == "C3 rider":
-            at = f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
-            small = "all of it below" if row["high"] < row["smallest_effect"] else "which reaches"
-            said.append(
-                f"C3 also names the rider: {at}, {small} the smallest effect of interest, {row['smallest_effect']:g}."
+            ends, least = _ENDS.format(**row, form="+.4f"), row["smallest_effect"]
+            small = "all of it below" if row["high"] < least else "which reaches"
+            lines.append(
+                f"C3 also names the rider: {ends}, {small} the smallest effect of interest, {least:g}."
             )
-        as_is = claims.series_of(measures, "identity", row["measure"], row["class"])
-        if row["claim"] == "C5" and row["primary"] and as_is and row["mean_b"] < as_is[0]:
-            a, b = (1 - row[f"mean_{side}"] / as_is[0] for side in "ab")
-            still = "most of them are lost" if b > 0.5 else "some are lost" if b > 0.1 else "they are kept"
-            said += [
-                f"C5 compares with CycleGAN. Of the plates that are read in frames as they are, CycleGAN loses {a:.0%} and the",
-                f"semantic CycleGAN {b:.0%}: {still}.",
+        readable = claims.series_of(measures, "identity", row["measure"], row["class"])
+        if row["claim"] == "C5" and row["primary"] and readable and row["mean_b"] < readable[0]:
+            lost_a, lost_b = (1 - row[f"mean_{side}"] / readable[0] for side in "ab")
+            still = ("they are kept", "some are lost", "most of them are lost")[
+                (lost_b > 0.1) + (lost_b > 0.5)
             ]
-    return said
+            lines += [
+                f"C5 compares with {a}. Of the plates that are read in frames as they are, {a} loses {lost_a:.0%} and the",
+                f"{b} {a} {lost_b:.0%}: {still}.",
+            ]
+    return lines
+
+
+def why(measures: pd.DataFrame, protocol: Protocol, folder: Path | None = None) -> list[str]:
+    """Return whether the control supports that the shift of the layouts costs the sky, in a few lines.
+
+    The control is the condition that differs from the plain one in its target's layout alone. It supports the
+    explanation if it keeps more of the sky at every seed that both have, and brings back at least half of what the
+    plain one lost. Empty until all three conditions are measured at a common seed.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Of the evidence, for the share of sky in the labels of both domains.
+    """
+    plain, semantic = pair(protocol)
+    control = next((n for n, s in settings_apart(protocol).items() if s.keys() == {"target_layout"}), "")
+    sky = measures[measures["measure"] == "sky kept"].pivot(index="seed", columns="condition", values="value")
+    sky = sky.reindex(columns=[plain, control, semantic]).dropna()
+    if sky.empty:
+        return []
+    mean, lines = sky.mean(), []
+    every = (sky[control] > sky[plain]).all()
+    back = (mean[control] - mean[plain]) / (1 - mean[plain]) if mean[plain] < 1 else 0.0
+    if folder and len((pixels := labeled_pixels(folder)).columns) == 2:
+        source, target = (pixels / pixels.sum()).loc["sky"]
+        less = "less" if target < source else "no less"
+        lines.append(
+            f"The target's test frames have {less} sky ({target:.0%} of their labels, the source's {source:.0%})."
+        )
+    lines += [
+        f"Share of the sky kept, {seed_range(list(sky.index))}: {mean[plain]:.2f} by {plain}, {mean[semantic]:.2f} with the semantic",
+        f"loss, {mean[control]:.2f} by {plain} where the target's streets are built like the source's (the control).",
+    ]
+    if every and back >= 0.5:
+        return [
+            *lines,
+            "Why: the control keeps more at each of these seeds, without any semantic loss. So most of the lost sky goes",
+            f"with the shift between the layouts: without the shift {back:.0%} of it is back.",
+        ]
+    at = "at each of these seeds" if every else "not at each of these seeds"
+    return [
+        *lines,
+        f"The control does not explain it: it keeps more {at}, and {back:.0%} of the lost sky is back without the shift",
+        f"between the layouts. So most of what {plain} loses must have another cause.",
+    ]

@@ -1,6 +1,5 @@
-"""Commands that execute notebooks: one, all in order, those of a sweep, or all to be committed."""
+"""Commands that execute notebooks: one, all in order, or those of a sweep."""
 
-import os
 from contextlib import closing
 from pathlib import Path
 from textwrap import indent
@@ -8,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from semcg import files
 from semcg import protocol as protocols
-from semcg_kit.commands.options import (
+from semcg_kit.commands import (
     ConfigFile,
     Data,
     Device,
@@ -19,12 +17,12 @@ from semcg_kit.commands.options import (
     Profile,
     Seed,
     Set,
-    given_of,
+    checked,
     say,
     settings_of,
 )
 
-__all__ = ["course", "draw", "refresh", "run", "sweep"]
+__all__ = ["course", "draw", "run", "sweep"]
 
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print steps, memory and time, measured here, and train nothing.")
@@ -45,16 +43,16 @@ def course(
     """Run every notebook in order. What is up to date is reused, and what was interrupted is resumed."""
     from semcg_kit.execution import course as courses
 
-    given, settings = given_of(profile, data, seed, device, settings_of(set_, config))
+    given = checked(profile, data, seed, device, settings_of(set_, config))
     if dry_run:
-        print(_budget(given, settings))
+        print(_budget(given))
         return
-    folder = courses.course(given=given, kernel=kernel, fresh=fresh, say=say, settings=settings)
-    print("\n" + (courses.evaluation_folder(given, settings) / "table.txt").read_text(encoding="utf-8"))
-    print("Where the minutes went (min:s)")
-    print(indent(courses.table(files.read_json(courses.clock_file(given, settings))), "  "))
-    print(f"\nWhere to look\n  the executed notebooks  {folder / 'notebooks'}")
-    print(f"  the runs                {folder}\n  read and change them    make lab")
+    clock = courses.course(given, kernel=kernel, fresh=fresh, say=say)
+    evaluation = courses.evaluation_folder(given)
+    print("\n" + (evaluation / "table.txt").read_text(encoding="utf-8"))
+    print(f"Where the minutes went (min:s)\n{indent(courses.table(clock), '  ')}")
+    print(f"\nWhere to look\n  the executed notebooks  {evaluation.parent / 'notebooks'}")
+    print(f"  the runs                {evaluation.parent}\n  read and change them    make lab")
 
 
 def draw(
@@ -63,7 +61,7 @@ def draw(
     """Draw the synthetic street world of a profile, unless it exists already."""
     from semcg import config as configs
     from semcg.runs import datasets
-    from semcg.terminal import progress
+    from semcg.system import progress
 
     config = configs.make(profile)
     with progress() as show:
@@ -77,15 +75,7 @@ def run(
     seed: Seed = None,
     device: Device = "auto",
     data: Data = "",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            "-p",
-            metavar="NAME=VALUE",
-            help="A parameter of the notebook or a field of Config, repeatable.",
-        ),
-    ] = None,
+    set_: Set = None,
     config: ConfigFile = None,
     kernel: Kernel = "",
     fresh: Fresh = False,
@@ -98,28 +88,25 @@ def run(
     from semcg_kit.execution import course as courses
     from semcg_kit.execution.execute import parameters_of, typed
 
-    path = courses.notebook_path(notebook)
-    has, values = parameters_of(path), settings_of(set_, config)
-    own = {name: value for name, value in values.items() if name not in Config.model_fields}
-    if not courses.settles(path):
+    path, values = courses.notebook_path(notebook), settings_of(set_, config)
+    fields = {name: value for name, value in values.items() if name in Config.model_fields}
+    makes_config = "settle(" in path.read_text(encoding="utf-8")
+    if not makes_config:  # settings do not reach it
         if config is not None:
             raise ValueError(f"--config {config}: {path.stem} reads no Config")
-        own |= {name: value for name, value in values.items() if name not in ("profile", "data", "seed")}
-    fields = {name: value for name, value in values.items() if name not in own}
-    if "data" not in has and (unused := data or fields.get("data")):
+        fields = {name: values[name] for name in ("profile", "data", "seed") if name in values}
+    if "data" not in parameters_of(path) and (unused := data or fields.get("data")):
         raise ValueError(f"{path.stem} has no parameter data, so it cannot use {unused}: leave --data out")
-    given, settings = given_of(profile, data, seed, device, fields)
-    given |= typed(path, {name: str(value) for name, value in own.items()})
+    given = checked(profile, data, seed, device, fields)
+    given |= typed(path, {name: str(value) for name, value in values.items() if name not in fields})
     here = place()
     if dry_run:
         if here.rank == 0:  # of several processes one prints, and times its share alone
-            print(_budget(given, settings, notebook=path.stem, ranks=here.ranks))
+            print(_budget(given, notebook=path.stem, ranks=here.ranks))
         return
     tell = say if here.rank == 0 else lambda line: None
-    record, _ = courses.run(
-        path, given, kernel=kernel, fresh=fresh, cell_timeout=cell_timeout, say=tell, settings=settings
-    )
-    tell(f"done in {record['seconds']:.0f} s: {courses.output_of(path, given | settings)}")
+    record = courses.run(path, given, kernel=kernel, fresh=fresh, cell_timeout=cell_timeout, say=tell)
+    tell(f"done in {record['seconds']:.0f} s: {courses.output_of(path, given)}")
 
 
 def sweep(
@@ -146,23 +133,35 @@ def sweep(
     """
     if sum((workers > 0, local > 0, bool(scheduler))) > 1:
         raise ValueError("--workers, --local and --scheduler: give one of them at most")
-    read, numbers = protocols.read(protocol), _numbers(seeds)
-    from semcg.report import sweep as progress
+    parts = [part.strip() for part in seeds.split(",") if part.strip()]
+    if wrong := [part for part in parts if not part.isdecimal()]:
+        raise ValueError(f"--seeds {seeds}: {wrong[0]!r} is not a seed; write --seeds 3,4,5")
+    read = protocols.read(protocol)
+    from semcg import report
     from semcg_kit.sweep import plan, pool
 
     if table:
         measured = notebooks is None or (notebooks / "measure.ipynb").is_file()
-        runs = progress.table(profile, protocol=read, few=few, measured=measured, data=data)
-        print(progress.overview(runs).to_string())
+        runs = report.progress(read, profile, data=data, few=few, measured=measured)
+        print(report.overview(runs).to_string())
         for (condition, seed), reason in runs.loc[runs["reason"] != "", "reason"].items():
             print(f"{condition}, seed {seed}: {reason}")
         return
-    given, settings = given_of(
-        profile or read.profile, data or read.data, None, device, settings_of(set_, config)
+    fields = settings_of(set_, config)
+    given = checked(profile or read.profile, data or read.data, None, device, fields)
+    common = {name: given.pop(name) for name in ("profile", "data", "device")}
+    del given["seed"]  # each task has its own; what is left are the settings
+    tasks = plan.tasks(
+        read,
+        **common,
+        only=only or (),
+        seeds=[int(part) for part in parts],
+        few=few,
+        notebooks=notebooks,
+        threads=threads,
+        settings=given,
+        kept_with=protocol if read.test_frames and not given else None,
     )
-    common = {name: given[name] for name in ("profile", "data", "device")}
-    chosen = {"only": only or (), "seeds": numbers, "few": few}
-    tasks = plan.tasks(read, **common, **chosen, notebooks=notebooks, threads=threads, settings=settings)
     first = plan.shared(tasks) if notebooks is None else []
     if dry_run:
         for name in (name for task in first for name in plan.missing(task)):
@@ -170,7 +169,7 @@ def sweep(
         for task in tasks:
             say(f"{'finished' if plan.finished(task) else 'to do':<16}  {task.name}")
         return
-    if settings:
+    if given:
         say(
             "These settings are not the protocol's. To keep their evidence apart, set SEMCG_HOME to another folder."
         )
@@ -179,43 +178,18 @@ def sweep(
     say(f"{len(tasks)} tasks are finished: {tasks[0].folder}")
 
 
-def refresh(profile: Profile = "mini", seed: Seed = None) -> None:
-    """Run the course and replace the committed notebooks by its executed ones, cleaned and with their minutes."""
-    from semcg_kit.commands.teaching import times
-    from semcg_kit.execution import course as courses
-    from semcg_kit.execution import refresh as refreshing
-
-    given, _ = given_of(profile, "world", seed, "auto")
-    courses.course(given=given, kernel="", fresh=False, say=say)
-    courses.run(courses.notebook_path(courses.REPORT), given, say=say)
-    for path in refreshing.refresh(given):
-        print(f"refreshed {path}")
-    times(profile)
-
-
-def _budget(
-    given: dict[str, object], settings: dict[str, object], *, notebook: str = "", ranks: int = 1
-) -> str:
+def _budget(given: dict[str, object], *, notebook: str = "", ranks: int = 1) -> str:
     """Return the budget of the course or of one notebook, for one of the processes that share each batch."""
     from semcg import config as configs
     from semcg.runs import budget
-    from semcg.system import cores
     from semcg.training import fabric_for, precision_for
 
-    fields = {name: value for name, value in given.items() if name in configs.Config.model_fields}
-    config, device = configs.make(**settings | configs.chosen(fields)), str(given["device"])
+    device = str(given["device"])
+    config = configs.make(**{name: v for name, v in given.items() if name in configs.Config.model_fields})
     config = config.model_copy(update={"precision": precision_for(config.precision, device)})
     fabric = fabric_for(device, config.precision)
-    table = budget.table(
-        budget.of(config, fabric, notebook=notebook, ranks=ranks), config, fabric, ranks=ranks
-    )
-    load = os.getloadavg()[0]
-    if load > cores() + 0.5:
-        table += (
-            f"\nOther programs were computing while this was measured (load {load:.1f} on {cores()} cores): an idle "
-            "machine is faster."
-        )
-    return table
+    rows = budget.of(config, fabric, notebook=notebook, ranks=ranks)
+    return budget.table(rows, config, fabric, ranks=ranks)
 
 
 def _pool(workers: int, local: int, scheduler: str, device: str):
@@ -230,10 +204,3 @@ def _pool(workers: int, local: int, scheduler: str, device: str):
             "--local and --scheduler need Dask: .venv/bin/pip install -e '.[cluster]'; --workers works without it"
         ) from None
     return Dask(local=local, scheduler=scheduler)
-
-
-def _numbers(text: str) -> list[int]:
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if wrong := [part for part in parts if not part.isdecimal()]:
-        raise ValueError(f"--seeds {text}: {wrong[0]!r} is not a seed; write --seeds 3,4,5")
-    return [int(part) for part in parts]

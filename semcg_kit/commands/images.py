@@ -1,6 +1,5 @@
 """Commands on pictures and trained networks: look, translate, export, score, compare, redraw."""
 
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -8,9 +7,9 @@ from typing import Annotated
 import typer
 
 from semcg import files
-from semcg_kit.commands.options import Data, Device, Profile, Seed, given_of, height_width
+from semcg_kit.commands import Data, Device, Profile, Seed, checked, height_width
 
-__all__ = ["compare", "evaluate", "export", "figures", "first_look", "score", "translate"]
+__all__ = ["first_look", "translate", "export", "evaluate", "score", "compare", "figures"]
 
 NORM = "Normalize all tiles like the full frame at reduced size."
 FAST = "bfloat16, compiled: off by a gray level or two; compiling takes minutes per size."
@@ -18,7 +17,11 @@ COMPARED = 3
 """Frames that --compare looks at."""
 LONGEST = 1024
 """Pixels of the longer side of a picture that `first-look` shows."""
-GUIDED = "Take the colors from the generator and every stroke from the frame."
+
+Direction = Annotated[str, typer.Option(help="st: source to target; ts: back.")]
+Guided = Annotated[
+    bool, typer.Option("--guided", help="Take the colors from the generator and every stroke from the frame.")
+]
 
 
 def first_look(
@@ -28,62 +31,51 @@ def first_look(
     device: Device = "auto",
 ) -> None:
     """Draw a street and translate it with the bundled generators: seconds, no training."""
-    begun = time.monotonic()
     from semcg import translate
     from semcg.plots import frames
     from semcg.plots.style import styled
     from semcg.runs import shipped
     from semcg.training import fabric_for
-    from semcg_kit import doctor
 
     fabric = fabric_for(device)
-    if image is None:
-        x, oracle = shipped.street(street)
-        name = f"street_{street}"
-    else:
-        x, oracle = _shrunk(translate.image(image)), None
-        name = image.stem
+    x, oracle = shipped.street(street) if image is None else (_shrunk(translate.image(image)), None)
     seen = {"game": x} | shipped.compared(x, fabric)
-    if oracle is not None:
-        seen["oracle"] = oracle
-        print(f"{'street ' + str(street):<20} mean distance to the oracle, in gray levels of 255")
-        for title, picture in seen.items():
-            if picture is not oracle:
-                print(f"{title:<20} {127.5 * (picture - oracle).abs().mean():6.1f}")
-        print("A small distance can be misleading: look at the sky in the picture too.")
-    else:
+    if oracle is None:
         print(
             "These generators were trained on the synthetic world only: on other pictures their colors mean nothing."
         )
+    else:
+        print(f"{f'street {street}':<20} mean distance to the oracle, in gray levels of 255")
+        for title, picture in seen.items():
+            print(f"{title:<20} {127.5 * (picture - oracle).abs().mean():6.1f}")
+        print("A small distance can be misleading: look at the sky in the picture too.")
+        seen["oracle"] = oracle
+    name = f"street_{street}" if image is None else image.stem
     path = (out or files.home() / "results" / "first_look") / f"{name}.png"
     with styled(), files.atomic(path) as partial:
-        frames.sheet([[picture] for picture in seen.values()], names=list(seen), width=7.0).savefig(
-            partial, dpi=150
-        )
+        sheet = frames.sheet([[picture] for picture in seen.values()], names=list(seen), width=7.0)
+        sheet.savefig(partial, dpi=150)
     print(f"the pictures: {path}")
-    install = doctor.setup_seconds(Path(sys.prefix))
-    before = f"; the installation before it took {install} s" if install else ""
-    print(f"this look took {time.monotonic() - begun:.0f} s{before}")
 
 
 def translate(
     in_folder: Annotated[Path, typer.Argument(help="Folder of PNG or JPEG images of any size.")],
     out_folder: Annotated[Path, typer.Argument(help="Gets PNG images of the same names.")],
     weights: Annotated[Path, typer.Option(help="A run's folder, or a generator's .safetensors file in one.")],
-    direction: Annotated[str, typer.Option(help="st: source to target; ts: back.")] = "st",
+    direction: Direction = "st",
     tile: Annotated[int, typer.Option(min=0, help="Side of tiles, for frames too large at once.")] = 0,
     overlap: Annotated[int, typer.Option(min=-1, help="Pixels that tiles share; -1: a quarter tile.")] = -1,
     norm_from_whole: Annotated[bool, typer.Option("--norm-from-whole", help=NORM)] = False,
     compare: Annotated[bool, typer.Option("--compare", help=f"Check tiles on {COMPARED} frames.")] = False,
     batch: Annotated[int, typer.Option(min=1, help="Frames at once; can change a rounded byte.")] = 1,
     fast: Annotated[bool, typer.Option("--fast", help=FAST)] = False,
-    guided: Annotated[bool, typer.Option("--guided", help=GUIDED)] = False,
+    guided: Guided = False,
     device: Device = "auto",
 ) -> None:
     """Translate a folder of images of any size; what is already translated is skipped."""
     from semcg import translate as translation
     from semcg.runs import trained
-    from semcg.terminal import progress
+    from semcg.system import progress
     from semcg.training import fabric_for
 
     if not tile and (overlap >= 0 or norm_from_whole or compare):
@@ -97,59 +89,48 @@ def translate(
     G = translation.Compiled(plain) if fast else plain
     if guided:
         plain, G = translation.Guided(plain), translation.Guided(G)
+    run = translation.Padded(G)
     if tile:
-        run = translation.Tiled(
-            G, tile=tile, overlap=tile // 4 if overlap < 0 else overlap, norm_from_whole=norm_from_whole
-        )
-    else:
-        run = translation.Padded(G)
+        overlap = tile // 4 if overlap < 0 else overlap
+        run = translation.Tiled(G, tile=tile, overlap=overlap, norm_from_whole=norm_from_whole)
     height, width = sizes[-1] if sizes else (1, 1)
     translation.check(plain, height=height, width=width, batch=batch, tile=tile)
     if compare:
-        _compare(run, translation.Padded(plain), in_folder, sizes)
-    new = []
-    run.register_forward_hook(lambda _, inputs, __: new.append(len(inputs[0])))
+        _compare(run, translation.Padded(plain), in_folder, (height, width))
     begun = time.monotonic()
     with progress() as show:
         for done, of, _ in translation.folder(run, in_folder, out_folder, batch=batch):
             show("translated", done, of)
-    seconds = time.monotonic() - begun
-    kept = f"; {of - sum(new)} were there already" if of > sum(new) else ""
-    rate = f": {sum(new) / seconds:.2f} a second, read and written" if new else ""
-    print(f"{sum(new)} frames translated in {seconds:.1f} s{rate}{kept}")
-    print(f"the translations are in {out_folder}")
+    print(f"after {time.monotonic() - begun:.1f} s, {of} translated frames are in {out_folder}")
 
 
 def export(
     weights: Annotated[Path, typer.Argument(help="A run's folder, or a generator's file in one.")],
     out: Annotated[Path, typer.Option(help="The ONNX file.")],
-    direction: Annotated[str, typer.Option(help="st: source to target; ts: back.")] = "st",
-    dtype: Annotated[str, typer.Option(help="Precision inside: fp32.")] = "fp32",
+    direction: Direction = "st",
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of all frames; none: any size.")] = "none",
-    guided: Annotated[bool, typer.Option("--guided", help=GUIDED)] = False,
+    guided: Guided = False,
 ) -> None:
-    """Write a generator as ONNX, pictures in and pictures out, for ONNX Runtime and the like."""
+    """Write a generator as ONNX in fp32, pictures in and pictures out, for ONNX Runtime and the like."""
     import torch
 
     import semcg
     from semcg import export as exporting
+    from semcg import translate as translation
     from semcg.runs import trained
     from semcg.training import fabric_for
-    from semcg.translate import Guided, fingerprint
 
-    if dtype != "fp32":
-        raise ValueError(f"dtype = {dtype!r}: allowed: fp32; ONNX Runtime has no bf16 convolution on a CPU")
     frames = height_width(size)
     G = trained.generator_from(weights, direction, fabric_for("cpu"))
-    G = Guided(G) if guided else G
+    G = translation.Guided(G) if guided else G
     folder = weights if weights.is_dir() else weights.parent
-    made = files.read_json(folder / "provenance.json")
+    provenance = files.read_json(folder / "provenance.json")
     about = {
         "made_by": f"semcg {semcg.__version__}, torch {torch.__version__}",
-        "run": made.get("run", folder.name),
-        "run_fingerprint": made.get("fingerprint", ""),
+        "run": provenance.get("run", folder.name),
+        "run_fingerprint": provenance.get("fingerprint", ""),
         "direction": direction,
-        "generator": " ".join(map(str, fingerprint(G).values())),
+        "generator": " ".join(map(str, translation.fingerprint(G).values())),
         "takes": "images (N, H, W, 3) uint8 RGB",
         "gives": "translated (N, H, W, 3) uint8 RGB; values (N, H, W, 3) float32 in [-1, 1]",
     }
@@ -172,18 +153,15 @@ def evaluate(
 
     fabric, stated = fabric_for(device), height_width(size)
     truth = [label for _, label, _ in evaluation.label_pairs(images, labels).values()]
-    labelled = sorted({pictures.size(label, label=True) for label in truth})
-    counts = evaluation.counts_of_folders(
-        trained.segmenter_from(judge, fabric), images, labels, score_size=stated, fabric=fabric
-    )
+    labelled = sorted({pictures.size(label, label="values") for label in truth})
+    net = trained.segmenter_from(judge, fabric)
+    counts = evaluation.counts_of_folders(net, images, labels, score_size=stated, fabric=fabric)
     table = evaluation.class_table({"score": counts})
     present = int(table.loc["classes present", "score"])
     print(table.drop("classes present").to_string(float_format="{:.3f}".format))
-    at = [f"{height}x{width}" for height, width in ([stated] if stated else labelled)]
-    print(
-        f"{len(truth)} frames, {present} of 19 classes present; IoU 0..1, "
-        f"scored at {', '.join(at)}{'' if stated else ', the size of the labels'}"
-    )
+    sizes = ", ".join(f"{height}x{width}" for height, width in ([stated] if stated else labelled))
+    of_labels = "" if stated else ", the size of the labels"
+    print(f"{len(truth)} frames, {present} of 19 classes present; IoU 0..1, scored at {sizes}{of_labels}")
     if stated and labelled != [stated]:
         print(
             "labels of another size were brought to it by the nearest pixel: not comparable with published numbers"
@@ -214,8 +192,7 @@ def compare(first: Path, second: Path) -> None:
     """List in which settings and results two runs differ, or two evaluations."""
     from semcg_kit import comparison
 
-    for line in comparison.compare(first, second):
-        print(line)
+    print("\n".join(comparison.compare(first, second)))
 
 
 def figures(profile: Profile = "", seed: Seed = None, device: Device = "auto", data: Data = "") -> None:
@@ -223,8 +200,8 @@ def figures(profile: Profile = "", seed: Seed = None, device: Device = "auto", d
     from semcg import config as configs
     from semcg.runs import figures as redrawn
 
-    given, _ = given_of(profile, data, seed, device)
-    given.pop("device")
+    given = checked(profile, data, seed, device)
+    del given["device"]
     for path in redrawn.save_figures(configs.make(**given), device=device):
         print(path)
 
@@ -234,10 +211,9 @@ def _shrunk(x):
     from torchvision.transforms.v2.functional import resize
 
     height, width = x.shape[-2:]
-    scale = LONGEST / max(height, width)
-    if scale >= 1:
+    if max(height, width) <= LONGEST:
         return x
-    small = [round(side * scale) for side in (height, width)]
+    small = [round(side * LONGEST / max(height, width)) for side in (height, width)]
     if min(small) < 16:
         raise ValueError(
             f"a picture of {height}x{width} (height x width) is too narrow to look at; cut out a part of it"
@@ -248,23 +224,23 @@ def _shrunk(x):
     return resize(x, small, antialias=True)
 
 
-def _compare(run, whole, in_folder: Path, sizes: list[tuple[int, int]]) -> None:
-    """Print how translations in tiles differ from translations of whole frames."""
+def _compare(tiles, full, in_folder: Path, largest: tuple[int, int]) -> None:
+    """Print how translations in tiles differ from translations of full frames."""
     import torch
 
     from semcg import translate as translation
 
     try:
-        translation.check(whole.G, height=sizes[-1][0], width=sizes[-1][1])
+        translation.check(full.G, height=largest[0], width=largest[1])
     except ValueError as error:
         raise ValueError(
             f"--compare translates whole frames too, and {error}; or leave --compare out"
         ) from None
-    device = next(whole.parameters()).device
+    device = next(full.parameters()).device
     for stem, path in translation.stems(in_folder, frames=COMPARED).items():
         x = translation.image(path)[None].to(device)
         with torch.inference_mode():
-            off = translation.difference(run(x), whole(x))
+            off = translation.difference(tiles(x), full(x))
         print(
             f"{stem}: tiles and full frame differ by {off['mean']:.2f} gray levels of 255 in the mean, "
             f"{off['p99']:.1f} or less in 99 of 100 values, {off['largest']:.1f} at most"

@@ -1,4 +1,4 @@
-"""Commands about the course itself: its site, its last runs, and whether this machine is ready for it."""
+"""Commands about the course itself: its last runs, whether this machine is ready, its site, and what its authors need."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from semcg import files
-from semcg.terminal import duration
+from semcg.system import duration
+from semcg_kit.commands import Profile, Seed, checked, say
 
-__all__ = ["doctor", "site", "status"]
+__all__ = ["doctor", "status", "site", "student", "times", "refresh"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,34 +34,37 @@ def status(
 ) -> None:
     """Show how the last run of each notebook ended, how long it took and on what."""
     folder = results or files.home() / "results"
-    rows = [_row(path) for path in sorted(folder.glob("*/notebooks/*.json"))]
+    rows = [("profile", "notebook", "state", "ended (UTC)", "min:s", "peak GiB", "device")]
+    reasons = []
+    for path in sorted(folder.glob("*/notebooks/*.json")):
+        cells, reason = _ending(path)
+        rows.append((path.parents[1].name, path.stem, *cells))
+        reasons += [reason] if reason else []
     for path in sorted(folder.glob("*/notebooks/*.partial.ipynb")):
         name = path.name.removesuffix(".partial.ipynb")
-        rows.append(((path.parents[1].name, name, "unfinished", "-", "-", "-", "-"), ""))
-    if not rows:
+        rows.append((path.parents[1].name, name, "unfinished", "-", "-", "-", "-"))
+    if len(rows) == 1:
         print("No notebook has been run here; `make course` runs them all.")
         return
-    head = ("profile", "notebook", "state", "ended (UTC)", "min:s", "peak GiB", "device")
-    widths = [max(map(len, column)) for column in zip(head, *(cells for cells, _ in rows), strict=True)]
-    for cells in (head, *(cells for cells, _ in rows)):
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for cells in rows:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip())
-    for reason in filter(None, (reason for _, reason in rows)):
+    for reason in reasons:
         print(reason)
 
 
-def _row(path: Path) -> tuple[tuple[str, ...], str]:
+def _ending(path: Path) -> tuple[tuple[str, ...], str]:
     """Return the cells of a record's row, and why that run ended early."""
-    name = (path.parents[1].name, path.stem)
     try:
         record = files.read_json(path)
         machine = record.get("machine") or {}
         gib = f"{machine['peak_memory_bytes'] / 2**30:.1f}" if "peak_memory_bytes" in machine else "-"
         ended = f"{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y-%m-%d %H:%M}"
-        spent = (duration(record["seconds"]), gib, str(machine.get("device", "-")))
         reason = f"{path.stem}, {path.parents[1].name}: {record['reason']}" if "reason" in record else ""
-        return (*name, str(record["status"]), ended, *spent), reason
+        spent = duration(record["seconds"])
+        return (str(record["status"]), ended, spent, gib, str(machine.get("device", "-"))), reason
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
-        return (*name, "damaged", "-", "-", "-", "-"), f"{path} cannot be read; run the notebook again"
+        return ("damaged", "-", "-", "-", "-"), f"{path} cannot be read; run the notebook again"
 
 
 def doctor() -> None:
@@ -71,3 +75,46 @@ def doctor() -> None:
     print(report(findings))
     if any(finding.state == "MISSING" for finding in findings):
         raise typer.Exit(1)
+
+
+def student() -> None:
+    """Write quizzes, starters and folded solutions into the notebooks, from notebooks/exercises."""
+    from semcg_kit import teaching
+
+    changed = teaching.update()
+    for path in changed:
+        print(f"written: {path}")
+    if not changed:
+        print("every notebook has the exercises of notebooks/exercises")
+
+
+def times(profile: Profile = "mini") -> None:
+    """Write into each notebook how long it takes: to read, from its words; to run, from its saved executions.
+
+    The shipped report is one of them as Markdown, and is written again.
+    """
+    from semcg import exercises, protocol
+    from semcg_kit import evidence, teaching
+    from semcg_kit.execution import course
+    from semcg_kit.site import markdown
+
+    notebooks = [sheet.notebook for sheet in exercises.sheets().values()]
+    results = files.results_folder("world", profile)
+    for line in teaching.write_minutes(teaching.FOLDER, notebooks, results):
+        print(line)
+    shipped = protocol.REFERENCE
+    print(f"written: {markdown(course.notebook_path(course.REPORT), shipped / 'report')}")
+    report = [path.relative_to(shipped).as_posix() for path in shipped.glob("report/**/*.*")]
+    evidence.seal(shipped, [*teaching.COPIED, *report])
+
+
+def refresh(profile: Profile = "mini", seed: Seed = None) -> None:
+    """Run the course and replace the committed notebooks by its executed ones, cleaned and with their minutes."""
+    from semcg_kit import teaching
+    from semcg_kit.execution import course
+
+    given = checked(profile, "world", seed, "auto")
+    course.course(given, say=say)
+    for path in teaching.refresh(given):
+        print(f"refreshed {path}")
+    times(profile)

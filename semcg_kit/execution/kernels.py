@@ -1,135 +1,119 @@
-"""The kernels that notebooks are executed in: this very Python, or an installed one, and the process of the last one."""
+"""The kernel of a notebook that is executed: its process, its temporary files, signals to it, and what it reports."""
 
+import csv
 import glob
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import gettempdir
 
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
-from nbclient.exceptions import DeadKernelError
+from traitlets import Dict
 
 from semcg import files
+from semcg.system import duration, live
 from semcg.training.devices import Place
 
-__all__ = ["Named", "Own", "dying", "last_words", "lock_of", "passing_signals", "scratch"]
+__all__ = ["Installed", "Own", "Watch", "last_words", "lock_of", "passing_signals", "scratch"]
 
-_SAID = "kernel.txt"
+_STDERR = "kernel.txt"
 _PATIENCE = 60  # seconds that a stopped kernel gets to end its step and save
 
 
-def last_words(folder: Path) -> str:
-    """Return the last line that the kernel with its connection file in `folder` wrote on its standard error, or ""."""
-    file = folder / _SAID
-    lines = file.read_text(errors="replace").split("\n") if file.exists() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+class Installed(AsyncKernelManager):
+    """Starts an installed kernel and remembers its process, so that a signal can be passed on.
 
-
-class _Specs(KernelSpecManager):
-    """Knows one kernel: this interpreter. A user's own kernels of the same name are never found by accident."""
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-            display_name="semcg",
-            language="python",
-            metadata={"debugger": False, "supported_encryption": ["curve"]},
-        )
-
-
-class Named(AsyncKernelManager):
-    """A kernel manager that remembers the process it started, so that a signal can be passed on.
-
-    What the process writes past its notebook, on its standard error, goes into a file beside its connection file
-    (`last_words`): a kernel that is shut down while it answers tells of a closed socket there, which helps nobody, and
-    one that cannot start tells why.
+    What the process writes on its standard error goes into a file beside its connection file (`last_words`): a kernel
+    that is shut down while it answers tells of a closed socket there, which helps no user, and one that cannot start
+    tells why.
     """
 
-    started: list[subprocess.Popen] = []
+    environment = Dict(help="Variables for the kernel, on top of those of this process.").tag(config=True)
+    process: subprocess.Popen | None = None  # of the class, since papermill keeps the manager to itself
 
     async def _async_start_kernel(self, **keywords):
-        with Path(self.connection_file).with_name(_SAID).open("ab") as file:
-            await super()._async_start_kernel(stderr=file, **keywords)
-        self.started.append(self.provisioner.process)
+        environment = os.environ | self.environment
+        with Path(self.connection_file).with_name(_STDERR).open("ab") as file:
+            await super()._async_start_kernel(stderr=file, env=environment, **keywords)
+        Installed.process = self.provisioner.process
 
     start_kernel = _async_start_kernel
 
 
-class Own(Named):
-    """The same, of this very interpreter, whatever kernels are installed."""
+class Own(Installed):
+    """Starts this very interpreter, whatever kernels are installed."""
 
-    def _kernel_spec_manager_default(self) -> KernelSpecManager:
-        return _Specs()
+    kernel_spec = KernelSpec(
+        argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        display_name="semcg",
+        language="python",
+        metadata={"debugger": False, "supported_encryption": ["curve"]},
+    )
 
 
-@contextmanager
-def dying() -> Iterator[None]:
-    """Raise `DeadKernelError` also for a kernel that dies before its first answer, for which nbclient has no class."""
-    try:
-        yield
-    except RuntimeError as error:
-        if "Kernel died" not in str(error):
-            raise
-        raise DeadKernelError(str(error)) from None
+def last_words(folder: Path) -> str:
+    """Return the last line that the kernel with its connection file in `folder` wrote on its standard error, or ""."""
+    file = folder / _STDERR
+    lines = file.read_text(errors="replace").splitlines() if file.exists() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 @contextmanager
 def passing_signals() -> Iterator[list[int]]:
     """Pass SIGINT and SIGTERM on to the kernel, as SIGINT, and give it time to save before it is killed."""
     arrived: list[int] = []
-    timers: list[threading.Timer] = []
-    Named.started.clear()
+    Installed.process = None
     if threading.current_thread() is not threading.main_thread():
         yield arrived
         return
+    deadline = threading.Timer(_PATIENCE, lambda: Installed.process.kill())
+    deadline.daemon = True
 
     def pass_on(number: int, frame: object) -> None:
-        if Named.started and Named.started[-1].poll() is not None:
+        kernel = Installed.process
+        if kernel and kernel.poll() is not None:
             return  # it died before, which is why torchrun ends us now; that is about to be said
         arrived.append(number)
-        if not Named.started:  # no kernel yet: nothing to save
+        if not kernel:  # nothing to save
             raise KeyboardInterrupt
-        pid = Named.started[-1].pid
-        _send(pid, signal.SIGINT if len(arrived) < 3 else signal.SIGKILL)
-        timers.append(threading.Timer(_PATIENCE, _send, (pid, signal.SIGKILL)))
-        timers[-1].daemon = True
-        timers[-1].start()
+        kernel.send_signal(signal.SIGINT if len(arrived) < 3 else signal.SIGKILL)
+        if len(arrived) == 1:
+            deadline.start()
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield arrived
     finally:
-        for timer in timers:
-            timer.cancel()
+        deadline.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _send(pid: int, number: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
+# ---------------------------------------------------------------- files of one execution
 
 
 def lock_of(output: Path, rank: int) -> Path:
     return output.with_name(f".{output.stem}.{rank}.lock" if rank else f".{output.stem}.lock")
 
 
-def folder_of(output: Path, rank: int) -> Path:
+def scratch_folder(output: Path, rank: int) -> Path:
     # A short name, since sockets are made in there, whose paths may have about 100 characters.
     return Path(gettempdir()) / f"semcg-{os.getuid()}-{files.digest([str(output.resolve()), rank])[:8]}"
 
 
 @contextmanager
 def scratch(output: Path, here: Place) -> Iterator[Path]:
-    """Make a folder for what nobody keeps; remove it at the end, and first of all what a kill has left."""
-    folder, name = folder_of(output, here.rank), glob.escape(output.stem)
+    """Make a folder for temporary files; remove it at the end, and first of all what a kill has left."""
+    folder, name = scratch_folder(output, here.rank), glob.escape(output.stem)
     if folder.exists():  # the runner was killed, perhaps while it or its kernel wrote
         files.remove_torn(files.home() / "results")
         shutil.rmtree(folder, ignore_errors=True)
@@ -138,7 +122,7 @@ def scratch(output: Path, here: Place) -> Iterator[Path]:
         locks = set(output.parent.glob(f".{name}.[0-9]*.lock")) - begun
         for left in [*output.parent.glob(f".{name}.[0-9]*.partial.*"), *locks]:
             left.unlink(missing_ok=True)
-    folder.mkdir(mode=0o700)  # the key of a kernel lies in it
+    folder.mkdir(mode=0o700)  # it holds the key of a kernel
     try:
         yield folder
     except BaseException:
@@ -146,3 +130,78 @@ def scratch(output: Path, here: Place) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+# ---------------------------------------------------------------- progress
+
+
+class Watch(threading.Thread):
+    """Reads the events of a kernel and the history of its current run, and reports them.
+
+    Parameters
+    ----------
+    events : Path
+        File that the kernel appends its events to.
+    say : callable
+        Takes one line of text.
+    """
+
+    def __init__(self, events: Path, say: Callable[[str], None]):
+        super().__init__(daemon=True)
+        self._events, self._say = events, say
+        self._over = threading.Event()
+        self._seen = 0
+        self._run: dict | None = None
+        self._first: tuple[float, int] | None = None  # when and at which step this run was first seen moving
+
+    def __enter__(self) -> "Watch":
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self.join()
+
+    def run(self) -> None:
+        printed = time.monotonic()
+        with live(self._line) as in_terminal:
+            while not self._over.wait(0.5):
+                self._take_events()
+                if not in_terminal and time.monotonic() - printed > 15 and (line := self._line()):
+                    self._say(line)
+                    printed = time.monotonic()
+            self._take_events()
+
+    def _take_events(self) -> None:
+        lines = self._events.read_text().splitlines() if self._events.exists() else []
+        for event in map(json.loads, lines[self._seen :]):
+            if event["event"] == "run":
+                self._run = event if event["start"] != "reused" else None
+                self._first = None
+                self._say(f"  {event['run']}: {event['why']}")
+            elif event["event"] == "done":
+                self._run = None
+        self._seen = len(lines)
+
+    def _line(self) -> str:
+        """Return "name  step 120/1000  gan 1.23 ...  8.1 steps/s  1:48 left", or "" if no run is training."""
+        if self._run is None or not (record := _last_row(Path(self._run["folder"]) / "history.csv")):
+            return ""
+        step, steps, now = int(record.pop("step")), self._run["steps"], time.monotonic()
+        self._first = self._first or (now, step)
+        shown = {k: v for k, v in record.items() if not k.startswith(("gradient", "pull"))}
+        losses = "  ".join(f"{name} {float(value):.3f}" for name, value in shown.items())
+        line = f"  {self._run['run']}  step {step}/{steps}  {losses}"
+        if (gone := now - self._first[0]) > 1 and (done := step - self._first[1]):
+            line += f"  {done / gone:.1f} steps/s  {duration((steps - step) * gone / done)} left"
+        return line
+
+
+def _last_row(history: Path) -> dict[str, str]:
+    """Return the last complete row of a history, {} if there is none yet."""
+    try:
+        lines = history.read_text().splitlines(keepends=True)
+    except OSError:
+        return {}
+    complete = [line for line in lines if line.endswith("\n")]
+    return next(csv.DictReader([complete[0], complete[-1]])) if len(complete) > 1 else {}

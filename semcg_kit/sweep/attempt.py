@@ -19,13 +19,12 @@ from typing import Literal
 
 from semcg import files, locks
 
-__all__ = ["DIED", "Attempt", "Outcome", "Task", "carry_out", "gpus", "stop_all", "take_gpu"]
+__all__ = ["DIED", "Outcome", "Task", "carry_out", "gpus", "stop_all", "take_gpu"]
 
 DIED = 75
 """Exit code of a worker whose kernel died: another attempt may succeed."""
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-_running: set["Attempt"] = set()
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,8 @@ class Task:
         Only for what all tasks share: the target layouts whose data must exist.
     settings : dict
         Fields of Config that differ from the profile, beside the parameters.
+    protocol : str
+        Path of the protocol whose folder takes the evidence; "" leaves it with the results.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Task:
     threads: int = 1
     layouts: tuple[str, ...] = ()
     settings: dict[str, object] = field(default_factory=dict)
+    protocol: str = ""
 
     @property
     def folder(self) -> Path:
@@ -93,88 +95,68 @@ class Outcome:
     seconds: float
 
 
-class Attempt:
+class _Worker(subprocess.Popen):
     """A process that executes a task."""
 
-    def __init__(self, task: Task):
-        self.task = task
-        self.begun = time.monotonic()
-        self._asked = False
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  read when the process has ended
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "semcg_kit.sweep.worker", json.dumps(asdict(task))],
-            env={"OMP_WAIT_POLICY": "passive"}  # spinning threads take the cores from the other tasks
-            | os.environ
-            | dict.fromkeys(_THREADS, str(task.threads))
-            | {"SEMCG_HOME": task.home},
-            stdin=subprocess.PIPE,  # when it closes, the worker knows that its parent is gone
-            stdout=subprocess.DEVNULL,
-            stderr=self._errors,
-            start_new_session=True,  # Ctrl-C in a terminal reaches a whole session; the sweep passes it on
-        )
-
-    @property
-    def seconds(self) -> float:
-        """Since it began."""
-        return time.monotonic() - self.begun
+    asked_to_stop = False
 
     def stop(self) -> None:
         """Ask the process, once, to save its work and to end, which takes a minute at most."""
-        if not self._asked:
-            self._asked = True
-            with suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGTERM)
+        if not self.asked_to_stop:
+            self.asked_to_stop = True
+            self.send_signal(signal.SIGTERM)
 
-    def poll(self) -> Outcome | None:
-        """Return how it ended, None if it has not."""
-        if (code := self._process.poll()) is None:
-            return None
-        self._process.stdin.close()
-        outcome = self._outcome(code)
-        self._errors.close()
-        return outcome
 
-    def wait(self) -> Outcome:
-        """Return how it ended, when it has."""
-        self._process.wait()
-        return self.poll()
-
-    def _outcome(self, code: int) -> Outcome:
-        if code == 0:
-            return Outcome("ok", "", self.seconds)
-        if code == 1 and (reason := self._recorded()):
-            return Outcome("failed", reason, self.seconds)
-        if self._asked or code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
-            return Outcome("stopped", "", self.seconds)
-        if code == DIED:
-            return Outcome("died", self._recorded(), self.seconds)
-        if code < 0:
-            return Outcome("died", f"its process was ended by {signal.Signals(-code).name}", self.seconds)
-        self._errors.seek(0)
-        last = self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]
-        return Outcome("died", f"its process ended with code {code}: {last}", self.seconds)
-
-    def _recorded(self) -> str:
-        for output in reversed(self.task.outputs.values()):
-            if reason := files.read_record(output.with_suffix(".json")).get("reason"):
-                return str(reason).partition("\n")[0]
-        return ""
+_running: set[_Worker] = set()
 
 
 def carry_out(task: Task) -> Outcome:
-    """Execute a task and return how it ended; this is what a Dask worker calls."""
-    attempt = Attempt(task)
-    _running.add(attempt)
-    try:
-        return attempt.wait()
-    finally:
-        _running.discard(attempt)
+    """Execute a task in a process of its own and return how it ended."""
+    begun = time.monotonic()
+    environment = {
+        "OMP_WAIT_POLICY": "passive"
+    } | os.environ  # spinning threads take the cores from other tasks
+    environment |= dict.fromkeys(_THREADS, str(task.threads)) | {"SEMCG_HOME": task.home}
+    with tempfile.TemporaryFile() as stderr:
+        worker = _Worker(
+            [sys.executable, "-m", "semcg_kit.sweep.worker", json.dumps(asdict(task))],
+            env=environment,
+            stdin=subprocess.PIPE,  # when it closes, the worker knows that its parent is gone
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,  # Ctrl-C in a terminal reaches a whole session; the sweep passes it on
+        )
+        _running.add(worker)
+        code = worker.wait()
+        _running.discard(worker)
+        worker.stdin.close()
+        stderr.seek(0)
+        last = stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
+    status, reason = _ending(task, code, worker.asked_to_stop, last)
+    return Outcome(status, reason, time.monotonic() - begun)
 
 
 def stop_all() -> None:
-    """Stop what `carry_out` runs in other threads of this process."""
-    for attempt in list(_running):
-        attempt.stop()
+    """Ask what `carry_out` runs in other threads of this process to save and to end."""
+    for worker in list(_running):
+        worker.stop()
+
+
+def _ending(task: Task, code: int, asked_to_stop: bool, last: str) -> tuple[str, str]:
+    """Return status and reason of a worker that ended with this exit code, and this last line on its standard error."""
+    records = [files.read_record(output.with_suffix(".json")) for output in reversed(task.outputs.values())]
+    reason = next((str(record["reason"]).partition("\n")[0] for record in records if "reason" in record), "")
+    if code == 0:
+        return "ok", ""
+    if code == 1 and reason:
+        return "failed", reason
+    if asked_to_stop or code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
+        return "stopped", ""
+    if code == DIED:
+        return "died", reason
+    if code < 0:
+        return "died", f"its process was ended by {signal.Signals(-code).name}"
+    return "died", f"its process ended with code {code}: {last}"
 
 
 def gpus(device: str) -> list[str]:

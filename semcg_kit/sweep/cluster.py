@@ -8,12 +8,13 @@ to another one, which resumes from the last saved state. Where workers declare a
 
 import signal
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 
 import dask
 from distributed import Client, Future, LocalCluster, WorkerPlugin
 
-from semcg_kit.sweep.attempt import Outcome, Task, carry_out, stop_all
+from semcg_kit.sweep.attempt import Task, carry_out, stop_all
 
 __all__ = ["Dask"]
 
@@ -68,28 +69,28 @@ class Dask:
         if local:
             self._client.register_plugin(_IgnoreInterrupt())
         self._client.wait_for_workers(1, timeout=60)
-        self._running: dict[Future, Task] = {}
-        self._submitted: dict[Future, float] = {}
-        self._stopping = False
+        self._submitted: list[Future] = []
         self._seen = time.monotonic()  # when there was a worker last
+
+    def _workers(self) -> list[dict]:
+        return list(self._client.scheduler_info(n_workers=-1)["workers"].values())
 
     @property
     def capacity(self) -> int:
         """How many tasks the present workers take at a time."""
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        workers = self._workers()
         with_gpu = [int(worker["resources"]["GPU"]) for worker in workers if "GPU" in worker["resources"]]
         return sum(with_gpu) or sum(worker["nthreads"] for worker in workers)
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: Task) -> Future:
         """Give a task to the scheduler."""
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-        gpu = any("GPU" in worker["resources"] for worker in workers)
+        gpu = any("GPU" in worker["resources"] for worker in self._workers())
         future = self._client.submit(carry_out, task, pure=False, resources={"GPU": 1} if gpu else None)
-        self._running[future] = task
-        self._submitted[future] = time.monotonic()
+        self._submitted.append(future)
+        return future
 
-    def ended(self) -> list[tuple[Task, Outcome]]:
-        """Return the tasks that have ended since the last call; waits a moment.
+    def ended(self, futures: Iterable[Future]) -> list[Future]:
+        """Wait a moment, and return those that are done.
 
         Raises
         ------
@@ -97,44 +98,26 @@ class Dask:
             If the scheduler is gone, or all workers are for ten minutes.
         """
         time.sleep(0.5)
+        kept = "finished work is kept, and the same command resumes the sweep"
         if self._client.status not in ("running", "connecting"):
-            raise OSError(
-                "the Dask scheduler is gone; finished work is kept, and the same command resumes the sweep"
-            )
+            raise OSError(f"the Dask scheduler is gone; {kept}")
         if self.capacity:
             self._seen = time.monotonic()
-        elif self._stopping:  # no worker is left to report the end
-            left = [(task, Outcome("stopped", "", self._seconds(f))) for f, task in self._running.items()]
-            self._client.cancel(list(self._running))
-            self._running.clear()
-            return left
         elif time.monotonic() - self._seen > _LOST:
-            raise OSError(
-                f"no Dask worker for {_LOST / 60:.0f} minutes; finished work is kept, and the same command resumes the sweep"
-            )
-        if self._stopping:  # again, for a task that was given to another worker meanwhile
-            self.stop()
-        return [(self._running.pop(f), self._outcome(f)) for f in list(self._running) if f.done()]
-
-    def _seconds(self, future: Future) -> float:
-        return time.monotonic() - self._submitted.pop(future)
-
-    def _outcome(self, future: Future) -> Outcome:
-        seconds = self._seconds(future)
-        if future.status == "finished":
-            return future.result()
-        what = future.exception() if future.status == "error" else future.status
-        return Outcome("died", f"{type(what).__name__}: {str(what).partition(chr(10))[0]}", seconds)
+            raise OSError(f"no Dask worker for {_LOST / 60:.0f} minutes; {kept}")
+        return [future for future in futures if future.done()]
 
     def stop(self) -> None:
-        """Ask what runs to save and to end; `ended` returns it then."""
-        self._stopping = True
-        self._client.run(stop_all, on_error="ignore")
+        """Ask what runs to save and to end."""
+        if self.capacity:
+            self._client.run(stop_all, on_error="ignore")
+        else:  # no worker is left to report the end
+            self._client.cancel(self._submitted)
 
     def close(self) -> None:
         """Stop what still runs, and the workers if they were started here."""
         with suppress(OSError, TimeoutError):
-            if self._running:
+            if not all(future.done() for future in self._submitted):
                 self.stop()
         self._client.close()
         if self._cluster:

@@ -1,0 +1,186 @@
+"""The pages: a short README, numbers that are those of the evidence, minutes that add up, files that name the same versions.
+
+`python tests/test_docs.py` renews the table of compute in docs/times.md.
+"""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+import yaml
+
+from semcg_kit.teaching import stated
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "results" / "reference"
+TIMES = ROOT / "docs" / "times.md"
+BEGIN, END = "<!-- compute: python tests/test_docs.py -->\n", "<!-- end of compute -->\n"
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+# ---------------------------------------------------------------- README
+
+
+def test_the_readme_is_short_and_leads_to_every_page():
+    readme = text_of("README.md")
+    assert len(readme.splitlines()) <= 150
+    named = "".join(text_of(f"docs/{page.name}") for page in (ROOT / "docs").glob("*.md")) + readme
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"{page.name})" in named or f"{page.name}#" in named, page.name
+
+
+def test_the_sentences_above_the_table_are_those_of_the_ledger():
+    readme = " ".join(text_of("README.md").split())
+    rows = {row["id"]: row for row in json.loads(text_of("results/reference/ledger.json"))}
+    assert f"judge from {rows['C1']['mean_a']:.3f} to {rows['C1']['mean_b']:.3f}" in readme
+    assert f"over {rows['C1']['seeds']} paired seeds" in readme
+    assert f"a training step takes {rows['C7']['difference']:.2f} times as long" in readme
+    table = re.search(r"<!-- ledger.*?```\n(.*?)```", text_of("README.md"), re.S)[1]
+    verdicts = {
+        line.split()[0]: re.search(r"(confirmed|refuted|undecided|no verdict)", line)[1]
+        for line in table.splitlines()[1:]
+    }
+    counted = [list(verdicts.values()).count(v) for v in ("confirmed", "refuted", "undecided", "no verdict")]
+    assert counted == [6, 1, 2, 1], "Six ... one ... two ... one"
+
+
+def test_the_minutes_of_the_course_are_those_of_the_notebooks():
+    """Of what a notebook says about itself; the README rounds what takes less than a minute."""
+    readme = text_of("README.md")
+    for path in (ROOT / "notebooks").glob("0*.ipynb"):
+        minutes = stated(nbformat.read(path, as_version=4))
+        run = "< 1" if minutes.seconds < 45 else str(round(minutes.seconds / 60))
+        row = next(line for line in readme.splitlines() if line.startswith(f"| [{path.stem}]"))
+        assert row.endswith(f"| {minutes.read} | {run} |"), path.stem
+
+
+# ---------------------------------------------------------------- what should you see?
+
+EXPECTED = [line for line in text_of("docs/expect.md").splitlines() if line.startswith("| C")]
+
+
+@pytest.mark.parametrize("line", EXPECTED, ids=lambda line: line.split("|")[2].strip())
+def test_an_expected_range_is_that_of_the_shipped_seeds(line):
+    _, claim, measure, plain, semantic, _ = (cell.strip() for cell in line.split("|", 5))
+    name, _, of_class = measure.partition(", ")
+    measures = pd.read_csv(REFERENCE / "measures.csv")
+    for condition, cell in (("CycleGAN", plain), ("semantic (paper)", semantic)):
+        chosen = measures[(measures["condition"] == condition) & (measures["measure"] == name)]
+        values = chosen[chosen["class"] == (of_class or "all")]["value"]
+        assert len(values) == 12, (condition, measure)
+        assert cell == f"{values.min():.3f} to {values.max():.3f}", (claim, measure, condition)
+
+
+def test_some_ranges_are_stated():
+    assert len(EXPECTED) >= 8
+
+
+# ---------------------------------------------------------------- compute
+
+
+def compute() -> str:
+    """Return the table of training times: what was trained, how often, hours in all, minutes each."""
+    runs = pd.read_csv(REFERENCE / "runs.csv").dropna(subset=["seconds"])
+    kinds = {
+        "CycleGAN": "CycleGAN",
+        "semantic (paper)": "semantic (paper)",
+        "semantic (ours)": "semantic (ours)",
+    }
+    runs["kind"] = runs["condition"].map(kinds).fillna("further conditions (lambda_s, readings, controls)")
+    runs.loc[runs["run"].str.startswith("downstream"), "kind"] = "downstream segmenters"
+    shipped = json.loads(text_of("results/instruments/instruments.json"))
+    trained = pd.DataFrame(
+        [{"kind": f"instrument `{name}`", "seconds": record["seconds"]} for name, record in shipped.items()]
+    )
+    every = pd.concat([runs[["kind", "seconds"]], trained])
+    lines = ["| training | runs | hours | minutes each |", "|---|--:|--:|--:|"]
+    for kind, seconds in every.groupby("kind", sort=False)["seconds"]:
+        lines.append(f"| {kind} | {len(seconds)} | {seconds.sum() / 3600:.1f} | {seconds.mean() / 60:.1f} |")
+    total = every["seconds"]
+    lines.append(f"| in all | {len(total)} | {total.sum() / 3600:.1f} | |")
+    return "\n".join(lines) + "\n"
+
+
+def with_compute(page: str) -> str:
+    before, _, rest = page.partition(BEGIN)
+    return f"{before}{BEGIN}{compute()}{END}{rest.partition(END)[2]}"
+
+
+def test_the_table_of_compute_is_that_of_the_records():
+    page = TIMES.read_text(encoding="utf-8")
+    assert page == with_compute(page), "run: python tests/test_docs.py"
+
+
+# ---------------------------------------------------------------- project files
+
+
+def test_every_place_that_installs_torch_names_the_locked_version():
+    locked = dict(re.findall(r"^(torch\w*)==(\S+)", text_of("requirements.lock"), re.M))
+    wanted = f"torch=={locked['torch']} torchvision=={locked['torchvision']}"
+    for name in ("docs/install.md", ".devcontainer/devcontainer.json", ".github/workflows/test.yml"):
+        assert wanted in text_of(name), name
+
+
+def test_the_workflow_runs_what_the_project_runs():
+    steps = yaml.safe_load(text_of(".github/workflows/test.yml"))["jobs"]["test"]["steps"]
+    assert [step["run"] for step in steps if "run" in step][-1] == ".ci/run"
+    assert "make test" in text_of(".ci/run")
+    assert "make browser-test" in text_of(".ci/run")
+    json.loads(text_of(".devcontainer/devcontainer.json"))
+
+
+def test_the_citation_has_the_paper():
+    citation = yaml.safe_load(text_of("CITATION.cff"))
+    assert citation["license"] == tomllib.loads(text_of("pyproject.toml"))["project"]["license"]
+    paper = next(r for r in citation["references"] if r["authors"][0]["family-names"] == "Fan")
+    assert f"https://doi.org/{paper['doi']}" in text_of("README.md")
+
+
+def test_the_card_of_the_instruments_lists_them_with_their_scores():
+    card = text_of("results/instruments/README.md")
+    for name, record in json.loads(text_of("results/instruments/instruments.json")).items():
+        (row,) = [line for line in card.splitlines() if line.startswith(f"| `{name}` | ") and "." in line]
+        for split, score in record["score"].items():
+            assert f"{score:.3f}" in row, (name, split)
+
+
+# ---------------------------------------------------------------- the plan for teachers
+
+
+@pytest.mark.parametrize(("heading", "minutes"), [("## 90 minutes", 90), ("## Half a day", 240)])
+def test_a_plan_has_no_gap_and_ends_in_time(heading, minutes):
+    page = text_of("docs/instructor.md").partition(f"{heading}")[2].partition("\n## ")[0]
+    spans = [tuple(map(int, found)) for found in re.findall(r"^\| (\d+)-(\d+) \|", page, re.M)]
+    assert spans[0][0] == 0
+    assert spans[-1][1] == minutes
+    assert all(end == begin for (_, end), (begin, _) in zip(spans, spans[1:], strict=False))
+
+
+def test_the_minutes_of_the_whole_course_add_up():
+    rows = re.findall(r"^\| (0\d) \| (\d+) \| (\d+) \| (\d+) \|$", text_of("docs/instructor.md"), re.M)
+    assert len(rows) == 8
+    total = re.search(r"^\| in all \| (\d+) \| (\d+) \| (\d+) \|$", text_of("docs/instructor.md"), re.M)
+    for place in (1, 2, 3):
+        assert sum(int(row[place]) for row in rows) == int(total[place])
+    assert all(int(row[1]) + int(row[2]) == int(row[3]) for row in rows)
+    for number, read, *_ in rows:
+        (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+        assert stated(nbformat.read(path, as_version=4)).read == int(read), number
+
+
+def test_the_test_has_twelve_items_and_a_key():
+    items = re.findall(r"^\*\*(\d+)\.\*\*", text_of("docs/test.md"), re.M)
+    assert items == [str(n) for n in range(1, 13)]
+    key = re.findall(r"^\| (\d+) \| ([A-D]) \|", text_of("docs/keys.md"), re.M)
+    assert [n for n, _ in key] == items
+
+
+if __name__ == "__main__":
+    TIMES.write_text(with_compute(TIMES.read_text(encoding="utf-8")), encoding="utf-8")
