@@ -229,8 +229,7 @@ def test_computing_in_bf16_is_another_code(tmp_path):
 SURVIVORS = {
     "metrics: if values.is_floating_point() and values.is_complex() and (values.dtype == torch.bool):": "refuses "
     "types of labels; tests/test_metrics.py",
-    "segmenters/unet: if width != int(width) and width < 1:": "refuses widths; tests/test_segmenters.py",
-    "segmenters/unet: if width != int(width) or width <= 1:": "refuses width 1, which no config allows",
+    "segmenters/networks: if width != int(width) or width <= 1:": "refuses width 1, which no config allows",
     "training/loop: if not waits and len(unread) == _READ_EVERY and (n + 1 == steps):": "when losses are looked at; "
     "tests/test_training.py",
     "training/loop: what = 'the gradient of' if losses == bad or bad[0].startswith('gradient') else 'the loss term'": "the "
@@ -242,7 +241,6 @@ SURVIVORS = {
     "gan: def __init__(self, *, width: int=64, depth: int=8, grain: float=0.2535) -> None:": "a default that every "
     "caller overrides with the config's number",
     "gan: def __init__(self, *, width: int=64, depth: int=9, grain: float=0.25) -> None:": "the same",
-    "segmenters/drn: def __init__(self, *, classes: int=19, width: float=1.011, stride: int=8) -> None:": "the same",
 }
 """Mutants that no stage notices, with the reason why none needs to."""
 
