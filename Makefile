@@ -10,7 +10,7 @@ PY := .venv/bin/python
 SEMCG := $(PY) -m semcg_kit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup first-look course paper sweep ledger report verify test test-slow chaos audit promises bench browser-test site status doctor lab draw figures student times notebooks clean
+.PHONY: help setup first-look course paper sweep ledger report verify replicate test test-slow chaos audit promises bench browser-test site status doctor lab draw figures student times notebooks clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ report: .venv/.ready  ## the report on the shipped evidence, as a notebook and a
 
 verify: .venv/.ready  ## derive every shipped number from its counts, without training
 	@$(SEMCG) verify
+
+replicate: .venv/.ready  ## train one seed of the two main conditions: make replicate SEED=31
+	@$(SEMCG) replicate --seed $(SEED)
 
 # A file's tests stay in one process, since they share what one of them trained.
 PARALLEL ?= -n logical --maxprocesses 4 --dist loadfile

@@ -98,7 +98,7 @@ def preparing(root: Path, rounds: int) -> dict:
 
                     Image.Image.save = save  # `patch` puts the plain one back
                 begun = time.process_time()
-                prepare.write(prepare.gta5(root).sized(STORED), Path(out) / "made")
+                prepare.write([prepare.gta5(root).sized(STORED)], Path(out) / "made")
                 of.append(time.process_time() - begun)
     return {"size": STORED, "faster than at Pillow's level": ratios(taken["Pillow's"], taken["own"])}
 
@@ -267,7 +267,7 @@ def main() -> None:
             sizes = [path.stat().st_size for path in (root / "images").iterdir()]
             result["prepare"] = {"size": STORED, "bytes of a frame": spread(sizes)["median"]} | by_processes(
                 lambda processes, out: prepare.write(
-                    prepare.gta5(root).sized(STORED), out, processes=processes
+                    [prepare.gta5(root).sized(STORED)], out, processes=processes
                 ),
                 frames,
                 rounds=1 + 2 * given.full,
@@ -289,7 +289,7 @@ def main() -> None:
                     f"  {level}{row['ms']:>8.0f} ms{row['bytes'] / 1e6:>7.2f} MB   {faster} times level {PILLOW}"
                 )
         if "load" in given.parts:
-            prepare.write(prepare.gta5(root).sized(STORED), Path(scratch) / "data")
+            prepare.write([prepare.gta5(root).sized(STORED)], Path(scratch) / "data")
             stored = one_folder(Path(scratch) / "data" / "source", Path(scratch) / "stored")
             result["load"] = loading(raw, stored, rounds)
             print(

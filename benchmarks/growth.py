@@ -4,7 +4,7 @@ A step takes a + d w^2 + pixels (b w + c w^2) seconds: a for what every call cos
 weights, b for passing maps through memory, c for convolutions; w is the width over the paper's, pixels those of the
 crop, and no coefficient is negative. The largest resident size grows by first + `kept` + factor x `passing`; the quoted
 two are counted exactly for any size (semcg.evaluate.cost), what the first step of a process costs once and the factor
-are measured here, and `--dry-run` uses them. Each model is checked against a point that it was not fitted to.
+are measured here; the factor, rounded, is `semcg.runs.budget.WORKSPACE`. Each model is checked against a point that it was not fitted to.
 
 Measured in turn by the process's own time, memory in fresh processes; then, on paper, the paper's experiment. What is
 marked "assumed" was not measured.
@@ -140,17 +140,20 @@ def on_paper() -> dict:
     )
     rows, hours = {}, 0.0
     for stage in budget.stages(config, epoch=ASSUMED["source and target frames"][0]):
-        operations, memory = budget.needed_bytes(stage)
+        fabric = fabric_for("cpu", stage.config.precision)
+        operations = count(lambda stage=stage, fabric=fabric: budget.begin(stage.kind, stage.config, fabric))[
+            "operations"
+        ]
         took = operations / rate
         rows[stage.name] = {
             "steps": stage.trainings * stage.steps,
             "operations a step": operations,
-            "memory": memory,
+            "memory": budget.needed_bytes(stage),
             "seconds a step": took,
             "hours": stage.trainings * stage.steps * took / 3600,
         }
         hours += rows[stage.name]["hours"]
-    semantic = rows["semantic (paper)"]
+    semantic = rows["semantic"]
     weights = 4 * 2 * (54_409_603 + 2_764_737)  # of the four trained networks, float32
     average = 2 * 63 / 64 * weights / wire  # a ring passes each byte twice
     steps = -(-semantic["steps"] // 64)

@@ -42,6 +42,21 @@ class Config(BaseModel):
     )
     world_seed: int = _field(0, "ours", "data", "the drawn scenes", ge=0, lt=2**31)
     segmenter_seed: int = _field(0, "ours", "segmenter judge", "Sem_s, Sem_t and the judge", ge=0, lt=2**31)
+    instruments: Literal["shipped", "trained"] = _field(
+        "shipped",
+        "ours",
+        "",
+        "Sem_s, Sem_t, judges and plate reader: those of results/instruments where they fit, or trained here",
+    )
+    sem_s: str = _field("", "ours", "", "file or run folder of a trained Sem_s, from the repository's folder")
+    sem_t: str = _field("", "ours", "", "the same of Sem_t")
+    judge: str = _field("", "ours", "", "the same of the judge; never a network of the loss")
+    test_streets: Literal["course", "report"] = _field(
+        "course",
+        "ours",
+        "evaluation",
+        "drawn test frames that are scored; nobody looks at those of the report",
+    )
 
     size: Size = _field((1024, 1024), "2.1", "data", "frames as (H, W), bilinear")
     crop: int = _field(
@@ -163,6 +178,13 @@ class Config(BaseModel):
         "auto: bf16 where the processor has instructions for it",
     )
     save_every: int = _field(1000, "ours", "", "steps between saved training states", ge=1)
+    keep_every: int = _field(
+        0,
+        "ours",
+        "",
+        "steps between kept generators, sheets of frames and rows of validation.csv; 0: none",
+        ge=0,
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> "Config":

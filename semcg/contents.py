@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -35,7 +34,9 @@ def data_digest(root: Path | str) -> str:
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"no data in {root}")
-    paths = [path for path in _listed(root) if path.suffix.lower() in _PICTURES or path.name == _NOTES]
+    paths = [
+        path for path in files.data_files(root) if path.suffix.lower() in _PICTURES or path.name == _NOTES
+    ]
     return files.digest(remember(root, paths))
 
 
@@ -47,7 +48,7 @@ def remember(root: Path, paths: Iterable[Path], known: dict[str, str] | None = N
     known : dict, optional
         Digests that are known already, by name: those of pixels that were just written.
     """
-    cached, known = _read(root / CACHE), known or {}
+    cached, known = files.read_record(root / CACHE), known or {}
     stats = {path.relative_to(root).as_posix(): path.stat() for path in paths}
     now = {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
     fresh = {name: cached[name] for name in now if cached.get(name, [])[:2] == now[name]}
@@ -77,19 +78,3 @@ def content_digest(content: Path | np.ndarray) -> str:
     seen = hashlib.sha256(f"{content.dtype}{content.shape}".encode())
     seen.update(np.ascontiguousarray(content).tobytes())
     return seen.hexdigest()[:16]
-
-
-def _listed(root: Path) -> list[Path]:
-    found = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(folder) / name for name in sorted(names) if not name.startswith(".")]
-    return found
-
-
-def _read(path: Path) -> dict[str, list]:
-    try:
-        cached = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return cached if isinstance(cached, dict) else {}

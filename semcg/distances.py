@@ -12,8 +12,8 @@ from skimage.metrics import structural_similarity
 
 __all__ = ["grid_powers", "kid", "kid_halves", "psnr", "ssim"]
 
+# Frequencies in cycles per pixel, periods of 2.2 to 2.5 px, that a period of 2 px is compared with.
 NEIGHBORHOOD = 0.40, 0.46
-"""Frequencies in cycles per pixel, periods of 2.2 to 2.5 px, that a period of 2 px is compared with."""
 
 
 def kid(x: np.ndarray, y: np.ndarray) -> float:
@@ -68,9 +68,7 @@ def kid_halves(x: np.ndarray, y: np.ndarray, *, halves: int = 100, seed: int = 0
     """
     within_x, within_y, between = _kernels(x, y)
     if min(between.shape) < 4:
-        raise ValueError(
-            f"sets of {between.shape[0]} and {between.shape[1]} rows have no halves of two or more"
-        )
+        raise ValueError(f"sets of {between.shape} rows have no halves of two or more")
     draw = np.random.default_rng(seed)
     (a, n), (b, m) = (_halves(size, halves, draw) for size in between.shape)
     return (
@@ -123,16 +121,16 @@ def grid_powers(luminance: np.ndarray) -> dict[str, float]:
     image = np.asarray(luminance, float)
     if min(image.shape) < 32:
         raise ValueError(f"a grid index takes 32 pixels a side at least, not {image.shape}")
-    found = {"peak": 0.0, "around": 0.0}
+    powers = {"peak": 0.0, "around": 0.0}
     for lines in (image, image.T):
         length = lines.shape[1] // 2 * 2
         lines = (lines - lines.mean(1, keepdims=True))[:, :length] * get_window("hann", length)
         power = (np.abs(np.fft.rfft(lines, axis=1)) ** 2).mean(0)  # frequencies 0, 1 / length, ..., 1 / 2
         low, high = NEIGHBORHOOD
         near = power[math.ceil(low * length) : math.floor(high * length) + 1]
-        found["peak"] += float(power[-1])
-        found["around"] += float(near.mean())
-    return found
+        powers["peak"] += float(power[-1])
+        powers["around"] += float(near.mean())
+    return powers
 
 
 def _kernels(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

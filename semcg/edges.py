@@ -13,22 +13,19 @@ from semcg.labels import CLASSES, IGNORE
 
 __all__ = ["COUNTS", "EdgePoints", "boundary_counts", "boundary_f", "edge_points", "edge_widths", "tolerance"]
 
-COUNTS = ("predicted", "predicted matched", "true", "true matched")
-"""Columns of `boundary_counts`."""
+COUNTS = ("predicted", "predicted matched", "true", "true matched")  # columns of `boundary_counts`
 
+# Half length and half width, in pixels, of the strip across a boundary whose pixels a fit sees.
 REACH, BESIDE = 4.0, 1.25
-"""Half length and half width, in pixels, of the strip across a boundary whose pixels a fit sees."""
+# Bounds of a fit in pixels: of sigma, and of the distance between the edge and the label's boundary.
+#
+# A pixel is the mean over its square, which alone has a deviation of 1 / sqrt(12) px. Edges of less, which sharpening
+# makes, cannot be told apart and count as that; without this floor two thirds of a sharp drawing's edges would have
+# no width at all, and a ratio to them no meaning.
 NARROWEST, WIDEST, OFF = 12**-0.5, 4.0, 1.5
-"""Bounds of a fit in pixels: of sigma, and of the distance between the edge and the label's boundary.
-
-A pixel is the mean over its square, which alone has a deviation of 1 / sqrt(12) px. Edges of less, which sharpening
-makes, cannot be told apart and count as that; without this floor two thirds of a sharp drawing's edges would have
-no width at all, and a ratio to them no meaning.
-"""
-POINTS = 200
-"""Boundary points of a frame at most."""
-CONTRAST = 0.08
-"""Least step of luminance (0..1) that counts as an edge."""
+POINTS = 200  # boundary points of a frame at most
+CONTRAST = 0.08  # least step of luminance (0..1) across the strip that counts as an edge
+STEPS = 25  # of a fit
 
 
 def tolerance(rows: int) -> int:
@@ -76,11 +73,10 @@ def boundary_counts(pred: np.ndarray, label: np.ndarray, *, within: int = 0) -> 
     bits[: len(CLASSES)] = 1 << np.arange(len(CLASSES))
     lines = [_boundary(np.where(void, IGNORE, m).astype(np.uint8), bits) for m in (pred, label)]
     near = [_dilated(line, within) for line in lines]
-    found, there = (np.where(counted, line, 0) for line in lines)
-    columns = (found, found & near[1], there, there & near[0])
-    return np.stack([[np.count_nonzero(c & b) for c in columns] for b in bits[: len(CLASSES)]]).astype(
-        np.int64
-    )
+    predicted, true = (np.where(counted, line, 0) for line in lines)
+    columns = (predicted, predicted & near[1], true, true & near[0])
+    rows = [[np.count_nonzero(c & b) for c in columns] for b in bits[: len(CLASSES)]]
+    return np.array(rows, np.int64)
 
 
 def boundary_f(counts: np.ndarray) -> float:
@@ -96,29 +92,25 @@ def boundary_f(counts: np.ndarray) -> float:
     float
         P = predicted matched / predicted, R = true matched / true. NaN without any point; 0 if nothing matches.
     """
-    found, found_near, there, there_near = np.asarray(counts, float).reshape(-1, 4).sum(0)
-    if not found + there:
+    predicted, predicted_matched, true, true_matched = np.asarray(counts, float).reshape(-1, 4).sum(0)
+    if not predicted + true:
         return float("nan")
-    if not found_near * there_near:
+    if not predicted_matched * true_matched:
         return 0.0
-    precision, recall = found_near / found, there_near / there
+    precision, recall = predicted_matched / predicted, true_matched / true
     return float(2 * precision * recall / (precision + recall))
 
 
 class EdgePoints(NamedTuple):
     """Boundary points of a label map, each with the pixels of a strip across it."""
 
-    rows: np.ndarray
-    """(n, k) int: of the strip's pixels."""
-    columns: np.ndarray
-    """(n, k) int."""
-    distance: np.ndarray
-    """(n, k) float: from a pixel's centre to the boundary, along its normal, in pixels."""
-    weight: np.ndarray
-    """(n, k) float: 1 for a pixel of the strip, 0 for filling."""
+    rows: np.ndarray  # (n, k) int: of the strip's pixels
+    columns: np.ndarray  # (n, k) int
+    distance: np.ndarray  # (n, k) float: from a pixel's centre to the boundary, along its normal, in pixels
+    weight: np.ndarray  # (n, k) float: 1 for a pixel of the strip, 0 for filling
 
 
-def edge_points(label: np.ndarray, *, points: int = POINTS) -> EdgePoints:
+def edge_points(label: np.ndarray) -> EdgePoints:
     """Choose boundary points at which one straight edge divides two regions; a function of the labels alone.
 
     A point lies midway between two neighbouring pixels of different class. Its normal is the gradient of its class's
@@ -129,8 +121,6 @@ def edge_points(label: np.ndarray, *, points: int = POINTS) -> EdgePoints:
     ----------
     label : (H, W) integer
         Train ids, 255 for unlabelled.
-    points : int
-        How many at most.
 
     Returns
     -------
@@ -144,13 +134,12 @@ def edge_points(label: np.ndarray, *, points: int = POINTS) -> EdgePoints:
     inside = label[half : -half - 1, half : -half - 1]
     right = label[half : -half - 1, half + 1 : -half]
     below = label[half + 1 : -half, half : -half - 1]
-    places = [
-        np.argwhere((inside != other) & (inside != IGNORE) & (other != IGNORE)) for other in (right, below)
-    ]
+    known = inside != IGNORE
+    places = [np.argwhere((inside != other) & known & (other != IGNORE)) for other in (right, below)]
     place = np.concatenate(places) + half
     towards = np.repeat([[0, 1], [1, 0]], [len(p) for p in places], 0)
     order = np.lexsort((towards[:, 0], place[:, 1], place[:, 0]))
-    chosen = order[_spread(len(order), 5 * points)]
+    chosen = order[_spread(len(order), 5 * POINTS)]
     place, towards = place[chosen], towards[chosen]
 
     dy, dx = (v.ravel() for v in np.mgrid[-half : half + 1, -half : half + 1])
@@ -168,23 +157,18 @@ def edge_points(label: np.ndarray, *, points: int = POINTS) -> EdgePoints:
     across = np.abs(x * normal[:, :1] - y * normal[:, 1:])
     strip = (np.abs(along) <= REACH) & (across <= BESIDE)
     # A pixel whose centre lies within 0.75 px of the line may belong to either side.
-    fits = np.where(along > 0, seen == second, seen == first) | (
-        (np.abs(along) < 0.75) & ((seen == first) | (seen == second))
-    )
+    either = (np.abs(along) < 0.75) & ((seen == first) | (seen == second))
+    fits = np.where(along > 0, seen == second, seen == first) | either
     clean = np.flatnonzero((fits | ~strip).all(1) & (length > 1e-9))
-    clean = clean[_spread(len(clean), points)]
+    clean = clean[_spread(len(clean), POINTS)]
     strip, along = strip[clean], along[clean]
     most = int(strip.sum(1).max(initial=1))
     best = np.argsort(~strip, axis=1, kind="stable")[:, :most]
-    taken = (
-        np.take_along_axis(v, best, 1) for v in (rows[clean], columns[clean], along, strip.astype(float))
-    )
-    return EdgePoints(*taken)
+    strips = (rows[clean], columns[clean], along, strip.astype(float))
+    return EdgePoints(*(np.take_along_axis(v, best, 1) for v in strips))
 
 
-def edge_widths(
-    luminance: np.ndarray, points: EdgePoints, *, contrast: float = CONTRAST, steps: int = 25
-) -> np.ndarray:
+def edge_widths(luminance: np.ndarray, points: EdgePoints) -> np.ndarray:
     """Fit an error function across the boundary at each point and return its sigma: how blurred a picture is there.
 
     The model is m + a erf((d - d0) / (sqrt(2) sigma)) over the pixels of the strip, as they are: nothing is
@@ -198,10 +182,6 @@ def edge_widths(
         0..1.
     points : EdgePoints
         From `edge_points` of the frame's label.
-    contrast : float
-        Least change of the fit from one end of the strip to the other.
-    steps : int
-        Of the fit.
 
     Returns
     -------
@@ -224,7 +204,7 @@ def edge_widths(
     damping = np.full(len(d), 1e-2)
     rest, slopes = _model(state, d, value, weight)
     loss = (rest**2).sum(1)
-    for _ in range(steps):
+    for _ in range(STEPS):
         normal = slopes @ slopes.transpose(0, 2, 1)
         diagonal = np.einsum("nii->ni", normal)
         normal = normal + np.eye(4) * (damping[:, None] * diagonal + 1e-9)[:, None]
@@ -239,7 +219,7 @@ def edge_widths(
         damping = np.clip(np.where(better, damping / 5, damping * 5), 1e-9, 1e6)
     sigma, place = np.exp(state[:, 3]), state[:, 2]
     ends = [erf((end - place) / (np.sqrt(2) * sigma)) for end in (-REACH, REACH)]
-    seen = (np.abs(state[:, 1] * (ends[1] - ends[0])) >= contrast) & (np.abs(place) < OFF - 1e-6)
+    seen = (np.abs(state[:, 1] * (ends[1] - ends[0])) >= CONTRAST) & (np.abs(place) < OFF - 1e-6)
     return np.where(seen, sigma, np.nan)
 
 

@@ -8,23 +8,20 @@ Everything around the generator is in the file: bytes to [-1, 1], the mirrored m
 takes, and the way back. N, H and W are free, unless a size was given for the export.
 """
 
-import contextlib
-import importlib
 import io
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from semcg import files
-from semcg.translate import to_bytes
-from semcg.translate.translations import SMALLEST
+from semcg.translate.tiles import SMALLEST, to_bytes
 
 __all__ = ["Pictures", "onnx"]
-
-INPUT, OUTPUTS = "images", ("translated", "values")
 
 
 class Pictures(nn.Module):
@@ -55,11 +52,10 @@ class Pictures(nn.Module):
     def _places(self, side: int) -> tuple[Tensor, int]:
         """Return which pixel stands at each place of a padded side, and how many places come before the first."""
         at_least = side if self.multiple >= SMALLEST else torch.sym_max(side, SMALLEST)
-        whole = (at_least + self.multiple - 1) // self.multiple * self.multiple
-        before = (whole - side) // 2
-        after = whole - side - before
-        place = torch.arange(whole) - before
-        last = side - 1
+        padded = (at_least + self.multiple - 1) // self.multiple * self.multiple
+        before = (padded - side) // 2
+        after = padded - side - before
+        place, last = torch.arange(padded) - before, side - 1
         mirrored = last - (last - place.abs()).abs()
         repeated = place.clamp(0, last)
         # A tensor on both sides of the question, so that it is asked of each frame and not once at the export.
@@ -68,11 +64,7 @@ class Pictures(nn.Module):
 
 
 def onnx(
-    G: nn.Module,
-    out: Path | str,
-    *,
-    size: tuple[int, int] | None = None,
-    about: dict[str, object] | None = None,
+    G: nn.Module, out: Path | str, *, size: tuple[int, int] | None = None, about: dict | None = None
 ) -> Path:
     """Write a generator as an ONNX file, checked.
 
@@ -97,29 +89,27 @@ def onnx(
     ValueError
         If onnx or onnxscript is missing, or the name is of another kind of file.
     """
-    checker, _ = _library("onnx.checker"), _library("onnxscript")
+    try:
+        import onnxscript  # noqa: F401 - what torch exports through
+        from onnx.checker import check_model
+    except ImportError as error:
+        raise ValueError(f"an export needs {error.name} ({error}): pip install onnx onnxscript") from None
     out = Path(out)
     if out.suffix not in ("", ".onnx"):
         raise ValueError(f"{out}: an ONNX file is called something.onnx")
     out = out.with_suffix(".onnx")
     device = next(G.parameters()).device
-    net = Pictures(G).eval()
     height, width = size or (2 * G.multiple + 1, 3 * G.multiple + 1)
     example = torch.zeros(2, height, width, 3, dtype=torch.uint8)  # a size of 1 would be taken for fixed
     free = {0: torch.export.Dim("n")}
     if size is None:
         free |= {1: torch.export.Dim("height"), 2: torch.export.Dim("width")}
-    net.cpu()
+    names = {"input_names": ["images"], "output_names": ["translated", "values"]}
+    net = Pictures(G).eval().cpu()
     try:
         with _silence(), torch.no_grad():
             program = torch.onnx.export(
-                net,
-                (example,),
-                dynamo=True,
-                dynamic_shapes=(free,),
-                input_names=[INPUT],
-                output_names=list(OUTPUTS),
-                verbose=False,
+                net, (example,), dynamo=True, dynamic_shapes=(free,), verbose=False, **names
             )
     finally:
         G.to(device)
@@ -128,34 +118,21 @@ def onnx(
         model.metadata_props.add(key=str(key), value=str(value))
     with files.atomic(out) as partial:
         partial.write_bytes(model.SerializeToString())
-        checker.check_model(str(partial), full_check=True)
+        check_model(str(partial), full_check=True)
     return out
 
 
-def _library(name: str):
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ValueError(
-            f"an export needs {name.partition('.')[0]} ({error}): pip install onnx onnxscript"
-        ) from None
-
-
-@contextlib.contextmanager
-def _silence():
+@contextmanager
+def _silence() -> Iterator[None]:
     """Keep the exporter's remarks to itself: it prints, warns and logs about what it was asked to do."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    with (
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
+    logged = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            redirect_stdout(io.StringIO()),
+            redirect_stderr(io.StringIO()),
+        ):
             yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+    finally:
+        logging.disable(logged)

@@ -33,6 +33,7 @@ __all__ = [
     "Listing",
     "atomic",
     "check_manifest",
+    "data_files",
     "data_folder",
     "digest",
     "home",
@@ -55,7 +56,6 @@ DOMAINS = ("source", "target")
 SPLITS = ("train", "val", "test")
 STRAY = frozenset({"Thumbs.db", "desktop.ini"})
 """File names that operating systems leave behind; never data, as is every name that begins with a dot."""
-_OWN = frozenset({"about.json"})
 
 
 def home() -> Path:
@@ -89,22 +89,13 @@ def results_folder(data: str, profile: str) -> Path:
     """Return the folder for the runs of a profile: `results/<profile>/`, or `results/<data>-<digits>-<profile>/`.
 
     The digits are the first of the digest of the data's contents, so that two folders of one name never share results.
-    Results of the first edition had no digits; they are used where they were made from these very data.
     """
     if data == "world":
         return home() / "results" / profile
     from semcg.contents import data_digest  # here: it reads pictures, which this module does not
 
     root = data_folder(data, profile)
-    name = root.resolve().name
-    folder = home() / "results" / f"{name}-{data_digest(root)[:6]}-{profile}"
-    first_edition = home() / "results" / f"{name}-{profile}"
-    if not folder.exists() and (root / "manifest.csv").is_file() and first_edition.is_dir():
-        digest = manifest_digest(root)
-        for path in first_edition.glob("*/provenance.json"):
-            if read_record(path).get("recipe", {}).get("data") == digest:
-                return first_edition
-    return folder
+    return home() / "results" / f"{root.resolve().name}-{data_digest(root)[:6]}-{profile}"
 
 
 @contextmanager
@@ -207,21 +198,14 @@ def swap(new: Path, old: Path) -> None:
     """
     old = Path(old).resolve()
     replaced = old.with_name(f".{old.name}.replaced")
-    _remove(replaced)
+    shutil.rmtree(replaced, ignore_errors=True)
     if new.stat().st_dev != old.parent.stat().st_dev:  # a folder is renamed on its own disk only
         new = Path(shutil.move(new, old.with_name(f".{old.name}.moved")))
     if old.exists():
         os.rename(old, replaced)
     os.rename(new, old)
     _sync(old.parent)
-    _remove(replaced)
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder, or a link that earlier versions left in its place."""
-    if folder.is_symlink():
-        folder.unlink()
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:
@@ -267,15 +251,15 @@ def images_in(folder: Path) -> Listing:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
-    paths = sorted(folder.iterdir(), key=lambda path: natural(path.name))
-    paths = [p for p in paths if p.name not in _OWN | STRAY and not p.name.startswith(".")]
     found = Listing([], [])
-    for path in paths:
-        (found.images if path.suffix.lower() in {".png", ".jpg", ".jpeg"} else found.others).append(path)
+    for path in sorted(folder.iterdir(), key=lambda path: natural(path.name)):
+        if path.suffix.lower() in {".png", ".jpg", ".jpeg"} and not path.name.startswith("."):
+            found.images.append(path)
+        elif _is_data(path.name) and path.name != "about.json":
+            found.others.append(path)
     if not found.images:
-        raise FileNotFoundError(
-            f"no PNG or JPEG file in {folder}" + (f", but {found.others[0].name}" if found.others else "")
-        )
+        others = f", but {found.others[0].name}" if found.others else ""
+        raise FileNotFoundError(f"no PNG or JPEG file in {folder}{others}")
     for path in found.images:
         if not path.is_file():  # reading a pipe would wait for ever
             raise ValueError(
@@ -301,16 +285,16 @@ def write_manifest(root: Path, known: dict[str, list] | None = None) -> Path:
     known : dict, optional
         Name -> size, CRC-32 and pixels per class of files that were just written, so that they are not read again.
     """
-    table = io.StringIO()
+    table, known = io.StringIO(), known or {}
     rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(["name", "bytes", "crc32"] + (["pixels"] if known else []))
-    for path in _files_under(root):
+    rows.writerow(["name", "bytes", "crc32", *(["pixels"] if known else [])])
+    for path in data_files(root):
         name = path.relative_to(root).as_posix()
-        if known and name in known:
+        if name not in known:
+            content = path.read_bytes()
+            rows.writerow([name, len(content), _crc32(content), *([""] if known else [])])
+        else:
             rows.writerow([name, *known[name]])
-            continue
-        content = path.read_bytes()
-        rows.writerow([name, len(content), f"{zlib.crc32(content):08x}"] + ([""] if known else []))
     write_text(root / "manifest.csv", table.getvalue())
     return root / "manifest.csv"
 
@@ -335,13 +319,13 @@ def check_manifest(root: Path, *, contents: bool = False) -> None:
             expected = {row["name"]: (int(row["bytes"]), row["crc32"]) for row in csv.DictReader(handle)}
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise ValueError(f"{listed} is damaged ({error}); write the data in {root} again.") from None
-    found = {path.relative_to(root).as_posix(): path for path in _files_under(root)}
+    found = {path.relative_to(root).as_posix(): path for path in data_files(root)}
     wrong = [f"{name} is missing" for name in expected.keys() - found.keys()]
     wrong += [f"{name} was added" for name in found.keys() - expected.keys()]
     for name in expected.keys() & found.keys():
         if found[name].stat().st_size != expected[name][0]:
             wrong.append(f"{name} has another size")
-        elif contents and f"{zlib.crc32(found[name].read_bytes()):08x}" != expected[name][1]:
+        elif contents and _crc32(found[name].read_bytes()) != expected[name][1]:
             wrong.append(f"{name} has other contents")
     if wrong:
         shown = "; ".join(sorted(wrong)[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
@@ -355,11 +339,18 @@ def manifest_digest(root: Path) -> str:
     return hashlib.sha256((Path(root) / "manifest.csv").read_bytes()).hexdigest()[:16]
 
 
-def _files_under(root: Path) -> list[Path]:
+def data_files(root: Path) -> list[Path]:
+    """Return the files below `root` that are data: no manifest, nothing hidden or left behind by an operating system."""
     found = []
     for folder, folders, names in os.walk(root):
-        folders.sort()
-        for name in sorted(names):
-            if name != "manifest.csv" and name not in STRAY and not name.startswith("."):
-                found.append(Path(folder) / name)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(folder) / name for name in sorted(names) if _is_data(name) and name != "manifest.csv"]
     return found
+
+
+def _is_data(name: str) -> bool:
+    return name not in STRAY and not name.startswith(".")
+
+
+def _crc32(content: bytes) -> str:
+    return f"{zlib.crc32(content):08x}"

@@ -1,4 +1,4 @@
-"""The instruments of the drawn world, trained once and used as shipped: Sem_s, Sem_t, two judges and the plate reader.
+"""The instruments of the drawn world, trained once and used as shipped: Sem_s, Sem_t, three judges and the plate reader.
 
 `results/instruments/` holds their weights as float16, and `instruments.json`: for each what network it is, the SHA-256
 of its file, its score and how it was trained. The command there trains it again.
@@ -15,7 +15,7 @@ from torch import nn
 from semcg import files, segmenters
 from semcg.reader import DigitReader
 
-__all__ = ["FOLDER", "HOME", "load_instrument", "write_instrument"]
+__all__ = ["FOLDER", "HOME", "load_instrument", "recorded", "write_instrument"]
 
 FOLDER = Path("results", "instruments")
 """Where the instruments are, below `files.home()`."""
@@ -24,6 +24,7 @@ HOME = {
     "Sem_t": "target/val",
     "judge": "judge/val",
     "second_judge": "judge/val",
+    "plain_judge": "judge/val",
     "reader": "target/val",
 }
 """Name of each instrument -> the split whose frames its score was computed on."""
@@ -66,6 +67,12 @@ def load_instrument(name: str, folder: Path | str | None = None) -> nn.Module:
     if wrong := [key for key, value in net.state_dict().items() if not torch.isfinite(value).all()]:
         raise ValueError(f"{path}: {wrong[0]} is not finite; {_restore(path)}")
     return net.eval()
+
+
+def recorded(name: str) -> dict:
+    """Return the record of a shipped instrument, {} if there is none."""
+    listed = files.home() / FOLDER / "instruments.json"
+    return files.read_json(listed).get(name, {}) if listed.is_file() else {}
 
 
 def write_instrument(

@@ -10,19 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = [
-    "CATEGORIES",
-    "CLASSES",
-    "IGNORE",
-    "LabelClass",
-    "names",
-    "to_colors",
-    "to_label_ids",
-    "to_train_ids",
-]
+__all__ = ["CATEGORIES", "CLASSES", "IGNORE", "names", "to_colors", "to_label_ids", "to_train_ids"]
 
-IGNORE = 255
-"""Train id of a pixel that is neither trained on nor scored."""
+IGNORE = 255  # train id of a pixel that is neither trained on nor scored
 
 
 class LabelClass(NamedTuple):
@@ -35,6 +25,7 @@ class LabelClass(NamedTuple):
     category: str
 
 
+# The 19 classes in the order of their train ids.
 CLASSES: tuple[LabelClass, ...] = (
     LabelClass("road", 7, 0, (128, 64, 128), "flat"),
     LabelClass("sidewalk", 8, 1, (244, 35, 232), "flat"),
@@ -56,13 +47,12 @@ CLASSES: tuple[LabelClass, ...] = (
     LabelClass("motorcycle", 32, 17, (0, 0, 230), "vehicle"),
     LabelClass("bicycle", 33, 18, (119, 11, 32), "vehicle"),
 )
-"""The 19 classes in the order of their train ids."""
 
+# Category name -> train ids of its classes. "vehicle" of the paper (section 3) is a category, not a class.
 CATEGORIES: dict[str, tuple[int, ...]] = {
     category: tuple(c.train_id for c in CLASSES if c.category == category)
     for category in dict.fromkeys(c.category for c in CLASSES)
 }
-"""Category name -> train ids of its classes. "vehicle" of the paper (section 3) is a category, not a class."""
 
 _TRAIN_OF_LABEL = np.full(256, IGNORE, np.uint8)
 _LABEL_OF_TRAIN = np.zeros(256, np.uint8)
@@ -147,9 +137,7 @@ def to_colors(train_ids: np.ndarray) -> np.ndarray:
 def _uint8(values: np.ndarray, what: str) -> np.ndarray:
     values = np.asarray(values)
     if values.dtype != np.uint8:
-        raise TypeError(
-            f"{what} must be uint8, not {values.dtype}; convert them with .astype(np.uint8) once checked"
-        )
+        raise TypeError(f"{what} must be uint8, not {values.dtype}; once checked: .astype(np.uint8)")
     return values
 
 
@@ -157,8 +145,6 @@ def _checked(train_ids: np.ndarray) -> np.ndarray:
     train_ids = _uint8(train_ids, "train ids")
     wrong = (train_ids >= len(CLASSES)) & (train_ids != IGNORE)
     if wrong.any():
-        seen = ", ".join(str(v) for v in np.unique(train_ids[wrong])[:8])
-        raise ValueError(
-            f"train ids are 0..18 or {IGNORE}, but these occur: {seen}; are they label ids (to_train_ids)?"
-        )
+        values = np.unique(train_ids[wrong])[:8].tolist()
+        raise ValueError(f"train ids are 0..18 or {IGNORE}, not {values}; are they label ids (to_train_ids)?")
     return train_ids

@@ -39,8 +39,13 @@ def hold(path: Path, what: str, *, patience: float = 5.0) -> None:
     try:
         lock.acquire()
     except Timeout:
+        try:
+            holder = " ".join(path.read_text(errors="replace").split())
+        except OSError:  # it has just been released
+            holder = ""
         raise BlockingIOError(
-            f"{what} is locked by {_holder(path)}. Wait until it ends, or end it, then run the same command again."
+            f"{what} is locked by {holder or 'another process'}. Wait until it ends, or end it, then run the same command "
+            "again."
         ) from None
     if not isinstance(lock, SoftFileLock):  # on a disk without locks, the file's own content is the lock
         path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
@@ -65,10 +70,3 @@ def taken(path: Path) -> bool:
             return False
     except Timeout:
         return True
-
-
-def _holder(path: Path) -> str:
-    try:
-        return " ".join(path.read_text(errors="replace").split()) or "another process"
-    except OSError:
-        return "another process"

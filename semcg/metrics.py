@@ -19,16 +19,8 @@ from torch import Tensor
 
 from semcg.labels import CATEGORIES, CLASSES, IGNORE
 
-__all__ = [
-    "category_iou",
-    "confusion",
-    "flips",
-    "frequency_weighted_iou",
-    "iou",
-    "mean_iou",
-    "pixel_accuracy",
-    "present",
-]
+__all__ = ["category_iou", "confusion", "flips", "iou", "mean_iou", "pixel_accuracy", "present"]
+__all__ += ["frequency_weighted_iou"]
 
 
 def confusion(pred: Tensor | np.ndarray, label: Tensor | np.ndarray, classes: int = len(CLASSES)) -> Tensor:
@@ -63,7 +55,7 @@ def confusion(pred: Tensor | np.ndarray, label: Tensor | np.ndarray, classes: in
         raise ValueError(f"shapes differ: predictions {tuple(pred.shape)}, labels {tuple(label.shape)}")
     if not _bytes(label):
         raise ValueError(
-            f"labels are 0..{classes - 1} or {IGNORE}, but {int(label.min())}..{int(label.max())} occur"
+            f"labels are 0..{classes - 1} or {IGNORE}, not {int(label.min())}..{int(label.max())}"
         )
     if not _bytes(pred):
         pred = torch.where((pred < 0) | (pred > IGNORE), IGNORE, pred)
@@ -73,10 +65,8 @@ def confusion(pred: Tensor | np.ndarray, label: Tensor | np.ndarray, classes: in
     table = torch.bincount(pairs, minlength=256 * 256).view(256, 256)
     unknown = table[classes:IGNORE].sum(1).nonzero().flatten() + classes
     if len(unknown):
-        seen = ", ".join(str(v) for v in unknown[:8].tolist())
-        raise ValueError(
-            f"labels are 0..{classes - 1} or {IGNORE}, but these occur: {seen}; are they label ids?"
-        )
+        values = unknown[:8].tolist()
+        raise ValueError(f"labels are 0..{classes - 1} or {IGNORE}, not {values}; are they label ids?")
     return torch.cat([table[:classes, :classes], table[:classes, classes:].sum(1, keepdim=True)], 1)
 
 
@@ -144,9 +134,7 @@ def category_iou(counts: Tensor) -> dict[str, float]:
         If the table is not that of the 19 classes.
     """
     if _table(counts).shape[0] != len(CLASSES):
-        raise ValueError(
-            f"categories are those of {len(CLASSES)} classes, but the table has {counts.shape[0]}"
-        )
+        raise ValueError(f"categories are those of {len(CLASSES)} classes, not of {counts.shape[0]}")
     rows = torch.stack([counts[list(members)].sum(0) for members in CATEGORIES.values()])
     columns = [rows[:, list(members)].sum(1) for members in CATEGORIES.values()]
     merged = torch.stack([*columns, rows[:, -1]], 1)

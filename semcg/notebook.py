@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -17,12 +18,14 @@ from matplotlib.figure import Figure
 
 from semcg import config as configs
 from semcg.config import Config
+from semcg.plots.curves import training_curves
 from semcg.plots.style import styled
 from semcg.runs import budget as budgets
-from semcg.runs import machine, note
+from semcg.runs import machine, note, watching
+from semcg.runs.checkpoint import read_csv
 from semcg.training import fabric_for, precision_for, share
 
-__all__ = ["budget", "check", "counted", "progress", "settle", "show"]
+__all__ = ["budget", "check", "counted", "progress", "settle", "show", "watch"]
 
 _FEW = 100  # frames below which a share or a mean is an illustration
 
@@ -230,3 +233,31 @@ def progress(records: Iterable[dict], steps: int, *, lines: int = 10) -> Iterato
             losses = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
             print(f"step {record['step']:>{len(str(steps))}}/{steps}  {losses}", flush=True)
         yield record
+
+
+def watch(run: Path | str, *, seconds: float = 10.0) -> None:
+    """Draw the losses and scores of a run that trains elsewhere, and draw them anew until it is complete.
+
+    Parameters
+    ----------
+    run : path
+        Its folder, `results/<data and profile>/<run>`.
+    seconds : float
+        Between two looks. Interrupt the kernel to look away; the training does not notice.
+    """
+    shown = display(display_id=True)
+    while True:
+        running, folder = watching.is_running(run), watching.folder_of(run)
+        histories = {"losses": read_csv(folder / "history.csv")}
+        if (folder / "validation.csv").is_file():
+            histories["source/val"] = read_csv(folder / "validation.csv")
+        names = [
+            name
+            for name in ("gan", "cycle", "semantic", "judge mIoU")
+            if any(name in h[0] for h in histories.values() if h)
+        ]
+        if names:
+            shown.update(training_curves(histories, names=names))
+        if not running:
+            return
+        time.sleep(seconds)

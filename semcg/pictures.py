@@ -6,9 +6,9 @@ Refused, with the name of the file: more than 8 bits a channel, transparent pixe
 no file, and whatever is too large to be read safely.
 """
 
-import errno
 import io
 import os
+import re
 import stat
 import struct
 import unicodedata
@@ -23,31 +23,13 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from semcg import files
 
-__all__ = [
-    "LARGEST",
-    "LONGEST",
-    "Damaged",
-    "Stored",
-    "by_stem",
-    "image",
-    "pairs",
-    "read",
-    "readable",
-    "size",
-    "stored",
-]
+__all__ = ["LARGEST", "LONGEST", "Damaged", "Stored", "by_stem", "image", "pairs", "read", "size", "stored"]
 
-LARGEST = 2**26
-"""Pixels of a picture, at most: 8192 x 8192, 32 times those of a Cityscapes frame."""
-LONGEST = 2**14
-"""Pixels of a side, at most."""
-_FORMATS = ("PNG", "JPEG")  # Pillow's other decoders stay shut
+LARGEST = 2**26  # pixels of a picture, at most: 8192 x 8192, 32 times those of a Cityscapes frame
+LONGEST = 2**14  # pixels of a side, at most
 _BYTES = 2**28  # a picture of LARGEST pixels without any compression
-_STRETCH = {
-    2: 85,
-    4: 17,
-}  # gray of fewer bits arrives from Pillow stretched to 0..255: class 1 of four bits as 17
-_ENDINGS = ("_leftImg8bit", "_gtFine_labelTrainIds", "_labelTrainIds", "_gtFine_labelIds")
+_IMAGES, _LABELS = ("RGB", "RGBA", "L", "LA"), ("L", "P", "RGB", "RGBA")  # modes of Pillow
+_ENDINGS = re.compile("(_leftImg8bit|(_gtFine)?_labelTrainIds|_gtFine_labelIds)$")
 _KINDS = {
     b"GIF8": "a GIF",
     b"RIFF": "a WebP",
@@ -67,14 +49,10 @@ class Damaged(ValueError):
 class Stored(NamedTuple):
     """What a label picture stores."""
 
-    kind: str
-    """ "gray", "palette" or "color"."""
-    values: np.ndarray
-    """(H, W) uint8: gray values or indices; of a color picture (H, W, 3) uint8."""
-    palette: np.ndarray | None
-    """(256, 3) uint8, the color of each index; None unless `kind` is "palette"."""
-    lossless: bool
-    """Whether values and colors are those that were written: PNG yes, JPEG no."""
+    kind: str  # "gray", "palette" or "color"
+    values: np.ndarray  # (H, W) uint8: gray values or indices; of a color picture (H, W, 3) uint8
+    palette: np.ndarray | None  # (256, 3) uint8, the color of each index; None unless `kind` is "palette"
+    lossless: bool  # whether values and colors are those that were written: PNG yes, JPEG no
 
 
 def read(path: Path | str) -> bytes:
@@ -91,7 +69,7 @@ def read(path: Path | str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def image(name: Path | str, content: bytes | None = None, *, turn: bool = True) -> np.ndarray:
@@ -116,21 +94,16 @@ def image(name: Path | str, content: bytes | None = None, *, turn: bool = True) 
     ValueError
         If the file is no such image, see above; names the file.
     """
-    picture = _opened(name, io.BytesIO(read(name) if content is None else content))
-    _check_image(picture, name)
-    if _decoded(picture, name, turn) != 1:
-        picture = ImageOps.exif_transpose(picture)
-    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
+    picture = _decoded(name, content, label=False, turn=turn)
+    return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
 
 
 def stored(name: Path | str, content: bytes | None = None) -> Stored:
     """Return what a label picture stores; parameters and errors as in `image`."""
-    picture = _opened(name, io.BytesIO(read(name) if content is None else content))
-    _check_label(picture, name)
-    _decoded(picture, name, turn=False)
+    picture = _decoded(name, content, label=True, turn=False)
     lossless = picture.format == "PNG"
     if picture.mode == "L":
-        return Stored("gray", np.array(picture) // _STRETCH.get(picture.bits, 1), None, lossless)
+        return Stored("gray", np.array(picture) // _stretch(picture), None, lossless)
     if picture.mode == "P":
         palette = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
         colors = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
@@ -139,28 +112,26 @@ def stored(name: Path | str, content: bytes | None = None) -> Stored:
     return Stored("color", np.array(picture.convert("RGB")), None, lossless)
 
 
-def size(path: Path | str, *, label: str = "", turn: bool = False) -> tuple[int, int]:
+def size(path: Path | str, *, label: bool = False, turn: bool = False) -> tuple[int, int]:
     """Return (H, W) from the header of a file, after the checks that a header allows.
 
     Parameters
     ----------
-    label : "", "any" or "values"
-        "" for an image; for a label whether it may also be a color picture.
+    label : bool
+        Whether it is a label that stores values.
     turn : bool
         As in `image`: then the size is that of the upright picture.
     """
     _check_file(path)
     with open(path, "rb") as handle:
         picture = _opened(path, handle)
-        (_check_label if label else _check_image)(picture, path)
-        if label == "values" and picture.mode.startswith("RGB"):
-            raise ValueError(
-                f"{path} is a color picture; labels of train ids are needed: `semcg prepare folder` converts"
-            )
+        _check_mode(picture, path, label=label)
+        if label and picture.mode.startswith("RGB"):
+            raise ValueError(f"{path} is a color picture; `semcg prepare folder` converts it to train ids")
         # Asking a PNG for EXIF data that its header lacks would decode it.
         has_exif = picture.format != "PNG" or "exif" in picture.info
-        turned = _orientation(picture, path, turn) if has_exif else 1
-        return (picture.width, picture.height) if turned >= 5 else (picture.height, picture.width)
+        on_its_side = has_exif and _orientation(picture, path, turn) >= 5
+        return picture.size if on_its_side else picture.size[::-1]
 
 
 def by_stem(folder: Path | str) -> dict[str, Path]:
@@ -191,33 +162,25 @@ def pairs(images: Path | str, labels: Path | str) -> dict[str, tuple[Path, Path]
         If a file has no partner; names the first few, and one of the other folder.
     """
     first, second = by_stem(images), by_stem(labels)
-    for key in (_normal, _bare):
-        images_of, labels_of = (
-            {key(stem): path for stem, path in paths.items()} for paths in (first, second)
-        )
+    for key in (_bare, _normal):
+        images_of, labels_of = ({key(stem): path for stem, path in of.items()} for of in (first, second))
         if images_of.keys() == labels_of.keys() and len(images_of) == len(first):
             return {path.stem: (path, labels_of[stem]) for stem, path in images_of.items()}
-    images_of, labels_of = (
-        {_normal(stem): path for stem, path in paths.items()} for paths in (first, second)
-    )
-    for kind, lacking, there, other in (
-        ("label", labels, images_of, labels_of),
-        ("image", images, labels_of, images_of),
-    ):
-        if missing := [there[stem].stem for stem in there if stem not in other]:
+    sides = (("label", labels, images_of, labels_of), ("image", images, labels_of, images_of))
+    for kind, folder, partners, others in sides:
+        if missing := [path.stem for stem, path in partners.items() if stem not in others]:
             shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-            unused = [path.name for stem, path in other.items() if stem not in there] or [
-                path.name for path in other.values()
-            ]
+            unpaired = [path.name for stem, path in others.items() if stem not in partners]
+            example = (unpaired or [path.name for path in others.values()])[0]
             raise ValueError(
-                f"no {kind} in {lacking} for {len(missing)} of {len(there)} file(s): {shown}. It holds {unused[0]}, for "
-                "example; pairs have the same name, whatever the ending"
+                f"no {kind} in {folder} for {len(missing)} of {len(partners)} file(s): {shown}. It holds {example}, "
+                "for example; pairs have the same name, whatever the ending"
             )
     raise ValueError(f"two files of {images} have names that differ in Unicode normal form only; rename one")
 
 
 @contextmanager
-def readable(name: Path | str) -> Iterator[None]:
+def _readable(name: Path | str) -> Iterator[None]:
     """Turn whatever Pillow raises on a damaged file into a `Damaged` that names it."""
     try:
         yield
@@ -232,26 +195,19 @@ def _opened(name: Path | str, handle: BinaryIO) -> Image.Image:
     """Open a picture without decoding it, once its header was checked; adds the attribute `bits`."""
     head = handle.read(32)
     handle.seek(0)
-    try:
-        with readable(name):
-            picture = Image.open(handle, formats=_FORMATS)
-    except Damaged as error:
-        if not isinstance(error.__cause__, UnidentifiedImageError):
-            raise
-        raise Damaged(f"{name} does not decode: it is {_kind(head)}; get it again, or remove it") from error
+    with _readable(name):
+        try:
+            picture = Image.open(handle, formats=("PNG", "JPEG"))  # Pillow's other decoders stay shut
+        except UnidentifiedImageError:
+            raise ValueError(f"it is {_kind(head)}") from None
+        if picture.format == "PNG" and head[12:16] != b"IHDR":
+            raise ValueError("its header is not where PNG has it")
     if picture.width * picture.height > LARGEST or max(picture.size) > LONGEST:
-        raise ValueError(
-            f"{name} is {picture.height}x{picture.width} (height x width); pictures have sides of at most {LONGEST:,} "
-            f"and {LARGEST:,} pixels in all"
-        )
-    if picture.format == "PNG" and head[12:16] != b"IHDR":
-        raise Damaged(f"{name} does not decode: its header is not where PNG has it; get it again")
+        most = f"pictures have sides of at most {LONGEST:,} and {LARGEST:,} pixels in all"
+        raise ValueError(f"{name} is {picture.height}x{picture.width} (height x width); {most}")
     picture.bits = head[24] if picture.format == "PNG" else 8
     if picture.bits > 8:
-        raise ValueError(
-            f"{name} has {picture.bits} bits a channel, of which the upper 8 may be nearly black; convert it to 8 bits "
-            "by its own range of values"
-        )
+        raise ValueError(f"{name} has {picture.bits} bits a channel; convert it to 8 by its range of values")
     if picture.format == "PNG" and getattr(picture, "n_frames", 1) > 1:
         raise ValueError(f"{name} is an animation of {picture.n_frames} frames; save the one that is meant")
     return picture
@@ -261,9 +217,9 @@ def _kind(head: bytes) -> str:
     """Return what a file that is no PNG and no JPEG seems to be, by its first bytes."""
     if not head:
         return "empty"
-    named = [kind for start, kind in _KINDS.items() if head.startswith(start)]
-    named += ["a HEIC or AVIF"] if head[4:8] == b"ftyp" else []
-    return f"{named[0]}, not a PNG or JPEG" if named else "no PNG or JPEG"
+    kinds = [kind for start, kind in _KINDS.items() if head.startswith(start)]
+    kinds += ["a HEIC or AVIF"] if head[4:8] == b"ftyp" else []
+    return f"{kinds[0]}, not a PNG or JPEG" if kinds else "no PNG or JPEG"
 
 
 def _check_file(path: Path | str) -> None:
@@ -274,47 +230,46 @@ def _check_file(path: Path | str) -> None:
         raise ValueError(f"{path} has {status.st_size:,} bytes; pictures have at most {_BYTES:,}")
 
 
-def _check_image(picture: Image.Image, name: Path | str) -> None:
-    if picture.mode not in ("RGB", "RGBA", "L", "LA") or picture.bits < 8:
-        raise ValueError(
-            f"{name} is a picture of mode {picture.mode} with {picture.bits} bits; images are 8-bit RGB, gray, or "
-            "opaque RGBA: convert it to RGB"
-        )
-
-
-def _check_label(picture: Image.Image, name: Path | str) -> None:
-    if picture.mode not in ("L", "P", "RGB", "RGBA"):
-        raise ValueError(
-            f"{name} is a picture of mode {picture.mode} with {picture.bits} bits; labels are gray PNG of 2 to 8 bits, "
-            "palette PNG, or RGB"
-        )
-    if picture.mode == "L" and picture.format != "PNG":
+def _check_mode(picture: Image.Image, name: Path | str, *, label: bool) -> None:
+    if label:
+        modes, needed = _LABELS, "labels are gray PNG of 2 to 8 bits, palette PNG, or RGB"
+    else:
+        modes, needed = _IMAGES, "images are 8-bit RGB, gray, or opaque RGBA: convert it to RGB"
+    if picture.mode not in modes or (picture.bits < 8 and not label):
+        raise ValueError(f"{name} is a picture of mode {picture.mode} with {picture.bits} bits; {needed}")
+    if label and picture.mode == "L" and picture.format != "PNG":
         raise ValueError(f"{name} is a gray JPEG, which does not keep values; labels by value are PNG")
 
 
-def _decoded(picture: Image.Image, name: Path | str, turn: bool) -> int:
-    """Decode a picture, refuse transparent pixels, and return its orientation."""
-    with readable(name):
+def _decoded(name: Path | str, content: bytes | None, *, label: bool, turn: bool) -> Image.Image:
+    """Decode a picture, once checked; transparent ones are refused, and turned ones unless `turn`."""
+    picture = _opened(name, io.BytesIO(read(name) if content is None else content))
+    _check_mode(picture, name, label=label)
+    with _readable(name):
         picture.load()
     if picture.mode == "L" and isinstance(picture.info.get("transparency"), int):
-        picture.info["transparency"] *= _STRETCH.get(picture.bits, 1)  # which Pillow leaves out here
+        picture.info["transparency"] *= _stretch(picture)  # which Pillow leaves out here
     # Whether an alpha channel, a palette or a color key says so.
     if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255:
         raise ValueError(f"{name} is transparent in places; put it on a ground, or drop its alpha channel")
-    return _orientation(picture, name, turn)
+    _orientation(picture, name, turn)
+    return picture
+
+
+def _stretch(picture: Image.Image) -> int:
+    """Return by how much Pillow stretches gray of fewer bits to 0..255: it gives class 1 of four bits as 17."""
+    return 255 // (2**picture.bits - 1)
 
 
 def _orientation(picture: Image.Image, name: Path | str, turn: bool) -> int:
     """Return how EXIF data turn a picture, 1 to 8; other than 1 is refused without `turn`."""
-    with readable(name):
+    with _readable(name):
         turned = picture.getexif().get(ExifTags.Base.Orientation, 1)
     if turned not in range(2, 9):
         return 1
     if not turn:
-        raise ValueError(
-            f"{name} is turned by its EXIF data (orientation {turned}), so that image and label may not match; store it "
-            "upright, without that entry"
-        )
+        why = f"is turned by its EXIF data (orientation {turned}), so that image and label may not match"
+        raise ValueError(f"{name} {why}; store it upright, without that entry")
     return turned
 
 
@@ -323,5 +278,4 @@ def _normal(stem: str) -> str:
 
 
 def _bare(stem: str) -> str:
-    stem = _normal(stem)
-    return next((stem.removesuffix(end) for end in _ENDINGS if stem.endswith(end)), stem)
+    return _ENDINGS.sub("", _normal(stem))

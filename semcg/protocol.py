@@ -18,14 +18,33 @@ from pydantic import (
     StrictInt,
     StrictStr,
     ValidationError,
+    model_validator,
 )
 
-__all__ = ["DEFAULT", "REFERENCE", "Condition", "Cost", "Curve", "Margin", "Protocol", "Row", "read"]
+__all__ = [
+    "CEILING",
+    "DEFAULT",
+    "REFERENCE",
+    "UNTRAINED",
+    "Condition",
+    "Cost",
+    "Curve",
+    "Margin",
+    "Protocol",
+    "Row",
+    "read",
+]
 
 DEFAULT = Path(__file__).resolve().parent.parent / "results" / "protocol.toml"
 REFERENCE = DEFAULT.parent / "reference"
 """The evidence that is shipped with the repository."""
 """The protocol of this repository."""
+
+CEILING = "target frames"
+"""What the ceilings are called in the tables: real target frames, read as they are and learned from as they are."""
+UNTRAINED = ("identity", "histogram matching", "color transfer", "paired color table")
+"""Translations without a generator. The last is a ceiling too, and needs drawn pairs."""
+
 
 Name = Annotated[StrictStr, Field(min_length=1)]
 Seed = Annotated[StrictInt, Field(ge=0)]
@@ -50,14 +69,21 @@ class Condition(_Frozen):
 
 
 class Margin(_Frozen):
-    """How much worse still counts as no worse: a share of the value that a condition has."""
+    """How much worse still counts as no worse: a share of the value that a condition has, or a number."""
 
-    share: float = Field(gt=0, lt=1)
-    of: Name
+    share: float = Field(1.0, gt=0, le=1)
+    of: StrictStr = ""
+    value: float = Field(0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Margin":
+        if bool(self.of) == bool(self.value):
+            raise ValueError("a margin is { share, of } or { value }")
+        return self
 
 
 class Row(_Frozen):
-    """One comparison of the ledger: condition `b` against `a` on a measure of a class."""
+    """One comparison of the ledger: condition `b` against `a`, or against the number `bar`, on a measure of a class."""
 
     id: Name
     claim: Name
@@ -65,12 +91,15 @@ class Row(_Frozen):
     measure: Name
     of_class: Name = Field(alias="class")
     """Name of a class or a group of classes as in measures.csv, "all" for a measure of whole frames."""
-    a: Name
+    a: StrictStr = ""
     b: Name
     better: Literal["higher", "lower"]
     smallest_effect: float = Field(ge=0)
     """In units of the measure."""
+    bar: float | None = None
     margin: Margin | None = None
+    chosen_after: StrictStr = ""
+    """The edition of the results that was known when this row was chosen."""
 
 
 class Cost(_Frozen):
@@ -103,11 +132,29 @@ class Protocol(_Frozen):
     least_seeds: StrictInt = Field(ge=2)
     alpha: float = Field(gt=0, lt=1)
     correction: tuple[Name, ...]
+    """The paper's claims with primary rows, which Holm corrects together."""
+    families: dict[Name, tuple[Name, ...]] = {}
+    """Further sets of claims, each corrected by itself."""
+    hypotheses: dict[Name, Name] = {}
+    """Claims that are not the paper's, in a sentence each."""
+    settings: dict[str, Value] = {}
+    """Fields of Config that differ from the profile in every training and measurement."""
+    stages: dict[Name, Name] = {}
+    """Versions of the code that trains and measures (`semcg.canary`): they say what a measure's name means."""
+    instruments: dict[Name, Name] = {}
+    """SHA-256 of the segmenters in the loss, the judges and the plate reader, by name (`semcg.instruments`)."""
+    test_frames: StrictStr = ""
+    """Digest of the data whose test frames are scored; "": not asked for."""
     known_before: tuple[Name, ...] = ()
     conditions: tuple[Condition, ...] = Field(min_length=1)
     rows: tuple[Row, ...]
     cost: Cost | None = None
     curve: Curve | None = None
+
+    @property
+    def corrected(self) -> list[tuple[str, ...]]:
+        """The sets of claims that Holm corrects together, the paper's first."""
+        return [self.correction, *self.families.values()]
 
     def condition(self, name: str) -> Condition:
         """Return the condition of this name. Raises ValueError if there is none; lists those that there are."""
@@ -220,19 +267,22 @@ def _contradictions(p: Protocol) -> list[str]:
         if seen := sorted(set(condition.seeds) & set(p.development_seeds)):
             wrong.append(f"{key}: {seen} were looked at before (development_seeds)")
     for row in p.rows:
-        named = {"a": row.a, "b": row.b} | ({"margin.of": row.margin.of} if row.margin else {})
+        if (row.bar is None) == (not row.a):
+            wrong.append(f"rows.{row.id}: a condition a or a number bar is wanted, and not both")
+        named = {"a": row.a, "b": row.b, "margin.of": row.margin.of if row.margin else ""}
         for key, name in named.items():
+            if key != "b" and not name:
+                continue
             if name not in main:
                 allowed = ", ".join(n for n in names if n in main)
                 wrong.append(f"rows.{row.id}.{key} = {name!r}: no main condition; there are {allowed}")
     primary = {row.claim for row in p.rows if row.primary}
-    for claim in p.correction:
-        if claim not in primary:
-            wrong.append(f"correction: {claim} has no primary row")
+    claims = [claim for family in p.corrected for claim in family]
+    wrong += [f"correction: {claim} has no primary row" for claim in claims if claim not in primary]
     wrong += [
-        f"correction: {claim} has a primary row and is not in it"
-        for claim in sorted(primary - set(p.correction))
+        f"correction: {claim} has a primary row and is not in it" for claim in sorted(primary - set(claims))
     ]
+    wrong += [f"correction: {claim} occurs {n} times" for claim, n in Counter(claims).items() if n > 1]
     for side in ("a", "b") if p.cost else ():
         if getattr(p.cost, side) not in names:
             wrong.append(f"cost.{side} = {getattr(p.cost, side)!r}: no such condition")

@@ -14,22 +14,18 @@ from torch.nn import functional as F
 
 __all__ = ["CROP", "DigitReader", "Reading", "cut", "grey", "read"]
 
-CROP = (14, 12)
-"""Rows and columns of a digit's crop."""
+CROP = (14, 12)  # rows and columns of a digit's crop
+# Kind of board -> its margin on each side, in columns and rows of a digit, which has 3 x 5 of them.
 MARGINS = {"plates": (1.0, 0.97), "signs": (0.0, 0.0)}
-"""Kind of board -> its margin on each side, in columns and rows of a digit, which has 3 x 5 of them."""
-AROUND = 1.0
-"""What a crop shows around its digit, in columns and rows of the digit: the gap to the next one."""
-FINE = 3
-"""Samples a side whose mean is a pixel of the crop, so that large digits are not sampled sparsely."""
+AROUND = 1.0  # what a crop shows around its digit, in columns and rows of the digit: the gap to the next one
+FINE = 3  # samples a side whose mean is a pixel of the crop, so that large digits are not sampled sparsely
 
 
 class Reading(NamedTuple):
     """What was read in the place of a text."""
 
     read: str
-    confidence: float
-    """Product of the probabilities of the digits read, 0..1."""
+    confidence: float  # product of the probabilities of the digits read, 0..1
 
 
 class DigitReader(nn.Module):
@@ -114,23 +110,17 @@ def cut(
             left = x0 + right + (margin_x + 4 * place - AROUND) * column
             top = y0 + down + (margin_y - AROUND) * row
             cells.append([left, top, (3 + 2 * AROUND) * column, (5 + 2 * AROUND) * row])
-    left, top, width, height = torch.tensor(cells, dtype=picture.dtype, device=picture.device).T
-    rows, columns = (
-        (torch.arange(FINE * n, dtype=picture.dtype, device=picture.device) + 0.5) / (FINE * n) for n in CROP
-    )
+    at = {"dtype": picture.dtype, "device": picture.device}
+    left, top, width, height = torch.tensor(cells, **at).T
+    rows, columns = ((torch.arange(FINE * n, **at) + 0.5) / (FINE * n) for n in CROP)
     y = top[:, None] + height[:, None] * rows  # (n, 3 * 14)
     x = left[:, None] + width[:, None] * columns  # (n, 3 * 12)
-    count, (tall, wide) = len(cells), picture.shape
-    grid = torch.stack(
-        [
-            (2 * x / wide - 1)[:, None, :].expand(count, y.shape[1], x.shape[1]),
-            (2 * y / tall - 1)[:, :, None].expand(count, y.shape[1], x.shape[1]),
-        ],
-        dim=-1,
-    )
-    flat = grid.reshape(1, count * y.shape[1], x.shape[1], 2)
-    seen = F.grid_sample(picture[None, None], flat, padding_mode="border", align_corners=False)
-    return F.avg_pool2d(seen.view(count, 1, y.shape[1], x.shape[1]), FINE)[:, 0], lengths
+    tall, wide = picture.shape
+    across, down = (2 * x / wide - 1)[:, None, :], (2 * y / tall - 1)[:, :, None]
+    grid = torch.stack(torch.broadcast_tensors(across, down), dim=-1)  # (n, 42, 36, 2)
+    options = {"padding_mode": "border", "align_corners": False}
+    seen = F.grid_sample(picture[None, None], grid.flatten(0, 1)[None], **options)
+    return F.avg_pool2d(seen.view(len(cells), 1, *grid.shape[1:3]), FINE)[:, 0], lengths
 
 
 def read(reader: nn.Module, crops: Tensor, lengths: Sequence[int]) -> list[Reading]:
@@ -153,7 +143,5 @@ def read(reader: nn.Module, crops: Tensor, lengths: Sequence[int]) -> list[Readi
         return []
     with torch.inference_mode():
         best, digit = reader(crops).double().softmax(1).max(1)
-    return [
-        Reading("".join(map(str, d.tolist())), float(b.prod()))
-        for b, d in zip(best.split(list(lengths)), digit.split(list(lengths)), strict=True)
-    ]
+    texts = zip(best.split(list(lengths)), digit.split(list(lengths)), strict=True)
+    return [Reading("".join(map(str, d.tolist())), float(b.prod())) for b, d in texts]

@@ -17,7 +17,8 @@ from semcg import evaluate, files, metrics, notebook, runs, training
 from semcg.config import Config
 from semcg.data import Scenes
 from semcg.instruments import HOME, write_instrument
-from semcg.runs import trained, trainings
+from semcg.runs import trained
+from semcg_kit.evidence import trainings
 
 __all__ = ["score", "train"]
 
@@ -82,7 +83,7 @@ def _network(name: str, config: Config) -> tuple[str, dict, str]:
     """Return the network of an instrument, its options, and the stage whose numbers trained it."""
     if name == "reader":
         return "reader", {}, ""
-    if name == "judge":
+    if name in ("judge", "plain_judge"):
         return "unet", {"width": config.judge_width}, "judge"
     if name == "second_judge":
         return "segnet", {"width": config.second_judge_width}, "judge"

@@ -22,7 +22,7 @@ MODULES = (
     "training/translation",
     "training/build",
 )
-MODULES += ("segmenters/base", "segmenters/drn", "segmenters/unet")
+MODULES += ("segmenters/networks",)
 
 _SWAPS = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Lt: ast.LtE, ast.LtE: ast.Lt,

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,13 +19,13 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from semcg import config, files, labels, runs, system
+from semcg import config, files, labels, runs, system, terminal
 from semcg.contents import CACHE
 from semcg.data import Batches, Scenes
 from semcg_kit import prepare
 from semcg_kit.__main__ import main
-from semcg_kit.prepare import cityscapes, gta5, records
-from semcg_kit.prepare.published import CITYSCAPES_SPLITS, divide_cities
+from semcg_kit.prepare import cityscapes, gta5
+from semcg_kit.prepare.archives import CITYSCAPES_SPLITS, divide_cities
 
 H, W = 52, 96
 CITIES = ["aachen", "bochum", "bremen", "cologne", "darmstadt", "dusseldorf"]
@@ -112,7 +113,7 @@ def both(archives, out, **options):
 
 
 def write(plan, out, *, size=(32, 32), keep_aspect=False, **options):
-    return prepare.write(plan.sized(size, keep_aspect=keep_aspect), out, **options)
+    return prepare.write([plan.sized(size, keep_aspect=keep_aspect)], out, **options)
 
 
 def source(archives, out, **options):
@@ -130,6 +131,10 @@ def tree(root):
 def pixels(path):
     with Image.open(path) as image:
         return np.array(image)
+
+
+def notes_of(out):
+    return json.loads((out / "source/about.json").read_text())["notes"]
 
 
 def left_out(out, domain="source"):
@@ -164,7 +169,6 @@ def test_two_commands_complete_one_folder_that_runs_accept(archives, home):
         assert scenes.labelled
         assert len(scenes) == about["counts"][split]
         assert scenes.frequencies().sum() == pytest.approx(1)
-    prepare.verify(out)
     files.check_manifest(out, contents=True)
 
 
@@ -190,7 +194,7 @@ def test_split_mat_is_honoured(archives, tmp_path):
     }
     assert names["train"] == [f"{n:05}" for n in range(1, 15)]
     assert names["val"] == [f"{n:05}" for n in range(15, 20)]
-    notes = prepare.about_of(tmp_path / "data" / "source")["notes"]
+    notes = notes_of(tmp_path / "data")
     assert "source: 1 frame(s) of split.mat are not in the archive" in notes
     (archives / "gta5" / "split.mat").unlink()
     assert "source: no split.mat, so the splits are not the publishers'" in gta5(archives / "gta5").notes
@@ -281,8 +285,7 @@ def test_two_processes_write_the_same_files_as_one(archives, tmp_path):
     source(archives, out, processes=2, progress=lambda *given: seen.append(given))
     source(archives, tmp_path / "b/data")
     assert tree(out) == tree(tmp_path / "b/data")
-    assert ("labels inspected", 24, 24) in seen
-    assert [done for what, done, _ in seen if what == "frames"] == list(range(25))
+    assert seen == [("source frames", done, 24) for done in range(25)]
 
 
 def test_sizes_kept_and_the_aspect_kept(archives, tmp_path):
@@ -375,7 +378,7 @@ def test_bad_frames_are_found_by_looking_and_left_out(archives, tmp_path):
     assert found["00006"] == "the label is blank: 11 throughout"
     assert "labels/00007.png does not decode" in found["00007"]
     assert len(Scenes(out / "source/train")) == 14 - 5
-    assert "source: 5 frame(s) left out, see source/left_out.csv" in prepare.about_of(out / "source")["notes"]
+    assert "source: 5 frame(s) left out, see source/left_out.csv" in notes_of(out)
     # A frame that is mended is done, those that were written are not written again.
     stamps = {p: p.stat().st_mtime_ns for p in out.rglob("*.png")}
     (root / "images/00002.png").write_bytes(whole)
@@ -395,7 +398,7 @@ def test_labels_of_none_of_the_classes_and_missing_files(archives, tmp_path):
         "00008": "the label holds none of the 19 classes",
         "00009": "no label",
     }
-    notes = prepare.about_of(tmp_path / "data" / "source")["notes"]
+    notes = notes_of(tmp_path / "data")
     assert "source: 1 label(s) without an image, not used" in notes
 
 
@@ -499,15 +502,19 @@ def test_the_wrong_archive_and_none_at_all(archives, tmp_path):
     empty.mkdir()
     (empty / ".DS_Store").write_bytes(b"stray")
     refused(
-        r"is not GTA5: .*it looks like Cityscapes: semcg prepare",
+        r"is not GTA5: it has no images/<number>\.png, but gtFine/",
         partial(gta5, archives / "cityscapes"),
         out,
     )
-    refused(r"is not Cityscapes: .*it looks like GTA5", partial(cityscapes, archives / "gta5"), out)
+    refused(
+        r"is not Cityscapes: it has no leftImg8bit.*, but images/00001",
+        partial(cityscapes, archives / "gta5"),
+        out,
+    )
     refused("no file in .*empty", partial(gta5, empty), out)
     refused("no folder and no zip file .*nowhere", partial(gta5, tmp_path / "nowhere"), out)
     (empty / "thesis.txt").write_text("years")
-    refused(r"it has thesis\.txt", partial(cityscapes, empty), out)
+    refused(r", but thesis\.txt", partial(cityscapes, empty), out)
 
 
 @pytest.mark.parametrize(
@@ -553,7 +560,7 @@ def test_places_that_are_taken(archives, tmp_path):
             source(archives, out)
     source(archives, tmp_path / "data")
     with pytest.raises(
-        ValueError, match=r"data/source: prepared with size = \[32, 32\], not \[16, 32\]; remove that"
+        ValueError, match=r"data/source: prepared with .*\[32, 32\].*, not .*\[16, 32\].*; remove that"
     ):
         source(archives, tmp_path / "data", size=(16, 32))
 
@@ -571,7 +578,7 @@ def slow(*given):
     return write(*given)
 frames.write = slow
 if __name__ == "__main__":
-    prepare.write(gta5(sys.argv[1]).sized((32, 32)), sys.argv[2], processes=int(sys.argv[3]))
+    prepare.write([gta5(sys.argv[1]).sized((32, 32))], sys.argv[2], processes=int(sys.argv[3]))
 """
 
 
@@ -594,11 +601,11 @@ def test_killed_and_started_again_it_does_only_what_is_missing(archives, tmp_pat
     assert not (out / "source/left_out.csv").exists()
     with open(noted, "a") as torn:
         torn.write('{"name": "000')
-    (out / "source/train/images/.00009.1.partial.png").write_bytes(b"half")
+    (out / "source/test/images/.00009.1.partial.png").write_bytes(b"half")
     stamps = {p: p.stat().st_mtime_ns for p in out.rglob("*.png") if p.stem in done}
     seen = []
     source(archives, out, progress=lambda *given: seen.append(given))
-    assert seen[0] == ("frames", len(done), 24)  # and labels are not looked through again
+    assert seen[0] == ("source frames", len(done), 24)
     assert all(p.stat().st_mtime_ns == stamp for p, stamp in stamps.items())
     source(archives, tmp_path / "whole/data")
     assert tree(out) == tree(tmp_path / "whole/data")
@@ -619,12 +626,12 @@ def test_a_full_disk_names_the_file_and_loses_nothing(archives, tmp_path, monkey
     with pytest.raises(OSError, match=r"No space left on device.*source/\w+/labels/00006\.png"):
         source(archives, out)
     monkeypatch.undo()
-    done = records.journal(out / "source")
+    done = (out / "source/frames.jsonl").read_text().splitlines()
     assert done
     assert not (out / "manifest.csv").exists()
     seen = []
     source(archives, out, progress=lambda *given: seen.append(given))
-    assert seen[0] == ("frames", len(done), 24)
+    assert seen[0] == ("source frames", len(done), 24)
     source(archives, tmp_path / "whole")
     assert tree(out / "source") == tree(tmp_path / "whole" / "source")
 
@@ -638,7 +645,7 @@ def test_what_was_damaged_is_found_and_only_that_is_written_again(archives, tmp_
     with pytest.raises(
         ValueError, match=r"00016\.png is missing; .*lindau_000000_000019\.png has other contents"
     ):
-        prepare.verify(out)
+        files.check_manifest(out, contents=True)
     label.unlink()
     stamps = {p: p.stat().st_mtime_ns for p in out.rglob("*.png")}
     assert source(archives, out) == [
@@ -649,7 +656,7 @@ def test_what_was_damaged_is_found_and_only_that_is_written_again(archives, tmp_
     # Their frames were written anew, image and label; no other file was.
     changed = {p.name for p, stamp in stamps.items() if p.stat().st_mtime_ns != stamp}
     assert changed == {"00016.png", "lindau_000000_000019.png"}
-    prepare.verify(out)
+    files.check_manifest(out, contents=True)
 
 
 def test_an_ended_process_is_an_error_with_advice(tmp_path):
@@ -695,14 +702,13 @@ def test_the_commands_say_what_they_do(archives, tmp_path, semcg):
     assert "space: " in said
     assert not out.exists()
     camera = ("cityscapes", archives / "cityscapes", "--out", out, "--processes", 1, "--size", "32x48")
-    code, said, errors = semcg(*camera, "--verify")
+    code, said, errors = semcg(*camera)
     assert code == 0
-    assert "verified: 32 files have the contents that were written" in said
     assert "the source is not there yet, or not complete, and nothing trains before it is" in said
     assert f"semcg prepare gta5 ROOT --out {out}" in said
     assert "frames 16/16" in errors
     assert f"both domains are in {out}; next: semcg course --data {out}" in semcg(*game, "32x48")[1]
-    assert f"verified: {3 * 24 + 2 * 16} files" in semcg(*camera, "--verify")[1]
+    assert f"verified: every file in {out} has the contents that were written" in semcg("verify", out)[1]
     for size in ("big", "32", "32x"):
         wrong = f"semcg: size = {size!r}: write HEIGHTxWIDTH, for example 128x256, or none\n"
         assert semcg(*game, size)[::2] == (2, wrong)
@@ -710,15 +716,23 @@ def test_the_commands_say_what_they_do(archives, tmp_path, semcg):
     picture.write_bytes(picture.read_bytes()[:-1] + b"x")
     code, _, errors = semcg("verify", out)
     assert code == 2
-    assert "source/test/images/00022.png has other contents. Remove these files and prepare again" in errors
+    assert "source/test/images/00022.png has other contents" in errors
+
+
+def test_rate_and_time_left_are_shown_while_it_runs(archives, tmp_path, semcg, monkeypatch):
+    monkeypatch.setattr(terminal, "_EVERY", -1.0)  # each line, instead of one every 30 seconds
+    command = ("gta5", archives / "gta5", "--out", tmp_path / "data", "--processes", 1, "--size", "32x48")
+    lines = semcg(*command)[2].splitlines()
+    assert re.fullmatch(r"source frames 12/24, \d+\.\d a second, \d+:\d\d left", lines[12])
+    assert lines[-1] == "source frames 24/24"
 
 
 def test_a_dry_run_foretells_what_is_written(archives, tmp_path):
     plan = gta5(archives / "gta5").sized((32, 32))
-    seen = prepare.estimate(plan, tmp_path / "data", tries=24)
-    prepare.write(plan, tmp_path / "data")
+    seen = prepare.estimate([plan], tmp_path / "data", tries=24)
+    prepare.write([plan], tmp_path / "data")
     pictures = [p.stat().st_size for p in (tmp_path / "data").rglob("*.png")]
     assert seen[:3] == (0, 24, 24)
     assert seen.bytes == sum(pictures)
     assert seen.seconds_each > 0
-    assert prepare.estimate(plan, tmp_path / "data")[:3] == (24, 0, 0)
+    assert prepare.estimate([plan], tmp_path / "data")[:3] == (24, 0, 0)

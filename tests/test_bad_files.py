@@ -206,8 +206,8 @@ def by_prepare(root: Path, kind: Kind, label: bool, *, labeled: bool = True) -> 
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(corpus.encoded(corpus.colors(i)))
     source = prepare.Domain(root / "images", root / "labels" if labeled else None)
-    out = prepare.folder(root / "out", prepare.plans(source, prepare.Domain(root / "target")))
-    made = out / "source/train" / ("labels" if label else "images") / f"{path.stem}.png"
+    prepare.write(prepare.plans(source, prepare.Domain(root / "target")), root / "out")
+    made = root / "out/source/train" / ("labels" if label else "images") / f"{path.stem}.png"
     return np.array(Image.open(made, formats=("PNG",)))
 
 
@@ -226,7 +226,7 @@ def by_gta5(root: Path, kind: Kind, label: bool) -> np.ndarray:
     for folder in ("images", "labels"):
         (partner,) = (root / "one" / folder).iterdir()
         (root / "gta5" / folder / "00003.png").write_bytes(partner.read_bytes())
-    prepare.write(prepare.gta5(root / "gta5"), root / "out")
+    prepare.write([prepare.gta5(root / "gta5")], root / "out")
     with open(root / "out/source/left_out.csv", encoding="utf-8") as handle:
         if "00003" in (text := handle.read()):
             raise ValueError(text.replace("00003.png", path.name))

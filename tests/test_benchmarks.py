@@ -279,7 +279,7 @@ def test_ways_to_load_are_compared_pixel_by_pixel(tmp_path, monkeypatch):
     ratio = data.preparing(tmp_path / "gta5", 1)["faster than at Pillow's level"]
     assert ratio["least"] > 0
     assert data.Image.Image.save is save, "what was exchanged for the measurement is put back"
-    data.prepare.write(data.prepare.gta5(tmp_path / "gta5").sized(data.STORED), tmp_path / "data")
+    data.prepare.write([data.prepare.gta5(tmp_path / "gta5").sized(data.STORED)], tmp_path / "data")
     stored = data.one_folder(tmp_path / "data" / "source", tmp_path / "stored")
     scenes = {
         "this loader, frames as published": Scenes(tmp_path / "raw", size=data.STORED, crop=data.CROP),

@@ -184,8 +184,8 @@ HARMLESS = [  # file, text, other text: an error, a name, an import, a docstring
     ("training/loop.py", "_READ_EVERY = 10", "_READ_EVERY = 20"),
     ("training/translation.py", "def adam(", "def its_adam("),
     ("training/translation.py", " adam(m.G_st, m.G_ts), adam(m", " its_adam(m.G_st, m.G_ts), its_adam(m"),
-    ("segmenters/drn.py", "DRN26 has stride 4 or 8", "DRN26 takes stride 4 or 8"),
-    ("data/scenes.py", "no labelled pixel in", "not one labelled pixel in"),
+    ("segmenters/networks.py", "DRN26 has stride 4 or 8", "DRN26 takes stride 4 or 8"),
+    ("data.py", "no labelled pixel in", "not one labelled pixel in"),
     ("config.py", '"weight decay"', '"decay of the weights"'),
     ("training/segmentation.py", "(frequencies + 1e-3).rsqrt()", "1 / (1e-3 + frequencies).sqrt()"),
 ]

@@ -5,8 +5,10 @@ from safetensors.torch import load_file
 
 from semcg import evaluate, files, segmenters, world
 from semcg.config import make
-from semcg.runs import evidence, measuring, recipes, trainings
+from semcg.runs import checkpoint, recipes
 from semcg.training import fabric_for
+from semcg_kit import evidence
+from semcg_kit.evidence import measuring, trainings
 
 FABRIC = fabric_for("cpu")
 
@@ -68,7 +70,8 @@ def test_the_ceiling_is_measured_once(config, monkeypatch):
     measuring.references(config, FABRIC)
     assert path.stat().st_mtime_ns != before
     assert (
-        evidence.sha256(path) == files.read_json(path.parents[1] / "records" / "target_frames.json")["counts"]
+        checkpoint.sha256(path)
+        == files.read_json(path.parents[1] / "records" / "target_frames.json")["counts"]
     )
 
 

@@ -359,7 +359,7 @@ def test_asking_out_of_order_starts_the_loader_there(root, monkeypatch):
         def _shutdown_workers(self):
             ends.append(starts[-1])
 
-    monkeypatch.setattr("semcg.data.batches.DataLoader", Loader)
+    monkeypatch.setattr("semcg.data.DataLoader", Loader)
     scenes = Scenes(root, crop=6)
     batches = Batches(scenes, batch=2, workers=1)
     for n in (5, 6, 2, 3, 3):

@@ -12,10 +12,10 @@ from semcg import claims, evaluate, files, protocol, report
 from semcg.config import Config
 from semcg.data import Batches, Scenes, Unpaired
 from semcg.report import front
-from semcg.runs import datasets, evidence
+from semcg.runs import datasets
 from semcg.training import fabric_for, fit, precision_for
 from semcg.training.build import build_translation
-from semcg_kit import site
+from semcg_kit import evidence, site
 from semcg_kit.execution import refresh
 
 ROOT = Path(__file__).parent.parent

@@ -195,15 +195,3 @@ def test_where_things_lie(tmp_path, monkeypatch):
     a, b = (files.results_folder(str(tmp_path / parent / "mine"), "mini") for parent in ("a", "b"))
     assert a != b
     assert re.fullmatch(r"mine-[0-9a-f]{6}-mini", a.name)
-
-
-def test_results_of_the_first_edition_are_found(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEMCG_HOME", str(tmp_path))
-    data = tmp_path / "data" / "mine"
-    data.mkdir(parents=True)
-    files.write_manifest(data)
-    run = tmp_path / "results" / "mine-paper" / "cyclegan-s0"
-    files.write_json(run / "provenance.json", {"recipe": {"data": files.manifest_digest(data)}})
-    assert files.results_folder("mine", "paper") == run.parent
-    files.write_json(run / "provenance.json", {"recipe": {"data": "of the other mine"}})
-    assert files.results_folder("mine", "paper") != run.parent

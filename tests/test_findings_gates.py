@@ -50,12 +50,13 @@ def two(tmp_path) -> tuple[prepare.Domain, prepare.Domain]:
     return domain(tmp_path / "A"), domain(tmp_path / "B", first=100)
 
 
-def notes(*domains: prepare.Domain, **options) -> list[str]:
-    return [note for plan in prepare.plans(*domains, **options) for note in plan.notes]
-
-
 def written(root: Path, two, **options) -> Path:
-    return prepare.folder(root / "data", prepare.plans(*two, **options))
+    prepare.write(prepare.plans(*two, **options), root / "data")
+    return root / "data"
+
+
+def notes(root: Path, *domains: prepare.Domain, **options) -> list[str]:
+    return json.loads((written(root, domains, **options) / "about.json").read_text())["notes"]
 
 
 def test_A3_a_link_to_a_data_folder_stays_a_link(tmp_path, two):
@@ -66,9 +67,6 @@ def test_A3_a_link_to_a_data_folder_stays_a_link(tmp_path, two):
         assert (tmp_path / "data").is_symlink()
         assert Scenes(tmp_path / "disk/source/train").frame(0)[0].shape[1:] == size
     assert sorted(p.name for p in tmp_path.iterdir()) == ["A", "B", "data", "disk"]
-    (tmp_path / ".disk.replaced").symlink_to(tmp_path / "nowhere")  # what earlier versions left behind
-    written(tmp_path, two, size=(16, 32))
-    assert not (tmp_path / ".disk.replaced").is_symlink()
 
 
 def test_B3_sixteen_bits_a_channel_are_refused_by_every_reader(tmp_path, two):
@@ -78,14 +76,14 @@ def test_B3_sixteen_bits_a_channel_are_refused_by_every_reader(tmp_path, two):
         lambda: pictures.image(path),
         lambda: pictures.size(path),
         lambda: list(translate.folder(translate.identity, path.parent, tmp_path / "out")),
-        lambda: prepare.plans(*two),
+        lambda: written(tmp_path, two),
     ):
         with pytest.raises(ValueError, match=r"0003\.png has 16 bits a channel"):
             read()
 
 
 def test_B4_train_ids_without_a_mapping_are_told_with_their_shares_and_odd_ones_warned_of(tmp_path, two):
-    told = notes(*two)
+    told = notes(tmp_path, *two)
     assert "source: no mapping: values are taken as train ids" in told
     shares = next(note for note in told if note.startswith("source: shares"))
     assert re.search(r"road \d+\.\d%, sky \d+\.\d%, building \d+\.\d%, car \d+\.\d%", shares)
@@ -95,9 +93,12 @@ def test_B4_train_ids_without_a_mapping_are_told_with_their_shares_and_odd_ones_
         y = np.array(Image.open(path, formats=("PNG",)))
         Image.fromarray(np.vectorize(segnet.get)(y).astype(np.uint8)).save(path)
     assert any(
-        re.match("source: warning: implausible for streets: wall is the largest", n) for n in notes(*two)
+        re.match("source: warning: implausible for streets: wall is the largest", n)
+        for n in notes(tmp_path, *two)
     )
-    told = notes(prepare.Domain(two[0].images, two[0].labels, MAPPINGS / "camvid-segnet.toml"), two[1])
+    told = notes(
+        tmp_path, prepare.Domain(two[0].images, two[0].labels, MAPPINGS / "camvid-segnet.toml"), two[1]
+    )
     assert not [note for note in told if "warning" in note]
 
 
@@ -118,7 +119,7 @@ def test_B5_a_palette_that_an_editor_numbered_anew_is_refused(tmp_path, two):
         y = np.array(Image.open(path, formats=("PNG",)))
         Image.fromarray(labels.to_colors(y)).quantize(8).save(path)
     with pytest.raises(ValueError, match=r"palette with the color of .* an editor numbered the colors anew"):
-        prepare.plans(*two)
+        written(tmp_path, two)
     (tmp_path / "colors.csv").write_text(
         "r,g,b,train_id\n" + "".join(f"{','.join(map(str, c.color))},{c.train_id}\n" for c in labels.CLASSES)
     )
@@ -129,13 +130,15 @@ def test_B5_a_palette_that_an_editor_numbered_anew_is_refused(tmp_path, two):
     )
 
 
-def test_B5_palettes_that_disagree_with_each_other_are_refused(two):
+def test_B5_palettes_that_disagree_with_each_other_are_refused(tmp_path, two):
     for k, path in enumerate(sorted(two[0].labels.iterdir())):
         picture = Image.fromarray(street(k)[1], "L").convert("P")
         picture.putpalette([(k // 12 * 50 + 17 * v) % 256 for v in range(768)])
         picture.save(path)
-    with pytest.raises(ValueError, match=r"value \d+ has the color .* in .*0000\.png and .* in .*0012\.png"):
-        prepare.plans(*two)
+    with pytest.raises(
+        ValueError, match=r"source: value \d+ has the color .* in 00.. and .* in 00..: an editor"
+    ):
+        written(tmp_path, two)
 
 
 def test_B5_advice_is_given_only_where_it_is_right(tmp_path):
@@ -144,7 +147,7 @@ def test_B5_advice_is_given_only_where_it_is_right(tmp_path):
         y = labels.to_colors(labels.to_train_ids(ids_of(n, 46 if n == 3 else 52)))
         png(Image.fromarray(y).quantize(8), root / f"labels/{n:05}.png")
     with pytest.raises(ValueError, match="an editor numbered the colors anew") as caught:
-        prepare.write(prepare.gta5(root), tmp_path / "data")
+        prepare.write([prepare.gta5(root)], tmp_path / "data")
     assert "prepare folder" not in str(caught.value)
 
 
@@ -155,14 +158,14 @@ def test_B6_a_picture_is_in_one_domain_and_one_split_only(tmp_path, two):
     kept = there.read_bytes()
     Image.open(here, formats=("PNG",)).save(there, compress_level=9)  # other bytes, the same pixels
     with pytest.raises(
-        ValueError, match=r"A/i/0005\.png \(source\) and .*B/i/0007\.png \(target\) are the same"
+        ValueError, match=r"A/i/0005\.png \(source/\w+\) and .*B/i/0007\.png \(\w+/\w+\) are the same"
     ):
-        prepare.plans(*two)
+        written(tmp_path, two)
     there.write_bytes(kept)
     (two[0].images / "0000.png").write_bytes((two[0].images / "0023.png").read_bytes())
     (two[0].labels / "0000.png").write_bytes((two[0].labels / "0023.png").read_bytes())
-    with pytest.raises(ValueError, match=r"0000\.png .* and .*0023\.png .* are the same picture; remove one"):
-        prepare.plans(*two)
+    with pytest.raises(ValueError, match=r"0023\.png .* and .*0000\.png .* are the same picture; remove one"):
+        written(tmp_path, two)
 
 
 def test_B7_frames_are_consecutive_by_number_and_not_by_letter(tmp_path):
@@ -196,7 +199,7 @@ def test_B8_a_size_that_distorts_frames_is_told_before_anything_is_written(own, 
 
 
 def test_B8_the_commands_say_so(tmp_path, two):
-    assert any("exchanges landscape" in note for note in notes(*two, size=(64, 32)))
+    assert any("exchanges landscape" in note for note in notes(tmp_path, *two, size=(64, 32)))
     plan = prepare.gta5(write_gta5(tmp_path / "gta5")).sized((96, 48))
     assert any("frames are 52x96 (height x width), and --size 96x48 exchanges" in note for note in plan.notes)
 
@@ -205,7 +208,7 @@ def test_C1_pictures_of_other_formats_are_counted_and_named(tmp_path, two):
     for name in ("0003", "0011"):
         Image.fromarray(street(0)[0]).save(two[0].images / f"x{name}.tif")
     line = "passed over in i: 2 that are no PNG or JPEG, x0003.tif for one"
-    assert f"source: {line}" in notes(*two)
+    assert f"source: {line}" in notes(tmp_path, *two)
     assert f"source: {line}" in json.loads((written(tmp_path, two) / "about.json").read_text())["notes"]
     list(translate.folder(translate.identity, two[0].images, tmp_path / "out"))
     assert json.loads((tmp_path / "out/about.json").read_text())["passed_over"] == line
@@ -215,14 +218,14 @@ def test_C2_files_that_may_be_labels_and_were_not_used_are_named(tmp_path, two):
     root = write_cityscapes(tmp_path / "cityscapes")
     os.rename(root / "gtFine", root / "gtCoarse")
     plan = prepare.cityscapes(root)
-    assert not plan.labeled
+    assert not plan.recipe.labeled
     assert any(re.search("may hold labels: .* gtCoarse/", note) for note in plan.notes)
     root = write_gta5(tmp_path / "gta5")
     os.rename(root / "labels", root / "labels_trainids")
     assert any(re.search("may hold labels: 24 file.*labels_trainids/", n) for n in prepare.gta5(root).notes)
     os.rename(tmp_path / "A/l", tmp_path / "A/labels")
     assert "source: not used, though it may hold labels: labels" in notes(
-        prepare.Domain(two[0].images), two[1]
+        tmp_path, prepare.Domain(two[0].images), two[1]
     )
 
 
@@ -235,7 +238,7 @@ def test_C3_other_names_in_gta5_are_told_and_unlabeled_frames_can_be_kept(tmp_pa
     assert plan.left_out == [("source/train", "00004", "no label")]
     plan = prepare.gta5(root, extra=True)
     assert plan.left_out == []
-    prepare.write(plan.sized((16, 32)), tmp_path / "data")
+    prepare.write([plan.sized((16, 32))], tmp_path / "data")
     assert (
         np.array(Image.open(tmp_path / "data/source/train/labels/00004.png", formats=("PNG",))) == 255
     ).all()
@@ -244,12 +247,10 @@ def test_C3_other_names_in_gta5_are_told_and_unlabeled_frames_can_be_kept(tmp_pa
 def test_C4_a_black_frame_with_an_empty_label_is_left_out_and_told(tmp_path, two):
     Image.new("RGB", (W, H)).save(two[0].images / "0007.png")
     Image.new("L", (W, H), 255).save(two[0].labels / "0007.png")
-    assert any("source: left out 1 frame(s), for example 0007: the label is blank" in n for n in notes(*two))
-    out = written(tmp_path, two)
-    assert not list(out.rglob("0007.png")) or not list((out / "source").rglob("0007.png"))
-    assert (
-        out / "source/left_out.csv"
-    ).read_text() == "split,name,reason\n,0007,the label is blank: 255 throughout\n"
+    assert "source: 1 frame(s) left out, see source/left_out.csv" in notes(tmp_path, *two)
+    assert not list((tmp_path / "data/source").rglob("0007.png"))
+    left_out = (tmp_path / "data/source/left_out.csv").read_text()
+    assert re.fullmatch("split,name,reason\nsource/.*,0007,the label is blank: 255 throughout\n", left_out)
 
 
 def test_D5_no_picture_may_be_larger_than_is_safe_to_read(tmp_path):
@@ -376,13 +377,13 @@ def test_E2_a_picture_is_what_it_is_whatever_its_name_says(tmp_path):
     root = write_gta5(tmp_path / "gta5")
     photo(5).save(root / "images/00005.png", "JPEG", quality=95)
     photo(6).save(root / "images/00006.png", "GIF")
-    assert prepare.write(prepare.gta5(root).sized((26, 48)), tmp_path / "data") == ["target"]
+    assert prepare.write([prepare.gta5(root).sized((26, 48))], tmp_path / "data") == ["target"]
     assert (tmp_path / "data/source/train/images/00005.png").is_file()
     left_out = (tmp_path / "data/source/left_out.csv").read_text()
     assert "00006.png does not decode: it is a GIF, not a PNG or JPEG" in left_out
     palette(ids_of(7)).convert("RGB").convert("L").save(root / "labels/00007.png", "JPEG")
     with pytest.raises(ValueError, match=r"00007\.png is a gray JPEG, which does not keep values"):
-        prepare.write(prepare.gta5(root).sized((26, 48)), tmp_path / "new")
+        prepare.write([prepare.gta5(root).sized((26, 48))], tmp_path / "new")
 
 
 def test_images_that_exif_data_turn_are_refused_where_they_have_a_label(tmp_path, two):
@@ -390,7 +391,7 @@ def test_images_that_exif_data_turn_are_refused_where_they_have_a_label(tmp_path
     exif[0x0112] = 3
     Image.fromarray(street(4)[0]).save(two[0].images / "0004.png", exif=exif)
     with pytest.raises(ValueError, match=r"0004\.png is turned by its EXIF data \(orientation 3\)"):
-        prepare.plans(*two)
+        written(tmp_path, two)
     out = written(tmp_path, (prepare.Domain(two[0].images), two[1]), few=100)
     upright = np.array(Image.open(out / "source/train/images/0004.png", formats=("PNG",)))
     assert np.array_equal(upright, street(4)[0][::-1, ::-1])

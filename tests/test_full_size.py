@@ -42,8 +42,8 @@ def two_steps(precision: str, leaf_split: bool) -> dict:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    stage = next(s for s in budget.stages(config, epoch=1) if s.name == "semantic (paper)")
-    found["foretold"] = budget.needed_bytes(replace(stage, steps=2), process=found["process"])[1]
+    stage = next(s for s in budget.stages(config, epoch=1) if s.name == "semantic")
+    found["foretold"] = budget.needed_bytes(replace(stage, steps=2), process=found["process"])
     split = "leaf split" if leaf_split else "one graph"
     print(
         f"\n{precision}, {split}: peak {found['peak'] / GIB:.2f} GiB, {found['process'] / GIB:.2f} of them the process "

@@ -89,9 +89,6 @@ def test_a_jpeg_gets_the_nearest_color_within_the_distance(by_color):
         decode(label, by_color, max_color_distance=0.0)
     exact = kept([[SHADES[0], (0, 0, 0)]], lossless=False)
     assert decode(exact, by_color, max_color_distance=0.0).train_ids.tolist() == [[0, 255]]
-    for wrong in (-1.0, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="a distance is 0 or more, and finite"):
-            decode(exact, by_color, max_color_distance=wrong)
 
 
 def test_a_png_has_exact_colors_and_others_are_counted(by_color):
@@ -218,7 +215,7 @@ def test_text_as_spreadsheets_and_editors_write_it(tmp_path, name, text):
         (
             "m.toml",
             "class = [\n# {}\n{value = 1, train_id = 0},\n{value = 1, train_id = 2}]",
-            r"class 2 \(line 4\): 1 is",
+            r"class 2: 1 is",
         ),
         ("m.csv", "r,g,b,train_id\n1,2,3,0\n1,2,3,0\n", r"line 3: \(1, 2, 3\) is given twice"),
         ("m.csv", "r,g,b,train_id\n1,2,-3,0\n", r"line 2: .* not \(1, 2, -3\)"),
@@ -228,22 +225,22 @@ def test_text_as_spreadsheets_and_editors_write_it(tmp_path, name, text):
         (
             "m.toml",
             "class = [{value = 1.5, train_id = 0}]\n",
-            r"class 1 \(line 1\): value and train_id are needed",
+            r"class 1: value and train_id are integers",
         ),
         (
             "m.toml",
             "class = [{value = 1, train_id = 0}, {color = [1, 2, 3], train_id = 0}]\n",
-            r"class 2 \(line 1\): value and",
+            r"class 2: value and",
         ),
         (
             "m.toml",
             "class = [{color = [1, 2], train_id = 0}]\n",
-            r"class 1 \(line 1\): color and train_id are needed",
+            r"class 1: color and train_id are integers",
         ),
         (
             "m.toml",
             "class = [{value = 1, train_id = 0, trainid = 3}]\n",
-            r"class 1 \(line 1\): unknown trainid",
+            r"class 1: unknown trainid",
         ),
         ("m.txt", "value,train_id\n1,0\n", r"is \.csv or \.toml"),
     ],

@@ -14,7 +14,7 @@ from semcg.contents import CACHE
 from semcg.data import Scenes
 from semcg_kit import prepare as preparing
 from semcg_kit.prepare import Domain
-from semcg_kit.prepare.plans import divide
+from semcg_kit.prepare.folders import divide
 
 H, W = 8, 16
 VALUES = "value,train_id,name\n3,0,road\n200,10,sky\n7,255,nothing\n"
@@ -61,14 +61,15 @@ def prepare(here, source_changes=None, **changes):
 
 
 def folder(out, *, source, target, **options):
-    return preparing.folder(out, preparing.plans(source, target, out=out, **options))
+    preparing.write(preparing.plans(source, target, out=out, **options), out)
+    return out
 
 
 def refused(here, error, message, source_changes=None, **changes):
-    """The call fails with this message and leaves nothing behind."""
+    """The call fails with this message, and there are no data."""
     with pytest.raises(error, match=message):
         prepare(here, source_changes, **changes)
-    assert not (here / "data").exists() or os.listdir(here / "data") == []
+    assert not (here / "data" / "mine").exists()
 
 
 def tree(root):
@@ -229,7 +230,7 @@ def test_a_folder_that_is_something_else_is_left_alone(here):
     with pytest.raises(FileExistsError, match="mine exists and is not data that"):
         prepare(here)
     assert tree(here / "data") == {"mine/thesis.txt": b"years of work"}
-    with pytest.raises(ValueError, match="renders is in .*, which would be replaced"):
+    with pytest.raises(ValueError, match="one of .* and .*renders contains the other; write elsewhere"):
         folder(here, source=source(here), target=Domain(images=here / "photos"))
 
 
@@ -302,15 +303,6 @@ def test_labels_of_another_coding_than_the_mapping(here):
     save(here / "masks" / "r0.png", picture(0))
     refused(here, ValueError, r"r0\.png is a color picture, and should hold values of values\.csv")
     refused(here, ValueError, r"r0\.png is a color picture, and should hold train ids", {"mapping": None})
-    Image.new("P", (W, H), 3).save(here / "masks" / "r0.png")
-    refused(here, ValueError, r"r0\.png is a palette picture, and should be a gray one", {"coding": "gray"})
-    refused(
-        here,
-        ValueError,
-        "coding 'color' needs a mapping with colors, but there is values.csv",
-        {"coding": "color"},
-    )
-    refused(here, ValueError, "coding is one of auto, .*, not 'rgb'", {"coding": "rgb"})
 
 
 def test_labels_that_only_their_header_gives_away(here):
@@ -342,7 +334,7 @@ SHARES = {"val_share": 0.1, "test_share": 0.2}
 
 def test_blocks_hold_the_shares_and_spread_over_the_film():
     stems = [f"{i:03}" for i in range(200)]
-    dealt, notes = divide(stems, "target", sequence=None, judge_share=0.25, **SHARES)
+    dealt, notes = divide(stems, "target", judge_share=0.25, **SHARES)
     assert sorted(sum(dealt.values(), [])) == stems
     judged = sorted(dealt["judge/train"] + dealt["judge/val"])
     assert 40 <= len(judged) <= 60

@@ -167,39 +167,31 @@ def test_unexpected_missing_and_misshapen_keys_are_listed(tmp_path):
     state["up.weight"] = torch.zeros(19, 1, 16, 16)  # only the wrapper has one
     del state["layer3.1.bn2.running_var"], state["bn1.num_batches_tracked"]
     state["layer5.0.conv1.weight"] = torch.zeros(16, 8, 1, 1)
-    state["bn1.weight"] = torch.zeros(8, dtype=torch.int64)
     said = refused(state, path)
-    assert "2 unexpected: conv2.weight (2, 3); up.weight (19, 1, 16, 16)." in said
-    assert "2 missing: bn1.num_batches_tracked () torch.int64; layer3.1.bn2.running_var (8,)." in said
-    assert "2 of another shape: bn1.weight (8,) torch.int64 instead of (8,); " in said
-    assert "layer5.0.conv1.weight (16, 8, 1, 1) instead of (16, 8, 3, 3)" in said
-
-
-def test_keys_are_listed_by_their_name_in_the_file(tmp_path):
-    state = parallel(wrapped(copy(net(1))))
-    state["module.base.11.weight"] = torch.zeros(1)
-    state["module.seg.weight"] = torch.zeros(20, 32, 1, 1)
-    said = refused(state, tmp_path / "w.pth")
-    assert "1 unexpected: module.base.11.weight (1,)." in said
-    assert "1 of another shape: module.seg.weight (20, 32, 1, 1) instead of (19, 32, 1, 1)" in said
+    assert 'Unexpected key(s) in state_dict: "conv2.weight", "up.weight".' in said
+    assert 'Missing key(s) in state_dict: "layer3.1.bn2.running_var".' in said
+    assert re.search(r"size mismatch for layer5\.0\.conv1\.weight: .*16, 8, 1, 1.*16, 8, 3, 3", said)
+    state = parallel(wrapped(copy(net(1)))) | {"module.base.11.weight": torch.zeros(1)}
+    assert 'Unexpected key(s) in state_dict: "base.11.weight".' in refused(state, path)
 
 
 def test_layouts_do_not_mix(tmp_path):
     """With a key of each of two layouts for the same weights, neither is taken."""
     state = copy(net(1))
     for key in ("module.conv1.weight", "base.0.weight", "seg.bias"):
-        assert f"1 unexpected: {key}" in refused({**state, key: torch.zeros(19)}, tmp_path / "w.pth")
+        said = refused({**state, key: torch.zeros(19)}, tmp_path / "w.pth")
+        assert f'Unexpected key(s) in state_dict: "{key}"' in said
 
 
 def test_another_head_or_width_is_an_error(tmp_path):
     said = refused(copy(net(1, classes=21)), tmp_path / "w.pth")
-    assert "fc.weight (21, 32, 1, 1) instead of (19, 32, 1, 1); fc.bias (21,) instead of (19,)" in said
+    assert re.search(r"fc\.weight: .*21, 32, 1, 1.*19, 32, 1, 1.*fc\.bias: .*21.*19", said)
     said = refused(copy(net(1, classes=1000, width=1 / 8)), tmp_path / "w.pth")
-    assert re.search(r"(\d+) of another shape: .*; and \d+ more", said)
+    assert said.endswith("[...]"), "a long list is cut"
     headless = {name: value for name, value in net(1).state_dict().items() if not name.startswith("fc.")}
-    assert "2 missing: fc.weight (19, 32, 1, 1); fc.bias (19,)" in refused(headless, tmp_path / "w.pth")
+    assert '"fc.weight", "fc.bias"' in refused(headless, tmp_path / "w.pth")
     half = {**copy(net(1, classes=1000)), "fc.bias": torch.zeros(19)}
-    assert "1 of another shape: fc.weight (1000, " in refused(half, tmp_path / "w.pth")
+    assert "size mismatch for fc.weight" in refused(half, tmp_path / "w.pth")
 
 
 class Malicious:
@@ -244,12 +236,12 @@ def test_files_that_are_no_weights(tmp_path):
         with pytest.raises(ValueError, match=r"w\.pth is damaged, or holds more"):
             load_published(loaded, path)
     assert not (tmp_path / "ran").exists()
-    with pytest.raises(ValueError, match="holds no state dict, but: list"):
+    with pytest.raises(ValueError, match="holds no state dict"):
         load_published(loaded, saved([torch.zeros(1)], path))
-    with pytest.raises(ValueError, match="holds no state dict: these are no tensors: epoch"):
+    with pytest.raises(ValueError, match="holds no state dict"):
         load_published(loaded, saved({"epoch": 3, "fc.bias": torch.zeros(1)}, path))
     (tmp_path / "w.safetensors").write_bytes(whole)
-    with pytest.raises(ValueError, match=r"w\.safetensors is no whole safetensors file"):
+    with pytest.raises(ValueError, match=r"w\.safetensors is damaged"):
         load_published(loaded, tmp_path / "w.safetensors")
 
 
@@ -265,12 +257,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
         if how == "absent":
             self.send_error(404)
             return
-        begun = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
-        if how == "whole" and begun:
-            content = content[int(begun[1]) :]
-            self.send_response(206 if content else 416)
-        else:
-            self.send_response(302 if how == "away" else 200)
+        self.send_response(302 if how == "away" else 200)
         if how == "away":
             self.send_header("Location", "http://example.com/drn-00000000.pth")
         body = {"altered": content[:-1] + b"?", "page": PAGE, "ends": content[:-9], "away": b""}
@@ -319,8 +306,8 @@ def test_whole_file_comes_once_and_loads(server, tmp_path, capfd):
 
 
 FAULTS = {
-    "cut": (OSError, r"did not come: .*(IncompleteRead|incomplete)"),
-    "absent": (OSError, r"did not come: 404"),
+    "cut": (OSError, r"did not come: IncompleteRead"),
+    "absent": (OSError, r"did not come: .* 404"),
     "ends": (ValueError, r"is another file: \d+ bytes whose SHA-256 begins with [0-9a-f]{8}, not "),
     "altered": (ValueError, r"is another file: \d+ bytes whose SHA-256 begins with [0-9a-f]{8}, not "),
     "page": (ValueError, rf"is a web page: {len(PAGE)} bytes"),
@@ -335,29 +322,16 @@ def test_what_comes_wrong_is_named_and_not_kept(how, server, tmp_path):
         fetch_imagenet(folder, url=server.at(how))
     assert server.at(how) in str(error.value)
     assert str(error.value).endswith(f"put the file by hand at {folder / server.name}")
-    part = folder / f".{server.name}.part"
-    assert list(folder.iterdir()) == ([part] if how == "cut" else [])
-    if how == "cut":  # what came is kept, and only the rest is asked for
-        assert 0 < part.stat().st_size < len(server.content)
+    assert not folder.exists()
     assert fetch_imagenet(folder, url=server.at("whole")).read_bytes() == server.content
     assert list(folder.iterdir()) == [folder / server.name]
-
-
-def test_a_part_from_a_server_that_sends_everything_again(server, tmp_path):
-    (tmp_path / f".{server.name}.part").write_bytes(server.content[:1000])
-    assert fetch_imagenet(tmp_path, url=server.at("again")).read_bytes() == server.content
-
-
-def test_a_part_that_is_all(server, tmp_path):
-    (tmp_path / f".{server.name}.part").write_bytes(server.content)
-    assert fetch_imagenet(tmp_path, url=server.at("whole")).read_bytes() == server.content
 
 
 def test_a_detour_to_plain_http_is_not_taken(server, tmp_path):
     with pytest.raises(OSError, match=r"did not come: it leads to http://example\.com/.*, and .* by https\."):
         fetch_imagenet(tmp_path / "weights", url=server.at("away"))
     assert server.asked == [f"/away/{server.name}"]
-    assert list((tmp_path / "weights").iterdir()) == []
+    assert not (tmp_path / "weights").exists()
 
 
 def test_no_network(server, tmp_path):
@@ -366,7 +340,7 @@ def test_no_network(server, tmp_path):
     for url in (server.at("whole"), IMAGENET):  # nobody listens; the tests let nothing out
         with pytest.raises(OSError, match=r"did not come: .* put the file by hand at"):
             fetch_imagenet(tmp_path / "weights", url=url)
-    assert list((tmp_path / "weights").iterdir()) == []
+    assert not (tmp_path / "weights").exists()
 
 
 def test_a_wrong_file_that_is_already_there_is_said_so_and_kept(server, tmp_path):
@@ -377,17 +351,6 @@ def test_a_wrong_file_that_is_already_there_is_said_so_and_kept(server, tmp_path
     assert str(path) in str(error.value)
     assert path.read_bytes() == b"something else"
     assert server.asked == []
-
-
-def test_a_full_disk_is_not_called_the_network(server, tmp_path, monkeypatch):
-    def full(*args):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("semcg.segmenters.published._download", full)
-    with pytest.raises(OSError, match=r"No space left on device.*drn-") as error:
-        fetch_imagenet(tmp_path, url=server.at("whole"))
-    assert error.value.errno == 28
-    assert "did not come" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from semcg_kit import prepare
 
 def test_rows_are_drawn_beside_the_archives_alone(home):
     archives, data = home / "archives", home / "data" / "paperlike"
-    prepare.write(prepare.gta5(write_gta5(archives / "gta5")).sized((64, 128)), data)
-    prepare.write(prepare.cityscapes(write_cityscapes(archives / "cityscapes")).sized((64, 128)), data)
+    prepare.write([prepare.gta5(write_gta5(archives / "gta5")).sized((64, 128))], data)
+    prepare.write([prepare.cityscapes(write_cityscapes(archives / "cityscapes")).sized((64, 128))], data)
     about = runs.about(configs.make("smoke", data="paperlike"))
     rows, said = reference.beside(about, frames=4, size=(64, 128))
     assert rows.equals(reference.published())

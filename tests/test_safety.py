@@ -24,7 +24,7 @@ from semcg import files, segmenters, translate
 from semcg.segmenters import published
 from semcg_kit import prepare
 from semcg_kit.execution.execute import execute, typed
-from semcg_kit.prepare.archive import entries
+from semcg_kit.prepare.archives import entries
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "semcg").rglob("*.py"))

@@ -240,9 +240,9 @@ def test_errors_name_what_was_seen():
         SegNet(width=0)
     with pytest.raises(ValueError, match=r"counts channels.*0\.25"):
         SmallUNet(width=0.25)
-    with pytest.raises(ValueError, match="multiples of 8, but the images are 60 x 64"):
+    with pytest.raises(ValueError, match="multiples of 8, not 60 x 64"):
         SmallUNet(width=4)(images(1, 3, 60, 64))
-    with pytest.raises(ValueError, match="multiples of 32, but the images are 64 x 48"):
+    with pytest.raises(ValueError, match="multiples of 32, not 64 x 48"):
         SegNet(width=1 / 16)(images(1, 3, 64, 48))
     with pytest.raises(ValueError, match=r"\(B, 3, H, W\), not \(1, 1, 8, 8\)"):
         DRN26(width=1 / 16)(images(1, 1, 8, 8))

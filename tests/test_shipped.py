@@ -12,28 +12,31 @@ from safetensors.torch import load_file, save_file
 from semcg import files, labels, protocol, segmenters, translate
 from semcg.config import Config, make
 from semcg.data import Scenes
-from semcg.runs import evidence, recipes, shipped, trained
+from semcg.runs import checkpoint, recipes, shipped, trained
 from semcg.training import fabric_for
+from semcg_kit.evidence import shipping
 
 ROOT = Path(__file__).parent.parent
+SECOND = protocol.read(ROOT / "results" / "second" / "protocol.toml")
 DECIDED = protocol.read()
 FABRIC = fabric_for("cpu")
 
 
 def test_each_main_condition_that_translates_has_one():
-    wanted = {c.name for c in DECIDED.conditions if not c.few and c.parameters.get("translates", True)}
-    assert set(shipped.generators(FABRIC)) == wanted
+    assert set(shipped.generators(FABRIC)) == {"CycleGAN", "semantic", "semantic recolor"}
 
 
 @pytest.mark.parametrize("folder", sorted(p.name for p in shipped.GENERATORS.glob("*/")))
 def test_each_is_what_its_record_says(folder):
     path = shipped.GENERATORS / folder
     made = files.read_json(path / "provenance.json")
-    assert evidence.sha256(path / "G_st.safetensors") == made["float16"]["sha256"]
+    assert checkpoint.sha256(path / "G_st.safetensors") == made["float16"]["sha256"]
     assert {v.dtype for v in load_file(path / "G_st.safetensors").values()} == {torch.float16}
     assert (path / "G_st.safetensors").stat().st_size < 2.2e6
-    assert made["config"]["seed"] == DECIDED.seeds[0], "the first seed, not one that was chosen by looking"
-    condition = DECIDED.condition(made["condition"]).parameters
+    assert made["weights"] == {p.name: checkpoint.sha256(p) for p in path.glob("*.safetensors")}
+    assert trained.generator_from(path, "ts", FABRIC).training is False
+    assert made["config"]["seed"] == SECOND.seeds[0], "the first seed, not one that was chosen by looking"
+    condition = SECOND.condition(made["condition"]).parameters
     config = Config(**made["config"])
     assert all(getattr(config, k) == v for k, v in condition.items() if k in Config.model_fields)
     row = next(
@@ -64,10 +67,10 @@ def test_what_is_shipped_differs_from_what_was_trained_by_the_rounding_alone(hom
     }
     files.write_json(run / "provenance.json", made | {"run": recipe.name, "steps": 8, "begins": {}})
 
-    assert shipped.ship(config, DECIDED, device="cpu", out=out) == ["CycleGAN"]
+    assert shipping.ship(config, DECIDED, device="cpu", out=out) == ["CycleGAN"]
     kept = files.read_json(out / "CycleGAN" / "provenance.json")["float16"]
     assert 0 < kept["grey_levels"]["largest"] < 1
-    assert kept["made_of"] == evidence.sha256(run / "G_st.safetensors")
+    assert kept["made_of"] == checkpoint.sha256(run / "G_st.safetensors")
     x = shipped.street(3, size=(64, 128))[0]
     seen = shipped.compared(x, FABRIC, folder=out)["CycleGAN"]
     whole = translate.Padded(G["G_st"].eval())(x[None])[0]
@@ -75,7 +78,7 @@ def test_what_is_shipped_differs_from_what_was_trained_by_the_rounding_alone(hom
     # The picture of the weight 0: translation, what a judge reads in it, and what it reads otherwise than the label.
     judge = segmenters.build("unet", width=4).eval()
     monkeypatch.setattr(trained, "judge", lambda config, fabric: judge)
-    (path,) = shipped.ship_curve(config, DECIDED, device="cpu", out=home / "lambda")
+    (path,) = shipping.ship_curve(config, DECIDED, device="cpu", out=home / "lambda")
     assert path.name == "lambda_s_0.png"
     with Image.open(path) as opened:
         made, read, flipped = np.split(np.asarray(opened), 3, axis=1)
@@ -90,18 +93,18 @@ def test_what_is_shipped_differs_from_what_was_trained_by_the_rounding_alone(hom
     assert np.array_equal(flipped[~same], read[~same])
     # A condition that is not trained here keeps what was shipped before.
     shutil.rmtree(run)
-    assert shipped.ship(config, DECIDED, device="cpu", out=out) == []
+    assert shipping.ship(config, DECIDED, device="cpu", out=out) == []
     assert (out / "CycleGAN" / "G_st.safetensors").is_file()
-    assert shipped.ship_curve(config, DECIDED, device="cpu", out=home / "lambda") == []
+    assert shipping.ship_curve(config, DECIDED, device="cpu", out=home / "lambda") == []
     assert path.is_file()
 
 
 def test_each_weight_of_the_curve_has_its_picture():
     wanted = {f"lambda_s_{w:g}.png" for w in DECIDED.curve.weights}
-    assert {path.name for path in shipped.WEIGHTS_SHOWN.iterdir()} == wanted
+    assert {path.name for path in shipping.WEIGHTS_SHOWN.iterdir()} == wanted
     height, width = make(DECIDED.profile).size
     for name in wanted:
-        with Image.open(shipped.WEIGHTS_SHOWN / name) as opened:
+        with Image.open(shipping.WEIGHTS_SHOWN / name) as opened:
             assert opened.size == (3 * width, height)
 
 
@@ -116,7 +119,7 @@ def test_a_street_of_ones_own(home, capsys, monkeypatch):
     assert ended.value.code == 0
     said = capsys.readouterr().out
     assert "street 7" in said
-    assert "semantic (paper)" in said
+    assert "semantic recolor" in said
     assert (home / "results" / "first_look" / "street_7.png").stat().st_size > 50_000
 
 
@@ -133,3 +136,10 @@ def test_streets_of_the_first_look_are_in_no_split():
 def test_no_generators(tmp_path):
     with pytest.raises(FileNotFoundError, match="in git"):
         shipped.generators(FABRIC, folder=tmp_path)
+
+
+def test_the_front_picture_is_light_and_has_a_column_for_each_generator():
+    figure = shipping.front_picture(FABRIC)
+    titles = [ax.get_title() for ax in figure.axes[:5]]
+    assert titles == ["game", "CycleGAN", "semantic", "semantic recolor", "perfect translation"]
+    assert (shipped.GENERATORS.parent / "front.png").stat().st_size < 400_000

@@ -5,7 +5,7 @@ import io
 import pandas as pd
 import pytest
 
-from semcg import report, terminal
+from semcg import report, system
 from semcg_kit.sweep.attempt import Task
 from semcg_kit.sweep.pool import Board
 
@@ -19,7 +19,7 @@ class Terminal(io.StringIO):
     ("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (61, "1:01"), (3599, "59:59"), (3725, "1:02:05")]
 )
 def test_durations(seconds, text):
-    assert terminal.duration(seconds) == text
+    assert system.duration(seconds) == text
 
 
 def test_a_terminal_is_renewed_in_place_and_cleared(monkeypatch):
@@ -27,7 +27,7 @@ def test_a_terminal_is_renewed_in_place_and_cleared(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("sys.stdout", shown)
     monkeypatch.setattr("sys.stderr", shown)
-    with terminal.progress() as show:
+    with system.progress() as show:
         show("drawn", 1, 4)
         show("drawn", 4, 4)
     assert "drawn 4/4" in shown.getvalue()
@@ -37,12 +37,12 @@ def test_a_terminal_is_renewed_in_place_and_cleared(monkeypatch):
 def test_a_file_gets_plain_lines_and_few(monkeypatch):
     kept = io.StringIO()
     monkeypatch.setattr("sys.stderr", kept)
-    with terminal.progress() as show:
+    with system.progress() as show:
         for done in range(1, 1001):
             show("drawn", done, 1000)
     assert kept.getvalue() == "drawn 1000/1000\n"
-    monkeypatch.setattr(terminal, "_EVERY", -1.0)
-    with terminal.progress() as show:
+    monkeypatch.setattr(system, "_EVERY", -1.0)
+    with system.progress() as show:
         show("read", 1, 3)
         show("read", 2, 3)
     last = kept.getvalue().splitlines()[-1]

@@ -298,11 +298,11 @@ def test_reading_and_writing_go_on_while_a_frame_is_computed(tmp_path, monkeypat
             read.set()
         return folders_pixels(path, content)
 
-    def save_later(made, path, source):
-        if path.stem == "00":
+    def save_later(made, frame):
+        if frame.out.stem == "00":
             assert computing[1].wait(10), "nothing is computed while this frame is written"
             written.set()
-        folders_save(made, path, source)
+        folders_save(made, frame)
 
     class Waits(Counting):
         def forward(self, x):

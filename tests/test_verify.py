@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from semcg import protocol
-from semcg.runs import evidence
+from semcg.runs import checkpoint
+from semcg_kit import evidence
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 DECIDED = protocol.read()
@@ -142,7 +143,7 @@ def forged(folder: Path, run: str, content: str) -> None:
     """Write other counts of a run, with their digest wherever it stands."""
     (folder / "counts" / f"{run}.csv").write_text(content)
     record = folder / "records" / f"{run}.json"
-    made = json.loads(record.read_text()) | {"counts": evidence.sha256(folder / "counts" / f"{run}.csv")}
+    made = json.loads(record.read_text()) | {"counts": checkpoint.sha256(folder / "counts" / f"{run}.csv")}
     record.write_text(json.dumps(made))
 
 

@@ -217,7 +217,7 @@ def test_picture_flips_and_losses_move_together(tmp_path):
     box = widgets.weight(results(), WEIGHTS, pictures=pictures)
     knob, chosen, _ = box.children
     assert knob.value == 1.0
-    assert (chosen.label, chosen.index) == ("mean of the seeds", 0), "a menu without a choice stands empty"
+    assert (chosen.label, chosen.index) == ("mean of 2 seeds", 0), "a menu without a choice stands empty"
     assert "judge mIoU 0.335" in pages(box)  # 0.2 + 0.1 + mean of 0.03 and 0.04
     assert "There is no picture of this weight." in pages(box)
     knob.value = 0.3
@@ -269,7 +269,7 @@ def test_the_still_picture_of_the_losses_has_a_line_per_weight():
 def test_results_that_lack_something():
     part = results().query("not (condition == 'lambda_s 0.3' and seed == 4)")
     knob, chosen, _ = widgets.weight(part, WEIGHTS).children
-    assert [label for label, _ in chosen.options] == ["mean of the seeds", "seed 3"], "all weights have it"
+    assert [label for label, _ in chosen.options] == ["mean of 1 seeds", "seed 3"], "all weights have it"
     box = widgets.weight(
         results().query("not (condition == 'lambda_s 0.3' and measure == 'sky kept')"), WEIGHTS
     )

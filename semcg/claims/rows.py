@@ -104,10 +104,12 @@ def ledger(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:
     margins = [margin_of(measures, row) for row in protocol.rows]
     measures = measures[measures["seed"].isin(protocol.seeds)]
     rows = [_row(measures, row, margin, protocol) for row, margin in zip(protocol.rows, margins, strict=True)]
-    primary = [row for row in rows if row["primary"] and row["claim"] in protocol.correction]
-    # A row that was not measured enters with 1: leaving it out would make the correction milder for the others.
-    p = {row["id"]: 1.0 if row["p"] is None else row["p"] for row in primary}
-    corrected = statistics.holm(p, {row["id"]: row["claim"] for row in primary}) if p else {}
+    corrected = {}
+    for family in protocol.corrected:
+        primary = {row["id"]: row for row in rows if row["primary"] and row["claim"] in family}
+        # A row that was not measured enters with 1: leaving it out would make the correction milder for the others.
+        p = {name: 1.0 if row["p"] is None else row["p"] for name, row in primary.items()}
+        corrected |= statistics.holm(p, {name: row["claim"] for name, row in primary.items()}) if p else {}
     for row, asked in zip(rows, protocol.rows, strict=True):
         row["p_holm"] = corrected.get(row["id"]) if row["seeds"] >= 2 else None
         row["verdict"] = _verdict(row, asked, protocol)
@@ -115,13 +117,19 @@ def ledger(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:
 
 
 def _row(measures: pd.DataFrame, row: Row, margin: float | None, protocol: Protocol) -> dict:
-    a, b = (series(measures, name, row.measure, row.of_class) for name in (row.a, row.b))
+    b = series(measures, row.b, row.measure, row.of_class)
+    a = series(measures, row.a, row.measure, row.of_class) if row.bar is None else dict.fromkeys(b, row.bar)
     both = [seed for seed in protocol.seeds if seed in finite(a) and seed in finite(b)]
     found = blank(
         row.claim,
         id=row.id,
         primary=row.primary,
-        **{"measure": row.measure, "class": row.of_class, "condition_a": row.a, "condition_b": row.b},
+        **{
+            "measure": row.measure,
+            "class": row.of_class,
+            "condition_a": row.a or f"{row.bar:g}",
+            "condition_b": row.b,
+        },
         better=row.better,
         smallest_effect=row.smallest_effect,
         seeds=len(both),
@@ -161,6 +169,8 @@ def margin_of(measures: pd.DataFrame, row: Row) -> float | None:
     """Return what `b` may be worse by; None where what it is a share of was not measured."""
     if row.margin is None:
         return 0.0
+    if row.margin.value:
+        return row.margin.value
     values = _chosen(measures, row.margin.of, row.measure, row.of_class)["value"]
     return abs(row.margin.share * float(values.mean())) if len(values) else None
 

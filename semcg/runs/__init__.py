@@ -6,6 +6,7 @@ from semcg.runs.keeping import keep
 from semcg.runs.recipes import Recipe
 from semcg.runs.record import machine, note, origin
 from semcg.runs.store import Run, load, start
+from semcg.runs.watching import watched
 
 __all__ = [
     "Recipe",
@@ -21,5 +22,6 @@ __all__ = [
     "recipes",
     "start",
     "target_train",
+    "watched",
     "with_labels",
 ]

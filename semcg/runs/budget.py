@@ -1,11 +1,13 @@
-"""What a config will cost before anything starts: steps, operations, memory, and the time measured on this machine."""
+"""What a config will cost, before anything is trained: steps, memory, and the time of true steps on this machine."""
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from datetime import timedelta
 
+import psutil
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -16,21 +18,25 @@ from semcg.data import Scenes
 from semcg.evaluate.cost import count
 from semcg.runs import recipes
 from semcg.segmenters.published import IMAGENET
+from semcg.system import cores
 from semcg.training.build import build_segmentation, build_translation, network_for
 from semcg.translate.tiles import free_bytes
 
-__all__ = [
-    "Stage",
-    "batch_field",
-    "begin",
-    "check",
-    "frames",
-    "growth",
-    "needed_bytes",
-    "of",
-    "stages",
-    "table",
-]
+__all__ = ["Stage", "begin", "check", "frames", "needed_bytes", "of", "stages", "table", "timed"]
+
+WORKSPACE = 1.8
+"""Bytes over the counted ones of what passes in a step, since convolutions rearrange what they read and write: the factor
+that `benchmarks/growth.py` measured on a CPU."""
+
+_GIB = 2**30
+_PATIENCE = 20.0  # seconds after which no further step of a stage is timed
+_FIELDS = {
+    "segmenter": ("segmenter_batch", ("segmenter_width",)),
+    "judge": ("judge_batch", ("judge_width",)),
+    "translation": ("batch", ("generator_width", "discriminator_width")),
+    "downstream": ("judge_batch", ("downstream_width",)),
+}
+"""Kind of stage -> the fields that hold its batch and the widths of what it trains."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +51,10 @@ class Stage:
         Its own; the conditions differ in a few numbers.
     trainings, steps : int
         How often, and steps of each.
-    operations, memory : int
-        Of one step; bytes at its worst moment, the process included.
+    memory : int
+        Bytes at the worst moment of a step, the process included.
     seconds : float
         Of one step.
-    measured : int
-        Steps that were timed; 0 where the seconds follow from the operations, at the rate of a stage that was timed.
     """
 
     notebook: str
@@ -59,10 +63,8 @@ class Stage:
     config: Config
     trainings: int
     steps: int
-    operations: int = 0
     memory: int = 0
     seconds: float = 0.0
-    measured: int = 0
 
     @property
     def total(self) -> float:
@@ -82,14 +84,14 @@ def frames(config: Config) -> tuple[int, int]:
         return config.train_scenes, config.train_scenes
     folder = files.data_folder(config.data, config.profile)
     try:
-        found = (
+        source, target = (
             Scenes(folder / domain / "train", crop=config.crop, labels=False) for domain in files.DOMAINS
         )
-        return tuple(map(len, found))
     except ValueError as error:
         raise ValueError(
             f"{error}; prepare larger frames (--size), or take a profile with a smaller crop"
         ) from None
+    return len(source), len(target)
 
 
 def stages(config: Config, *, epoch: int, notebook: str = "") -> list[Stage]:
@@ -103,10 +105,10 @@ def stages(config: Config, *, epoch: int, notebook: str = "") -> list[Stage]:
         Such as "03_cyclegan".
     """
     steps = config.translation_steps(epoch)
-    rows = [
-        Stage("02_segmenters", "Sem_s, Sem_t", "segmenter", config, 2, config.segmenter_steps),
-        Stage("02_segmenters", "judge", "judge", config, 1, config.judge_steps),
-    ]
+    rows = []
+    if not (config.data == "world" and recipes.instrument(config, "judge")):
+        rows.append(Stage("02_segmenters", "Sem_s, Sem_t", "segmenter", config, 2, config.segmenter_steps))
+        rows.append(Stage("02_segmenters", "judge", "judge", config, 1, config.judge_steps))
     conditions = recipes.conditions(config)
     for name, own in conditions.items():
         where = "04_semantic_cyclegan" if own.lambda_s else "03_cyclegan"
@@ -119,57 +121,32 @@ def stages(config: Config, *, epoch: int, notebook: str = "") -> list[Stage]:
 def begin(kind: str, config: Config, fabric: Fabric) -> tuple[Callable, tuple[Tensor, ...]]:
     """Return the true step of a kind of stage with untrained networks, which cost what trained ones do, and a batch of noise."""
     draw = torch.Generator().manual_seed(0)
+    batch = getattr(config, _FIELDS[kind][0])
 
-    def half(batch: int) -> tuple[Tensor, Tensor]:
+    def half() -> tuple[Tensor, Tensor]:
         x = torch.rand((batch, 3, config.crop, config.crop), generator=draw) * 2 - 1
         return x, torch.randint(0, 19, (batch, config.crop, config.crop), generator=draw)
 
     if kind == "translation":
         sems = {name: network_for(config, "segmenter") for name in ("Sem_s", "Sem_t") if config.lambda_s}
         _, step = build_translation(config, fabric, steps=1000, **sems)
-        return step, fabric.to_device((*half(config.batch), *half(config.batch)))
+        return step, fabric.to_device((*half(), *half()))
     _, step = build_segmentation(config, kind, fabric)
-    return step, fabric.to_device(half(getattr(config, batch_field(kind))))
+    return step, fabric.to_device(half())
 
 
-def batch_field(kind: str) -> str:
-    """Return the field that holds the batch of a kind of stage."""
-    return {"translation": "batch", "segmenter": "segmenter_batch"}.get(kind, "judge_batch")
+def needed_bytes(stage: Stage, *, process: int = 0) -> int:
+    """Count the bytes that a step of a stage needs, without taking it.
 
-
-_GIB = 2**30
-
-WORKSPACE = 1.5
-"""Bytes over the counted ones of what passes, since convolutions rearrange what they read and write. A full-size step
-on a CPU took 1.24 of them in fp32, 1.60 in bf16, and without `leaf_split` 1.21 and 1.35 (tests/test_full_size.py)."""
-
-
-def growth() -> dict:
-    """Return what `benchmarks/growth.py` found, {} where this installation has no such file."""
-    path = Path(__file__).resolve().parents[2] / "benchmarks" / "growth.json"
-    return files.read_json(path) if path.is_file() else {}
-
-
-def needed_bytes(stage: Stage, *, process: int = 0) -> tuple[int, int]:
-    """Count the operations of a step of a stage, and the bytes that it needs.
-
-    The bytes: what is kept (weights, moments, two full image pools), what passes (activations, gradients) times the
-    factor that `benchmarks/growth.py` measured, since convolutions need room to rearrange, what the first step of a
-    process costs besides (its libraries' code), and the process's own.
-
-    Parameters
-    ----------
-    process : int
-        Bytes of a process that has trained nothing yet.
+    What is kept (weights, moments, two full image pools), `WORKSPACE` times what passes (activations, gradients), and
+    the bytes of a `process` that has trained nothing yet.
     """
     config = stage.config
     fabric = training.fabric_for("cpu", config.precision)
     counted = count(lambda: begin(stage.kind, config, fabric))
     held = min(config.pool, stage.steps * config.batch) if stage.kind == "translation" else 0
     pools = 2 * held * 3 * config.crop**2 * 4
-    measured = growth().get("memory", {})
-    passing = measured.get("first", 0) + measured.get("factor", WORKSPACE) * counted["passing"]
-    return counted["operations"], int(process + counted["kept"] + pools + passing)
+    return int(process + counted["kept"] + pools + WORKSPACE * counted["passing"])
 
 
 def check(stage: Stage, *, free: int, where: str, process: int = 0) -> None:
@@ -183,8 +160,10 @@ def check(stage: Stage, *, free: int, where: str, process: int = 0) -> None:
     if stage.memory <= free:
         return
     advice = []
-    for words, smaller in _smaller(stage):
-        needed = needed_bytes(replace(stage, config=smaller), process=process)[1]
+    for change in _smaller(stage):
+        smaller = replace(stage, config=stage.config.model_copy(update=change))
+        needed = needed_bytes(smaller, process=process)
+        words = ", ".join(f"{name} = {value}" for name, value in change.items())
         advice.append(f"  {words:<46} {needed / _GIB:6.1f} GiB{'' if needed > free else ', fits'}")
     raise ValueError(
         f"memory cannot suffice: a training step of {stage.name} ({stage.notebook}) needs about "
@@ -193,38 +172,28 @@ def check(stage: Stage, *, free: int, where: str, process: int = 0) -> None:
     )
 
 
-def _smaller(stage: Stage) -> Iterator[tuple[str, Config]]:
-    config = stage.config
-    multiple = max(32, 2**config.generator_depth if config.generator == "unet" else 4)
+def _smaller(stage: Stage) -> Iterator[dict[str, object]]:
+    """Yield changes of a stage's config with which a step needs less memory."""
+    config, split = stage.config, stage.kind == "translation" and stage.config.leaf_split
+    batch, widths = _FIELDS[stage.kind]
+    multiple = max(32, 2**config.generator_depth)
     if (crop := config.crop * 2 // 3 // multiple * multiple) >= 32:
-        yield f"crop = {crop}", config.model_copy(update={"crop": crop})
-    batch = batch_field(stage.kind)
+        yield {"crop": crop}
     if getattr(config, batch) > 1:
-        yield f"{batch} = 1", config.model_copy(update={batch: 1})
+        yield {batch: 1}
     # Beside the leaf split bf16 saves next to nothing: the copies it makes take what the halved activations leave.
-    if config.precision != "bf16" and not (stage.kind == "translation" and config.leaf_split):
-        yield "precision = bf16", config.model_copy(update={"precision": "bf16"})
-    if stage.kind == "translation" and not config.leaf_split:
-        yield "leaf_split = True", config.model_copy(update={"leaf_split": True})
-    widths = {"translation": ("generator_width", "discriminator_width"), "segmenter": ("segmenter_width",)}
-    names = widths.get(stage.kind, (f"{stage.kind}_width",))
-    halved = {
-        n: getattr(config, n) / 2 if n == "segmenter_width" else max(4, getattr(config, n) // 2)
-        for n in names
-    }
-    yield ", ".join(f"{n} = {v:g}" for n, v in halved.items()), config.model_copy(update=halved)
+    if config.precision != "bf16" and not split:
+        yield {"precision": "bf16"}
+    if stage.kind == "translation" and not split:
+        yield {"leaf_split": True}
+    halved = {name: getattr(config, name) / 2 for name in widths}
+    yield {name: half if name == "segmenter_width" else max(4, int(half)) for name, half in halved.items()}
 
 
 def of(
-    config: Config,
-    fabric: Fabric,
-    *,
-    notebook: str = "",
-    free: int | None = None,
-    limit: float = 30.0,
-    ranks: int = 1,
+    config: Config, fabric: Fabric, *, notebook: str = "", free: int | None = None, ranks: int = 1
 ) -> list[Stage]:
-    """Count what a config trains, check that it fits, and time the dearest step, the others while the time lasts.
+    """Count what a config trains, check that it fits, and time up to three true steps of each stage.
 
     Parameters
     ----------
@@ -234,8 +203,6 @@ def of(
         One of the course; "" means all.
     free : int, optional
         Bytes that may be used; by default those that are free on the device.
-    limit : float
-        Seconds. Of a step, ten are timed or as many as fit, one at least.
     ranks : int
         Processes that share each batch; counted and timed is the share of one, alone on the device of `fabric`.
 
@@ -245,93 +212,64 @@ def of(
         If memory cannot suffice, before any step is taken, or the processes cannot share a batch evenly.
     """
     device = fabric.device
-    process = _resident() if device.type == "cpu" else 0
+    process = psutil.Process().memory_info().rss if device.type == "cpu" else 0
     free = free_bytes(device) if free is None else free
     rows = []
     for stage in stages(config, epoch=max(frames(config)), notebook=notebook):
-        stage = _share(stage, ranks)
-        operations, memory = needed_bytes(stage, process=process)
-        rows.append(replace(stage, operations=operations, memory=memory))
+        batch = _FIELDS[stage.kind][0]
+        share = {batch: training.share_of(getattr(config, batch), ranks, name=batch)}
+        stage = replace(stage, config=stage.config.model_copy(update=share))
+        rows.append(replace(stage, memory=needed_bytes(stage, process=process)))
         check(rows[-1], free=free, where=str(device), process=process)
-    left, rate = limit, 0.0
-    for n in sorted(range(len(rows)), key=lambda n: -rows[n].operations * rows[n].steps):
-        if left > 0:
-            taken = _timed(rows[n], fabric, left)
-            left -= sum(taken)
-            # The first step also chooses algorithms.
-            seconds = statistics.median(taken[1:] or taken)
-            rows[n] = replace(rows[n], seconds=seconds, measured=len(taken))
-            rate = rate or rows[n].operations / seconds
-        else:
-            rows[n] = replace(rows[n], seconds=rows[n].operations / rate)
-    return rows
+    return [replace(row, seconds=timed(row, fabric)) for row in rows]
 
 
-def _share(stage: Stage, ranks: int) -> Stage:
-    """Return a stage with the batch that one of several processes takes."""
-    name = batch_field(stage.kind)
-    batch = getattr(stage.config, name)
-    if batch % ranks:
-        raise ValueError(
-            f"{name} = {batch}: {ranks} processes share it; allowed: {ranks}, {2 * ranks}, {3 * ranks}, ..."
-        )
-    return replace(stage, config=stage.config.model_copy(update={name: batch // ranks}))
-
-
-def _timed(stage: Stage, fabric: Fabric, limit: float) -> list[float]:
+def timed(stage: Stage, fabric: Fabric) -> float:
+    """Time up to three true steps of a stage; of several the first, which also chooses algorithms, does not count."""
     with torch.random.fork_rng():  # what is trained afterwards draws the numbers it would have drawn
         step, batch = begin(stage.kind, stage.config, fabric)
     taken: list[float] = []
-    while not taken or (len(taken) < 10 and sum(taken) + taken[-1] < limit):
+    while not taken or (len(taken) < 3 and sum(taken) < _PATIENCE):
         begun = time.perf_counter()
         step(*batch)
         if fabric.device.type == "cuda":
             torch.cuda.synchronize(fabric.device)
         taken.append(time.perf_counter() - begun)
-    return taken
-
-
-def _resident() -> int:
-    """Return the bytes of memory that this process holds."""
-    try:
-        import psutil
-    except ImportError:  # comes with JupyterLab; without it: more than a notebook's kernel has
-        return _GIB
-    return psutil.Process().memory_info().rss
+    return statistics.mean(taken[1:] or taken)
 
 
 def table(rows: Sequence[Stage], config: Config, fabric: Fabric, *, ranks: int = 1) -> str:
     """Return a budget in words: a line per stage, the sum, and what was measured. `ranks` as in `of`."""
     if not rows:
         return "No training that the budget knows happens there: see 02_segmenters to 05_evaluation."
-    device = fabric.device
-    name = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"CPU, {torch.get_num_threads()} threads"
-    )
+    device, load = fabric.device, os.getloadavg()[0]
+    name = f"CPU, {torch.get_num_threads()} threads"
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
     source, target = frames(config)
     lines = [
         f"Budget of profile {config.profile}: {source:,} source and {target:,} target frames, crop {config.crop}, "
         f"{config.precision}, on {name}",
-        f"  {'':<18}{'steps':>15}{'GFLOP a step':>14}{'GiB':>7}{'s a step':>10}{'time':>12}",
+        f"  {'':<18}{'steps':>15}{'GiB':>7}{'s a step':>10}{'time (h:min:s)':>20}",
     ]
     for row in rows:
         steps = f"{row.trainings} x {row.steps:,}" if row.trainings > 1 else f"{row.steps:,}"
-        guessed = " " if row.measured else "*"
+        memory = f"{row.memory / _GIB:.1f}"
         lines.append(
-            f"  {row.name:<18}{steps:>15}{row.operations / 1e9:>14,.1f}{row.memory / _GIB:>7.1f}"
-            f"{row.seconds:>9.3g}{guessed}{_span(row.total):>12}"
+            f"  {row.name:<18}{steps:>15}{memory:>7}{row.seconds:>10.3g}"
+            f"{timedelta(seconds=round(row.total))!s:>20}"
         )
-    work = sum(row.operations * row.steps * row.trainings for row in rows)
+    steps, peak = sum(row.steps * row.trainings for row in rows), max(row.memory for row in rows) / _GIB
+    seconds = sum(row.total for row in rows)
+    lines.append(f"  {'in all':<18}{steps:>15,}{peak:>7.1f}{'':>10}{timedelta(seconds=round(seconds))!s:>20}")
     lines.append(
-        f"  {'sum':<18}{sum(r.steps * r.trainings for r in rows):>15,}{work / 1e15:>11,.3g} PF"
-        f"{max(r.memory for r in rows) / _GIB:>7.1f}{'':>10}{_span(sum(r.total for r in rows)):>12}"
+        "  Up to three steps of each were timed here. Reading and evaluating frames come on top. Memory is the peak: "
+        "counted tensors, those that pass times a factor that was measured on a CPU, and the process."
     )
-    timed = ", ".join(f"{row.name} {row.measured}" for row in rows if row.measured)
-    lines.append(f"  Steps timed on this machine: {timed}. Reading and evaluating frames come on top.")
-    if not all(row.measured for row in rows):
-        lines.append("  * from the operations, at the rate of the dearest step that was timed")
+    if load > cores() + 0.5:
+        lines.append(
+            f"  Other programs were computing meanwhile (load {load:.1f} on {cores()} cores): an idle machine is faster."
+        )
     if ranks > 1:
         lines.append(
             f"  Of {ranks} processes that share each batch: one's share. Averaging their gradients comes on top."
@@ -342,14 +280,4 @@ def table(rows: Sequence[Stage], config: Config, fabric: Fabric, *, ranks: int =
             f"  Sem_s and Sem_t start from {IMAGENET}, which 02_segmenters fetches (untested); without a "
             f"network put that file at {start}"
         )
-    lines.append(
-        "  Memory: counted tensors, those that pass times a factor that was measured on a CPU, and the process."
-    )
     return "\n".join(lines)
-
-
-def _span(seconds: float) -> str:
-    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:,.1f} {unit}"
-    return f"{seconds:.1f} s"

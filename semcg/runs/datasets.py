@@ -16,7 +16,7 @@ from semcg.runs import recipes
 from semcg.runs.record import note
 from semcg.system import cores
 
-__all__ = ["about", "data", "differs", "draw", "target_train", "with_labels"]
+__all__ = ["about", "data", "differs", "draw", "target_train", "scored", "with_labels"]
 
 
 def draw(config: Config, *, processes: int = 0, progress: Callable[[int, int], None] | None = None) -> Path:
@@ -74,21 +74,45 @@ def target_train(config: Config, *, processes: int = 0) -> Path:
         raise ValueError(
             f"target_layout = {config.target_layout!r}: only the drawn world has it, not {config.data}"
         )
-    folder, wanted = recipes.control_folder(config), recipes.world(config) | {"layout": config.target_layout}
+    counts = {"train": config.train_scenes, "val": 0, "test": 0}
+    wanted = recipes.world(config) | {"layout": config.target_layout}
+    _draw_apart(
+        recipes.control_folder(config), config, wanted, counts, processes, layout=config.target_layout
+    )
+    return recipes.control_folder(config) / "target" / "train"
+
+
+def scored(config: Config, *, processes: int = 0) -> Path:
+    """Return the folder whose test frames are scored: that of the data, or the drawn streets that only the report uses.
+
+    These are drawn here unless they lie there.
+    """
+    if config.test_streets == "course" or config.data != "world":
+        return data(config)
+    folder, wanted = recipes.report_folder(config), recipes.world(config) | {"streets": "report"}
+    counts = {"train": 0, "val": 0, "test": config.test_scenes}
+    _draw_apart(folder, config, wanted, counts, processes, streets="report")
+    return folder
+
+
+def _draw_apart(
+    folder: Path, config: Config, wanted: dict, counts: dict[str, int], processes: int, **differs_in: str
+) -> None:
+    """Draw frames that are no part of the world's own folder, unless they lie there."""
     if differs(folder, wanted):
-        counts = {"train": config.train_scenes, "val": 0, "test": 0, "judge_train": 0, "judge_val": 0}
         drawn.write(
             folder,
             size=config.size,
             **counts,
+            judge_train=0,
+            judge_val=0,
             seed=config.world_seed,
             strength=config.style_strength,
-            layout=config.target_layout,
             processes=processes or cores(),
             recipe=wanted,
+            **differs_in,
         )
     files.check_manifest(folder)
-    return folder / "target" / "train"
 
 
 def data(config: Config) -> Path:

@@ -36,8 +36,8 @@ CAPTIONS = {
     "figure_3": (
         "Figure 3: translations, first from target to source, then from source to target. What differs from the paper: it "
         "shows selected frames of Cityscapes and GTA5, each beside one translation; here test frames are taken at even "
-        "distances and nobody selected them, each stands beside its translations by plain CycleGAN and by two semantic "
-        "CycleGANs, small networks trained briefly unless the profile is paper, and where the world is drawn a source "
+        "distances and nobody selected them, each stands beside its translations by plain CycleGAN and by the semantic "
+        "CycleGAN, small networks trained briefly unless the profile is paper, and where the world is drawn a source "
         "frame's row ends with the perfect translation, the oracle."
     ),
 }
@@ -67,7 +67,7 @@ def paper_figures(config: Config, *, device: str = "auto") -> dict[str, Figure]:
     Raises
     ------
     FileNotFoundError, ValueError
-        If the data or one of the three CycleGANs is missing or was made otherwise; names the command that makes it.
+        If the data or one of the two CycleGANs is missing or was made otherwise; names the command that makes it.
     """
     # As `semcg.notebook.settle` does: the precision is part of what the runs are recognised by.
     config = config.model_copy(update={"precision": precision_for(config.precision, device)})

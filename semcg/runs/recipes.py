@@ -14,10 +14,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from semcg import canary, files
+from semcg import canary, files, instruments
 from semcg import config as configs
 from semcg.config import Config
 from semcg.contents import data_digest
+from semcg.training import precision_for
 
 __all__ = [
     "Recipe",
@@ -26,8 +27,10 @@ __all__ = [
     "control_folder",
     "difference",
     "downstream",
+    "instrument",
     "judge",
     "recognized",
+    "report_folder",
     "segmenter",
     "slug",
     "translation",
@@ -63,6 +66,10 @@ class Recipe:
     made_by: str
     config: Config
     parts: dict
+    instrument: str = ""
+    """Name of the shipped instrument that stands in the place of a run (`semcg.instruments`)."""
+    file: str = ""
+    """Weights, or a run's folder, that a user gave in the place of a run."""
 
     @property
     def fingerprint(self) -> str:
@@ -71,9 +78,12 @@ class Recipe:
 
 
 def _parts(config: Config, stage: str, part: str, **more) -> dict:
+    fields = config.part(part)
+    if "precision" in fields:
+        fields["precision"] = precision_for(config.precision)
     return {
         "stage": canary.version(stage),
-        "config": config.part(part),
+        "config": fields,
         "data": data_digest(files.data_folder(config.data, config.profile)),
         **more,
     }
@@ -89,8 +99,17 @@ def control_folder(config: Config) -> Path:
     return files.data_folder(f"world-source_layout-{config.profile}", config.profile)
 
 
+def report_folder(config: Config) -> Path:
+    """Return the folder of the drawn test streets that only the report uses."""
+    return files.data_folder(f"world-report-{config.profile}", config.profile)
+
+
 def segmenter(config: Config, domain: str) -> Recipe:
     """Return the recipe of Sem_s ("source") or Sem_t ("target")."""
+    if given := config.sem_s if domain == "source" else config.sem_t:
+        return _given(config, f"sem_{domain[0]}", given)
+    if shipped := instrument(config, f"Sem_{domain[0]}"):
+        return shipped
     name = f"sem_{domain[0]}-s{config.segmenter_seed}"
     return Recipe(name, "02_segmenters", config, _parts(config, "segmenter", "segmenter", domain=domain))
 
@@ -107,8 +126,35 @@ def judge(config: Config, *, second: bool = False, plain: bool = False) -> Recip
         features see them.
     """
     name = "second_judge" if second else "plain_judge" if plain else "judge"
+    if config.judge and name == "judge":
+        return _given(config, name, config.judge)
+    if shipped := instrument(config, name):
+        return shipped
     parts = _parts(config, "segmenter", "judge", second=second, **({"plain": True} if plain else {}))
     return Recipe(f"{name}-s{config.segmenter_seed}", "02_segmenters", config, parts)
+
+
+def instrument(config: Config, name: str) -> Recipe | None:
+    """Return the recipe of the shipped instrument that a config uses: its file. None where the config trains its own.
+
+    It is used on the drawn world of profile mini, with the numbers that it was trained with; its precision is its own, float32.
+    """
+    if config.instruments == "trained" or config.data != "world":
+        return None
+    record, asked = instruments.recorded(name), config.model_dump(mode="json")
+    trained = {key: value for key, value in record.get("config", {}).items() if key != "precision"}
+    same_world = config.part("data") == configs.make("mini").part("data")
+    if not record or not same_world or any(asked.get(key) != value for key, value in trained.items()):
+        return None
+    return Recipe(name, "02_segmenters", config, {"sha256": record["sha256"]}, instrument=name)
+
+
+def _given(config: Config, name: str, path: str) -> Recipe:
+    """Return the recipe of a network that a user gave: what its tensors are, whatever file holds them."""
+    from semcg.runs.trained import given, tensor_digest  # which asks this module for recipes
+
+    digest = tensor_digest(given(path))
+    return Recipe(f"{name}-{digest[:6]}", "02_segmenters", config, {"tensors": digest}, file=path)
 
 
 def translation(config: Config, *, baseline: bool = False, step: Callable | None = None) -> Recipe:
@@ -142,16 +188,16 @@ def translation(config: Config, *, baseline: bool = False, step: Callable | None
 
 
 def conditions(config: Config) -> dict[str, Config]:
-    """Return the CycleGANs that the course compares, by name; the baseline is the one without a semantic loss."""
-    readings = {"semantic (paper)": ("scores_l2", 1.0), "semantic (ours)": ("softmax_l2", 10.0)}
-    return {"CycleGAN": config.model_copy(update={"lambda_s": 0.0})} | {
-        name: config.model_copy(update={"semantic_loss": kind, "lambda_s": weight})
-        for name, (kind, weight) in readings.items()
+    """Return the CycleGANs that the course compares, by name: without the semantic loss, and with the config's reading of it."""
+    weight = config.lambda_s or 1.0
+    return {
+        "CycleGAN": config.model_copy(update={"lambda_s": 0.0}),
+        "semantic": config.model_copy(update={"lambda_s": weight}),
     }
 
 
 def slug(condition: str) -> str:
-    """Return the name of a condition as part of a file name: "semantic (paper)" -> "semantic_paper"."""
+    """Return the name of a condition as part of a file name: "semantic, half skip" -> "semantic_half_skip"."""
     return "_".join(condition.translate({ord(c): None for c in "(),"}).split())
 
 

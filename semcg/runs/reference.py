@@ -14,7 +14,7 @@ from semcg.labels import names
 
 __all__ = ["PUBLISHED", "beside", "published"]
 
-MADE_BY = "prepare archives"  # `semcg_kit.prepare.records.ARCHIVES`
+MADE_BY = "prepare archives"  # `semcg_kit.prepare.frames.ARCHIVES`
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "reference" / "published.csv"
 
 ABOUT = ("method", "network", "data")

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from semcg import files, locks
+from semcg.instruments import load_instrument
 from semcg.runs import checkpoint
 from semcg.runs.checkpoint import as_csv
 from semcg.runs.recipes import Recipe, beginning, difference, recognized
@@ -289,6 +290,14 @@ def load(recipe: Recipe, **networks: nn.Module) -> dict:
     ValueError
         If the stored run was made from another config, other data or other code; names what differs.
     """
+    if recipe.file and not networks:
+        return {"run": recipe.name, "fingerprint": recipe.fingerprint}
+    if recipe.instrument:
+        weights = load_instrument(recipe.instrument).state_dict()
+        for network in networks.values():
+            network.load_state_dict(weights)
+        note("read", run=recipe.name, fingerprint=recipe.fingerprint)
+        return {"run": recipe.name, "fingerprint": recipe.fingerprint}
     folder = _folder(recipe)
     command = f"semcg run {recipe.made_by} --profile {recipe.config.profile} --seed {recipe.config.seed}"
     if recipe.config.data != "world":

@@ -1,5 +1,6 @@
 """The trained networks of a config, by the names of the paper, loaded from their runs and ready to look at images."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,23 +8,25 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from semcg import files
+from semcg import files, segmenters
 from semcg.config import Config
 from semcg.runs import checkpoint, recipes
 from semcg.runs.store import load
-from semcg.training import generator_for
+from semcg.training import fabric_for, generator_for
 from semcg.training.build import network_for
 from semcg.translate import Guided
 
 __all__ = [
     "generator_from",
     "generators",
+    "given",
     "judge",
     "new_downstream",
     "new_judge",
     "new_segmenter",
     "segmenter",
     "segmenter_from",
+    "tensor_digest",
     "translators",
 ]
 
@@ -45,15 +48,64 @@ def new_downstream(config: Config) -> nn.Module:
 
 def segmenter(config: Config, domain: str, fabric: Fabric) -> nn.Module:
     """Return Sem_s ("source") or Sem_t ("target"), trained, in evaluation mode. Raises as `semcg.runs.load` does."""
-    net = new_segmenter(config)
-    load(recipes.segmenter(config, domain), net=net)
-    return net.to(fabric.device).eval()
+    return _loaded(recipes.segmenter(config, domain), new_segmenter(config), fabric)
 
 
 def judge(config: Config, fabric: Fabric, *, second: bool = False, plain: bool = False) -> nn.Module:
-    """Return the judge, or the second or the plain one, trained, in evaluation mode. Raises as `semcg.runs.load` does."""
-    net = new_judge(config, second=second)
-    load(recipes.judge(config, second=second, plain=plain), net=net)
+    """Return the judge, or the second or the plain one, trained, in evaluation mode. Raises as `semcg.runs.load` does.
+
+    And ValueError where it is one of the networks in the loss, from whatever file: it would score how well it was pleased.
+    """
+    recipe = recipes.judge(config, second=second, plain=plain)
+    net = _loaded(recipe, new_judge(config, second=second), fabric)
+    if config.judge or config.sem_s or config.sem_t:
+        for domain in files.DOMAINS:
+            if tensor_digest(segmenter(config, domain, fabric)) == tensor_digest(net):
+                raise ValueError(
+                    f"the judge has the weights of Sem_{domain[0]}, a network in the loss: it would score how well it was "
+                    "pleased. Give another one with judge=FILE, or none"
+                )
+    return net
+
+
+def given(path: str) -> nn.Module:
+    """Return a segmenter that a user gave, in evaluation mode: a run of this kit, or DRN-26 in a published layout.
+
+    Parameters
+    ----------
+    path : str
+        A run's folder, its weights, or a file of published weights; from `semcg.files.home()` unless absolute.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, it fits no such network, or it is ImageNet's, which reads no streets.
+    """
+    where = files.home() / path
+    if where.is_dir() or (where.parent / "provenance.json").is_file():
+        return segmenter_from(where, fabric_for("cpu"))
+    net = segmenters.DRN26()
+    if any("ImageNet" in line for line in segmenters.load_published(net, where)):
+        raise ValueError(
+            f"{where} ends in the 1000 classes of ImageNet: a segmenter of the 19 classes is wanted"
+        )
+    return net.eval()
+
+
+def tensor_digest(net: nn.Module) -> str:
+    """Return the SHA-256 of a network's tensors by name, in float32: the same for every file that holds them."""
+    seen = hashlib.sha256()
+    for name, value in sorted(net.state_dict().items()):
+        seen.update(f"{name}{tuple(value.shape)}".encode())
+        seen.update(value.cpu().float().contiguous().numpy().tobytes())
+    return seen.hexdigest()
+
+
+def _loaded(recipe: recipes.Recipe, net: nn.Module, fabric: Fabric) -> nn.Module:
+    if recipe.file:
+        net = given(recipe.file)
+    else:
+        load(recipe, net=net)
     return net.to(fabric.device).eval()
 
 

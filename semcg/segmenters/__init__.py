@@ -10,33 +10,16 @@ from collections.abc import Callable
 
 from torch import nn
 
-from semcg.segmenters.base import Segmenter, frozen, initialise, upsample
-from semcg.segmenters.drn import DRN26
+from semcg.segmenters.networks import DRN26, DeepLabV3, SegNet, SmallUNet, frozen, initialise, upsample
 from semcg.segmenters.published import fetch_imagenet, load_published
-from semcg.segmenters.unet import DeepLabV3, SegNet, SmallUNet
 
-__all__ = [
-    "DRN26",
-    "NETWORKS",
-    "DeepLabV3",
-    "SegNet",
-    "Segmenter",
-    "SmallUNet",
-    "build",
-    "fetch_imagenet",
-    "frozen",
-    "initialise",
-    "load_published",
-    "upsample",
-]
-
+# Name -> network. Whatever is listed here is also tested.
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "drn26": DRN26,  # classes, width (a factor), stride
     "deeplabv3": DeepLabV3,  # classes
     "segnet": SegNet,  # classes, width (a factor)
     "unet": SmallUNet,  # classes, width (channels of the first level)
 }
-"""Name -> network. Whatever is listed here is also tested."""
 
 
 def build(name: str, **options) -> nn.Module:

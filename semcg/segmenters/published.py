@@ -11,30 +11,31 @@ et al., ICML 2018, github.com/jhoffman/cycada_release):
 No file can run code: a pickle is read as plain weights or not at all.
 """
 
+import copy
 import hashlib
-import os
 import re
-from contextlib import ExitStack, suppress
+import textwrap
+from http.client import HTTPException
 from pathlib import Path, PurePosixPath
-from urllib.parse import urljoin, urlsplit
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, build_opener
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from semcg.segmenters.drn import DRN26
+from semcg import files
+from semcg.segmenters.networks import DRN26
 
 __all__ = ["IMAGENET", "fetch_imagenet", "load_published"]
 
+# Where Yu's code finds the classifier; the older address, at Princeton, is dead (github.com/fyu/drn/issues/52).
 IMAGENET = "https://dl.yf.io/drn/drn_c_26-ddedf421.pth"
-"""Where Yu's code finds the classifier; the older address, at Princeton, is dead (github.com/fyu/drn/issues/52)."""
 
 # Yu's wrapper counts the children of the classifier; base.2 is a ReLU and has no weights.
-_BASE = {"0": "conv1", "1": "bn1", **{str(k + 2): f"layer{k}" for k in range(1, 9)}}
-_DROPPED = ""
-_COUNTER = ".num_batches_tracked"
-_SHOWN = 20
+_WRAPPED = {f"base.{k + 2}": f"layer{k}" for k in range(1, 9)}
+_WRAPPED |= {"seg": "fc", "base.0": "conv1", "base.1": "bn1"}
 
 
 def load_published(net: DRN26, path: Path | str) -> list[str]:
@@ -65,32 +66,26 @@ def load_published(net: DRN26, path: Path | str) -> list[str]:
         another shape; these are listed. `net` is then as it was.
     """
     path = Path(path)
-    found = _read(path)
-    wanted = net.state_dict()
-    names = _names(found)
-    state = {name: found[key] for key, name in names.items() if name != _DROPPED}
-    said = []
-    if _DROPPED in names.values():
-        said.append(
-            f"{path.name}: the up-sampling layer up.weight is dropped; scores are brought to full size "
-            "by semcg.segmenters.upsample."
-        )
-    classes, inside = wanted["fc.weight"].shape[:2]
+    stored, own, notes = _read(path), net.state_dict(), []
+    state = _renamed(stored)
+    if len(state) < len(stored):
+        notes.append("the up-sampling layer up.weight is dropped: semcg.segmenters.upsample takes its place.")
+    classes, inside = own["fc.weight"].shape[:2]
     head = {name: tuple(state[name].shape) for name in ("fc.weight", "fc.bias") if name in state}
     if classes != 1000 and head == {"fc.weight": (1000, inside, 1, 1), "fc.bias": (1000,)}:
-        state.update({name: wanted[name] for name in head})
-        said.append(
-            f"{path.name}: the head of 1000 classes (ImageNet) is dropped, since the network has {classes}; "
-            "it keeps its own head."
-        )
-    if not any(name.endswith(_COUNTER) for name in state):
-        state.update({name: torch.zeros_like(own) for name, own in wanted.items() if name.endswith(_COUNTER)})
-        said.append(
-            f"{path.name}: there are no counters of batches (num_batches_tracked); they are set to 0."
-        )
-    _check(state, wanted, keys={name: key for key, name in names.items()}, path=path)
+        state |= {name: own[name] for name in head}
+        notes.append(f"the head of 1000 classes (ImageNet) is dropped, since the network has {classes}.")
+    counters = [name for name in own if name.endswith(".num_batches_tracked")]
+    if not any(name in state for name in counters):
+        state |= {name: torch.zeros_like(own[name]) for name in counters}
+        notes.append("there are no counters of batches (num_batches_tracked); they are set to 0.")
+    try:
+        copy.deepcopy(net).load_state_dict(state)  # which loads what fits even where it raises
+    except RuntimeError as error:
+        listed = textwrap.shorten(str(error), 2000)
+        raise ValueError(f"{path} holds no weights of this DRN26; nothing was loaded. {listed}") from None
     net.load_state_dict(state)
-    return said
+    return [f"{path.name}: {note}" for note in notes]
 
 
 def fetch_imagenet(folder: Path | str, *, url: str = IMAGENET) -> Path:
@@ -119,7 +114,7 @@ def fetch_imagenet(folder: Path | str, *, url: str = IMAGENET) -> Path:
     ValueError
         For another kind of url, and if what came, or what was there already, has another digest.
     OSError
-        If nothing came, or not all of it. The part that came is kept, and the next call fetches the rest.
+        If nothing came, or not all of it.
     """
     name = PurePosixPath(urlsplit(url).path).name
     digits = re.search(r"-([0-9a-f]{8,64})\.pth$", name)
@@ -129,39 +124,30 @@ def fetch_imagenet(folder: Path | str, *, url: str = IMAGENET) -> Path:
         raise ValueError(f"weights are fetched by https, not from {url}")
     path = Path(folder) / name
     if path.exists():
-        if wrong := _wrong(path, digits[1]):
+        if wrong := _wrong(path.read_bytes(), digits[1]):
             raise ValueError(f"{path} is {wrong}. Remove it, and it is fetched again from {url}")
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{name}.part")
+    again = f"Try again later, or put the file by hand at {path}"
     try:
-        _download(url, partial)
-    except OSError as error:
-        if partial.exists() and not partial.stat().st_size:
-            partial.unlink()
-        if error.errno is not None:  # of the disk: what pooch says of the network has no number
-            raise OSError(error.errno, error.strerror, error.filename or str(partial)) from error
-        raise OSError(
-            f"{url} did not come: {error}. Try again later: the download resumes; or put the file by hand at {path}"
-        ) from None
-    if wrong := _wrong(partial, digits[1]):
-        partial.unlink()
-        raise ValueError(
-            f"what came from {url} is {wrong}. Try again later, or put the file by hand at {path}"
-        )
-    os.replace(partial, path)
+        with build_opener(_PrivateRedirects).open(url, timeout=60) as response:
+            content = response.read()
+    except (OSError, HTTPException) as error:
+        if isinstance(error, HTTPError):
+            error.close()
+        raise OSError(f"{url} did not come: {error}. {again}") from None
+    if wrong := _wrong(content, digits[1]):
+        raise ValueError(f"what came from {url} is {wrong}. {again}")
+    with files.atomic(path) as partial:
+        partial.write_bytes(content)
     return path
 
 
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"no weights {path}")
-    if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise ValueError(f"{path} is no whole safetensors file: {error}") from None
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, MemoryError):
         raise
@@ -173,58 +159,28 @@ def _read(path: Path) -> dict[str, Tensor]:
             f"{path} is damaged, or holds more than plain weights, and was not read "
             f"({type(error).__name__}: {what}). Get it again, or have its state dict saved alone"
         ) from None
-    if isinstance(content, dict) and "state_dict" in content:
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not content:
-        raise ValueError(f"{path} holds no state dict, but: {type(content).__name__}")
-    if others := [str(key) for key, value in content.items() if not isinstance(value, Tensor)]:
-        raise ValueError(f"{path} holds no state dict: these are no tensors: {_few(others)}")
+    if isinstance(content, dict):
+        content = content.get("state_dict", content)
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise ValueError(f"{path} holds no state dict, which has names and tensors alone")
     return {str(key): value for key, value in content.items()}
 
 
-def _names(found: dict[str, Tensor]) -> dict[str, str]:
-    """Return key in the file -> name in `DRN26`. A layout applies to all keys or to none, so no two can meet."""
-    names = {key: key for key in found}
-    if all(name.startswith("module.") for name in names.values()):
-        names = {key: name.removeprefix("module.") for key, name in names.items()}
-    if all(name.startswith(("base.", "seg.", "up.")) for name in names.values()):
-        for key, name in names.items():
-            first, _, rest = name.partition(".")
-            if name == "up.weight":
-                names[key] = _DROPPED
-            elif first == "seg":
-                names[key] = f"fc.{rest}"
-            elif first == "base":
-                number, _, rest = rest.partition(".")
-                names[key] = f"{_BASE[number]}.{rest}" if number in _BASE else name
-    return names
+def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state by the names of `DRN26`, without the layer `up` of Yu's wrapper.
 
-
-def _check(state: dict[str, Tensor], wanted: dict[str, Tensor], *, keys: dict[str, str], path: Path) -> None:
-    unexpected = [f"{keys[name]} {_form(value)}" for name, value in state.items() if name not in wanted]
-    missing = [f"{name} {_form(own)}" for name, own in wanted.items() if name not in state]
-    other = [
-        f"{keys[name]} {_form(state[name])} instead of {_form(own)}"
-        for name, own in wanted.items()
-        if name in state and _form(state[name]) != _form(own)
-    ]
-    lists = [
-        f"{len(listed)} {title}: {_few(listed)}"
-        for title, listed in (("unexpected", unexpected), ("missing", missing), ("of another shape", other))
-        if listed
-    ]
-    if lists:
-        raise ValueError(f"{path} holds no weights of this DRN26; nothing was loaded. {'. '.join(lists)}")
-
-
-def _form(value: Tensor) -> str:
-    shape = str(tuple(value.shape))
-    return shape if value.is_floating_point() else f"{shape} {value.dtype}"
-
-
-def _few(listed: list[str]) -> str:
-    more = len(listed) - _SHOWN
-    return "; ".join(listed[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+    A layout applies to all keys or to none, so no two can meet.
+    """
+    if all(key.startswith("module.") for key in state):
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    if all(key.startswith(("base.", "seg.", "up.")) for key in state):
+        part = re.compile(r"(seg|base\.\d+)(?=\.)")
+        state = {
+            part.sub(lambda m: _WRAPPED.get(m[0], m[0]), key, count=1): value
+            for key, value in state.items()
+            if key != "up.weight"
+        }
+    return state
 
 
 def _private(url: str) -> bool:
@@ -234,35 +190,19 @@ def _private(url: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and here)
 
 
-def _download(url: str, path: Path) -> None:
-    """Write what is at `url` to `path`, or the rest of it where `path` holds a part."""
-    from pooch import HTTPDownloader  # here: random initial weights do not need it
-
-    with ExitStack() as responses, open(path, "ab") as handle:  # pooch leaves a broken response open
-
-        def on_response(response, **options) -> None:
-            responses.callback(response.close)
-            there = urljoin(response.url, response.headers.get("location", ""))
-            if not _private(there):
-                raise OSError(f"it leads to {there}, and weights are fetched by https")
-            if response.status_code == 200:  # the server sends all of it again
-                handle.truncate(0)
-            if response.status_code == 416:  # nothing is missing
-                raise EOFError
-
-        resumed = {"Range": f"bytes={handle.tell()}-"} if handle.tell() else {}
-        with suppress(EOFError):
-            HTTPDownloader(hooks={"response": on_response}, headers=resumed)(url, handle, None)
+class _PrivateRedirects(HTTPRedirectHandler):
+    def redirect_request(self, request, response, code, message, headers, url):
+        if not _private(url):
+            response.close()
+            raise OSError(f"it leads to {url}, and weights are fetched by https")
+        return super().redirect_request(request, response, code, message, headers, url)
 
 
-def _wrong(path: Path, digits: str) -> str:
-    """Return what is wrong with a file whose SHA-256 should begin with `digits`; nothing if it does."""
-    with open(path, "rb") as handle:
-        start = handle.read(64).lstrip().lower()
-        handle.seek(0)
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
-        size = handle.tell()
+def _wrong(content: bytes, digits: str) -> str:
+    """Return what is wrong with contents whose SHA-256 should begin with `digits`; nothing if it does."""
+    digest = hashlib.sha256(content).hexdigest()
     if digest.startswith(digits):
         return ""
-    kind = "a web page" if start.startswith((b"<!doctype", b"<html", b"<?xml")) else "another file"
-    return f"{kind}: {size} bytes whose SHA-256 begins with {digest[: len(digits)]}, not {digits}"
+    is_page = content[:64].lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml"))
+    kind = "a web page" if is_page else "another file"
+    return f"{kind}: {len(content)} bytes whose SHA-256 begins with {digest[: len(digits)]}, not {digits}"

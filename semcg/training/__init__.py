@@ -5,7 +5,7 @@ its loss terms; `fit` calls such a function again and again. Neither knows of fi
 `fit` yields. All of it runs on Lightning Fabric, which decides device, precision and number of processes.
 """
 
-from semcg.training.devices import fabric_for, loaders, precision_for, probe, share
+from semcg.training.devices import fabric_for, loaders, precision_for, probe, share, share_of
 from semcg.training.loop import Step, fit
 from semcg.training.segmentation import Segmentation, class_weights, segmentation_step
 from semcg.training.translation import Translation, generator_for, translation_step
@@ -23,5 +23,6 @@ __all__ = [
     "probe",
     "segmentation_step",
     "share",
+    "share_of",
     "translation_step",
 ]

@@ -41,6 +41,7 @@ __all__ = [
     "probe",
     "rank",
     "share",
+    "share_of",
 ]
 
 T = TypeVar("T")
@@ -198,17 +199,21 @@ def share(batch: int, fabric: Fabric) -> dict[str, int]:
     ValueError
         If the processes cannot share `batch` items evenly.
     """
-    ranks = fabric.world_size
-    if batch % ranks:
-        raise ValueError(
-            f"batch = {batch}: {ranks} processes share it; allowed: {ranks}, {2 * ranks}, {3 * ranks}, ..."
-        )
     return {
-        "batch": batch // ranks,
+        "batch": share_of(batch, fabric.world_size),
         "rank": fabric.global_rank,
-        "ranks": ranks,
+        "ranks": fabric.world_size,
         "workers": loaders(fabric),
     }
+
+
+def share_of(batch: int, ranks: int, *, name: str = "batch") -> int:
+    """Return how many items of a batch one of `ranks` processes takes; a ValueError names the field if that is uneven."""
+    if batch % ranks:
+        raise ValueError(
+            f"{name} = {batch}: {ranks} processes share it; allowed: {ranks}, {2 * ranks}, {3 * ranks}, ..."
+        )
+    return batch // ranks
 
 
 def loaders(fabric: Fabric) -> int:

@@ -7,37 +7,15 @@ which keeps strokes, or in `Compiled`, which is faster and less exact. `folder` 
 
 from semcg.translate.colors import ColorTable, Guided, HistogramMatching, color_map, pixels_of
 from semcg.translate.folders import fingerprint, folder, image, sizes, split, stems
-from semcg.translate.tiles import Tiled, check, difference
-from semcg.translate.translations import (
+from semcg.translate.tiles import (
     Compiled,
     Padded,
+    Tiled,
     Translation,
     any_size,
+    check,
+    difference,
     identity,
     pad,
     to_bytes,
 )
-
-__all__ = [
-    "ColorTable",
-    "Compiled",
-    "Guided",
-    "HistogramMatching",
-    "Padded",
-    "Tiled",
-    "Translation",
-    "any_size",
-    "check",
-    "color_map",
-    "difference",
-    "fingerprint",
-    "folder",
-    "identity",
-    "image",
-    "pad",
-    "pixels_of",
-    "sizes",
-    "split",
-    "stems",
-    "to_bytes",
-]

@@ -16,25 +16,24 @@ from torch.nn import functional as F
 
 from semcg.data import Scenes
 from semcg.gan import recolored
-from semcg.translate.translations import to_bytes
+from semcg.translate.tiles import to_bytes
 
 __all__ = ["ColorTable", "Guided", "HistogramMatching", "color_map", "pixels_of"]
 
-QUANTILES = 10_000
-"""Points that stand for the distribution of a channel over a set of frames."""
+QUANTILES = 10_000  # points that stand for the distribution of a channel over a set of frames
 
 
 class HistogramMatching(nn.Module):
-    """Colours of the target without a network: each channel of a frame gets the target's distribution of values.
+    """Colors of the target without a network: each channel of a frame gets the target's distribution of values.
 
     The target is a set of frames, whose pixels are pooled; a single reference frame would lend its own
-    content's colours. Histogram specification of Gonzalez and Woods, "Digital Image Processing", as
-    `skimage.exposure.match_histograms`. It knows colours and nothing of places: a sky may well turn green.
+    content's colors. Histogram specification of Gonzalez and Woods, "Digital Image Processing", as
+    `skimage.exposure.match_histograms`. It knows colors and nothing of places: a sky may well turn green.
 
     Parameters
     ----------
     counts : (3, 256) integer
-        Pixels of the target by channel and value, from `of` say.
+        Pixels of the target by channel and value, for example from `of`.
     """
 
     def __init__(self, counts: Tensor | np.ndarray) -> None:
@@ -51,7 +50,7 @@ class HistogramMatching(nn.Module):
     def of(cls, scenes: Scenes, *, frames: int = 0) -> "HistogramMatching":
         """Return the matching to the pooled pixels of `scenes`: of all, or of the first `frames` by name."""
         counts = torch.zeros(3, 256, dtype=torch.int64)
-        for i in range(min(frames, len(scenes)) if frames else len(scenes)):
+        for i in range(len(scenes))[: frames or None]:
             values = to_bytes(scenes.frame(i)[0]).flatten(1)  # (3, H W)
             counts += torch.stack([torch.bincount(v.int(), minlength=256) for v in values])
         return cls(counts)
@@ -96,9 +95,7 @@ class ColorTable(nn.Module):
         place = (np.clip(x, -1, 1) + 1) / 2 * (cells - 1)
         low = np.minimum(place.astype(int), cells - 2)
         part = place - low
-        sums = np.zeros(
-            (4, cells, cells, cells)
-        )  # of the three changes, and of the weights; by red, green, blue
+        sums = np.zeros((4, cells, cells, cells))  # of the three changes and the weights; by red, green, blue
         for corner in np.ndindex(2, 2, 2):
             weight = np.where(corner, part, 1 - part).prod(1)
             at = tuple((low + corner).T)
@@ -110,8 +107,8 @@ class ColorTable(nn.Module):
             some = 1e-3 * len(x) / cells**3
             change = (np.stack(changed) + some * change) / (reached + some)
         red, green, blue = np.meshgrid(*[np.linspace(-1, 1, cells)] * 3, indexing="ij")
-        made = np.clip(np.stack([red, green, blue]) + change, -1, 1)
-        return cls(torch.from_numpy(made.transpose(0, 3, 2, 1).copy()))
+        table = np.clip(np.stack([red, green, blue]) + change, -1, 1)
+        return cls(torch.from_numpy(table.transpose(0, 3, 2, 1).copy()))
 
     @classmethod
     def transport(cls, x: np.ndarray, y: np.ndarray, *, rounds: int = 40, seed: int = 0) -> "ColorTable":
@@ -128,14 +125,14 @@ class ColorTable(nn.Module):
         rounds, seed : int
             How many directions are drawn, and of which stream.
         """
-        draw, moved = np.random.default_rng(seed), np.asarray(x, float).copy()
+        rng, moved = np.random.default_rng(seed), np.asarray(x, float).copy()
         for _ in range(rounds):
-            axes = ortho_group.rvs(3, random_state=draw)  # rows are directions
-            here, there = moved @ axes.T, np.sort(y @ axes.T, axis=0)
-            order = here.argsort(axis=0, kind="stable")
-            wanted = np.empty_like(here)
-            np.put_along_axis(wanted, order, there, axis=0)
-            moved += (wanted - here) @ axes
+            axes = ortho_group.rvs(3, random_state=rng)  # rows are directions
+            along, target = moved @ axes.T, np.sort(y @ axes.T, axis=0)
+            order = along.argsort(axis=0, kind="stable")
+            matched = np.empty_like(along)
+            np.put_along_axis(matched, order, target, axis=0)
+            moved += (matched - along) @ axes
         return cls.fit(np.asarray(x, float), moved)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -147,12 +144,11 @@ class ColorTable(nn.Module):
 
 def pixels_of(scenes: Scenes, *, count: int, frames: int = 0, seed: int = 0) -> np.ndarray:
     """Return pixels (count, 3) in [-1, 1] drawn from scenes: from all, or from the first `frames` by name."""
-    several = min(frames, len(scenes)) if frames else len(scenes)
-    draw, found = np.random.default_rng(seed), []
-    for share in np.array_split(np.arange(count), several):
-        frame = scenes.frame(len(found))[0].flatten(1).T.numpy()
-        found.append(frame[draw.integers(len(frame), size=len(share))])
-    return np.concatenate(found).astype(float)
+    chosen, rng, pixels = range(len(scenes))[: frames or None], np.random.default_rng(seed), []
+    for i, share in zip(chosen, np.array_split(np.arange(count), len(chosen)), strict=True):
+        frame = scenes.frame(i)[0].flatten(1).T.numpy()
+        pixels.append(frame[rng.integers(len(frame), size=len(share))])
+    return np.concatenate(pixels).astype(float)
 
 
 class Guided(nn.Module):
@@ -183,8 +179,7 @@ class Guided(nn.Module):
     @property
     def differs(self) -> dict[str, object]:
         """What tells the result from that of the generator alone; part of `fingerprint`."""
-        own = {"guided": [self.shrink, self.cells, self.ridge]}
-        return getattr(self.G, "differs", {}) | own
+        return getattr(self.G, "differs", {}) | {"guided": [self.shrink, self.cells, self.ridge]}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return translations (B, 3, H, W) of images (B, 3, H, W), both in [-1, 1]."""
@@ -192,8 +187,8 @@ class Guided(nn.Module):
 
     def maps(self, x: Tensor) -> Tensor:
         """Return the color maps (B, 12, H / shrink, W / shrink) of images (B, 3, H, W), as `recolored` takes them."""
-        small, made = (F.avg_pool2d(v, self.shrink) for v in (x, self.G(x)))  # (B, 3, H / shrink, W / shrink)
-        return color_map(small, made, cells=self.cells, ridge=self.ridge)
+        before, after = (F.avg_pool2d(v, self.shrink) for v in (x, self.G(x)))
+        return color_map(before, after, cells=self.cells, ridge=self.ridge)
 
 
 def color_map(x: Tensor, y: Tensor, *, cells: int = 5, ridge: float = 1e-3) -> Tensor:

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -17,19 +17,20 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor, nn
 
 from semcg import files, pictures
+from semcg.data import to_values
 from semcg.system import cores
-from semcg.translate.translations import Padded, Translation, any_size, to_bytes
+from semcg.translate.tiles import Padded, Translation, any_size, to_bytes
 
 __all__ = ["fingerprint", "folder", "image", "sizes", "split", "stems"]
 
+# Threads that read and write beside the one that computes; decoding and packing leave the interpreter's lock.
 THREADS = min(4, cores())
-"""Threads that read and write beside the one that computes; decoding and packing leave the interpreter's lock."""
 WHAT = "translate folder"
 
 
 def image(path: Path, *, turn: bool = True) -> Tensor:
     """Return an image file as (3, H, W) float32 in [-1, 1]; what is taken and refused is said in `semcg.pictures`."""
-    return _values(torch.from_numpy(pictures.image(path, turn=turn))[None])[0]
+    return to_values(torch.from_numpy(pictures.image(path, turn=turn)).permute(2, 0, 1))
 
 
 def stems(in_folder: Path | str, *, frames: int = 0) -> dict[str, Path]:
@@ -45,16 +46,16 @@ def stems(in_folder: Path | str, *, frames: int = 0) -> dict[str, Path]:
     return dict(sorted(pictures.by_stem(in_folder).items())[: frames or None])
 
 
-def sizes(in_folder: Path | str, *, frames: int = 0, labels: bool = False) -> list[tuple[int, int]]:
+def sizes(in_folder: Path | str) -> list[tuple[int, int]]:
     """Return the heights and widths that occur in a folder, from the files' heads, by number of pixels.
 
     A file that tells none is left out: it is named when its turn comes. Raises as `stems`.
     """
-    found = set()
-    for path in stems(in_folder, frames=frames).values():
+    told = set()
+    for path in stems(in_folder).values():
         with suppress(OSError, ValueError):
-            found.add(pictures.size(path, label="any" if labels else "", turn=True))
-    return sorted(found, key=lambda size: (size[0] * size[1], size))
+            told.add(pictures.size(path, turn=True))
+    return sorted(told, key=lambda size: (size[0] * size[1], size))
 
 
 def fingerprint(translate: Translation) -> dict[str, object]:
@@ -136,22 +137,28 @@ def folder(
     _claim(out_folder, about, replace, passed_over=files.images_in(in_folder).passed_over())
     for torn in out_folder.glob(".*.partial.png"):
         torn.unlink()  # what a kill left
-    run, device = any_size(translate), _device(translate)
+    run, device, number = any_size(translate), _device(translate), itertools.count(1)
+
+    def read(stem: str, path: Path) -> _Frame:
+        content, out = pictures.read(path), out_folder / f"{stem}.png"
+        source = f"{zlib.crc32(content):08x}"
+        kept = _made_of(out, source)
+        return _Frame(path, out, source, None if kept else torch.from_numpy(pictures.image(path, content)))
+
+    def written(saves: list[tuple[str, Future]]) -> Iterator[tuple[int, int, str]]:
+        for stem, save in saves:
+            save.result()
+            yield next(number), len(chosen), stem
+
     with ThreadPoolExecutor(THREADS) as pool:
-
-        def read(item: tuple[str, Path]) -> _Frame:
-            return _read(*item, out_folder)
-
-        done, writing = itertools.count(1), deque()
-        for group in _groups(_ahead(pool, read, chosen.items(), depth=2 * batch), batch):
-            made = _translated(run, group, device)
-            writing.append(
-                [(f.stem, f.new and pool.submit(_save, next(made), f.out, f.source)) for f in group]
-            )
+        writing = deque()
+        for group in _groups(pool, read, chosen.items(), batch):
+            translated = zip(group, _translated(run, group, device), strict=True)
+            writing.append([(frame.out.stem, pool.submit(_save, y, frame)) for frame, y in translated])
             if len(writing) > 1:
-                yield from _written(writing.popleft(), done, len(chosen))
-        while writing:
-            yield from _written(writing.popleft(), done, len(chosen))
+                yield from written(writing.popleft())
+        for saves in writing:
+            yield from written(saves)
 
 
 def split(
@@ -164,9 +171,8 @@ def split(
     a FileNotFoundError.
     """
     in_folder, out_folder = Path(in_folder), Path(out_folder)
-    labels = {
-        stem: in_folder / "labels" / f"{stem}.png" for stem in stems(in_folder / "images", frames=frames)
-    }
+    chosen = stems(in_folder / "images", frames=frames)
+    labels = {stem: in_folder / "labels" / f"{stem}.png" for stem in chosen}
     if missing := [path for path in labels.values() if not path.is_file()]:
         raise FileNotFoundError(f"no label {missing[0]}: translations without labels train no segmenter")
     results = folder(translate, in_folder / "images", out_folder / "images", frames=frames, replace=True)
@@ -174,81 +180,49 @@ def split(
         with files.atomic(out_folder / "labels" / f"{stem}.png") as partial:
             shutil.copyfile(labels[stem], partial)
         if done == of:
-            for left_over in [path for path in out_folder.glob("*/*.png") if path.stem not in labels]:
-                left_over.unlink()  # of a call with more frames
+            for path in list(out_folder.glob("*/*.png")):
+                if path.stem not in labels:  # of a call with more frames
+                    path.unlink()
         yield done, of, stem
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """A frame on its way: `pixels` (H, W, 3) uint8, or None where its translation lies there already."""
-
-    stem: str
+class _Frame(NamedTuple):
     path: Path
     out: Path
-    source: str
-    pixels: Tensor | None
+    source: str  # CRC-32 of the file, by which its translation is recognized
+    pixels: Tensor | None  # (H, W, 3) uint8; None where its translation is there already
 
     @property
-    def new(self) -> bool:
-        return self.pixels is not None
+    def shape(self) -> torch.Size | None:
+        return None if self.pixels is None else self.pixels.shape
 
 
-def _read(stem: str, path: Path, out_folder: Path) -> _Frame:
-    content, out = pictures.read(path), out_folder / f"{stem}.png"
-    source = f"{zlib.crc32(content):08x}"
-    if _made_of(out, source):
-        return _Frame(stem, path, out, source, None)
-    return _Frame(stem, path, out, source, torch.from_numpy(pictures.image(path, content)))
-
-
-def _ahead(pool: ThreadPoolExecutor, read: Callable, items: Iterable, *, depth: int) -> Iterator[_Frame]:
-    """Yield `read(item)` in order, `depth` items ahead of the one that is asked for."""
-    items = iter(items)
-    coming = deque(pool.submit(read, item) for item in itertools.islice(items, depth))
+def _groups(pool: ThreadPoolExecutor, read: Callable, items: Iterable, batch: int) -> Iterator[list[_Frame]]:
+    """Yield up to `batch` neighbors of one shape, read ahead by `pool`; an error comes after the frames before it."""
+    items, group = iter(items), []
+    coming = deque(pool.submit(read, *item) for item in itertools.islice(items, 2 * batch))
     while coming:
-        frame = coming.popleft().result()
-        coming.extend(pool.submit(read, item) for item in itertools.islice(items, 1))
-        yield frame
+        future = coming.popleft()
+        coming.extend(pool.submit(read, *item) for item in itertools.islice(items, 1))
+        if group and (future.exception() or len(group) == batch or future.result().shape != group[0].shape):
+            yield group
+            group = []
+        group.append(future.result())
+    if group:
+        yield group
 
 
-def _groups(frames: Iterator[_Frame], batch: int) -> Iterator[list[_Frame]]:
-    """Yield up to `batch` neighbours, the new ones of equal size; before an error, what was read until then."""
-    held: list[_Frame] = []
-    try:
-        for frame in frames:
-            if frame.new and any(f.new and f.pixels.shape != frame.pixels.shape for f in held):
-                yield held
-                held = []
-            held.append(frame)
-            if len(held) == batch:
-                yield held
-                held = []
-    except Exception:
-        if held:
-            yield held
-        raise
-    if held:
-        yield held
-
-
-def _translated(run: Translation, group: list[_Frame], device: torch.device) -> Iterator[Tensor]:
-    """Return the translations (H, W, 3) uint8 of the new frames of a group, on the CPU."""
-    new = [frame for frame in group if frame.new]
-    if not new:
-        return iter(())
+def _translated(run: Translation, group: list[_Frame], device: torch.device) -> Iterable[Tensor | None]:
+    """Return the translations (H, W, 3) uint8 of frames, on the CPU; None for those that are there already."""
+    if group[0].pixels is None:
+        return [None] * len(group)
+    x = torch.stack([frame.pixels for frame in group]).to(device).permute(0, 3, 1, 2)
     try:
         with torch.inference_mode():
-            y = run(_values(torch.stack([frame.pixels for frame in new]).to(device)))
-            return iter(to_bytes(y).permute(0, 2, 3, 1).cpu())
+            return to_bytes(run(to_values(x))).permute(0, 2, 3, 1).cpu()
     except Exception as error:
-        error.add_note("while translating " + ", ".join(str(frame.path) for frame in new))
+        error.add_note("while translating " + ", ".join(str(frame.path) for frame in group))
         raise
-
-
-def _values(pixels: Tensor) -> Tensor:
-    """Turn pixels (B, H, W, 3) uint8 into images (B, 3, H, W) float32 in [-1, 1]."""
-    return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def _made_of(path: Path, source: str) -> bool:
@@ -262,21 +236,14 @@ def _made_of(path: Path, source: str) -> bool:
         return False
 
 
-def _save(pixels: Tensor, path: Path, source: str) -> None:
-    """Write pixels (H, W, 3) uint8 as PNG, atomically, with the CRC-32 of the file that they were made of."""
+def _save(pixels: Tensor | None, frame: _Frame) -> None:
+    """Write the translation (H, W, 3) uint8 of a frame, if there is a new one, with the CRC-32 of the frame's file."""
+    if pixels is None:
+        return
     note = PngInfo()
-    note.add_text("source", source)
-    with files.atomic(path) as partial:
+    note.add_text("source", frame.source)
+    with files.atomic(frame.out) as partial:
         Image.fromarray(pixels.contiguous().numpy()).save(partial, compress_level=1, pnginfo=note)
-
-
-def _written(
-    group: list[tuple[str, Future | bool]], done: Iterator[int], of: int
-) -> Iterator[tuple[int, int, str]]:
-    for stem, future in group:
-        if future:
-            future.result()
-        yield next(done), of, stem
 
 
 def _device(translate: Translation) -> torch.device:
@@ -286,23 +253,18 @@ def _device(translate: Translation) -> torch.device:
 
 
 def _claim(out_folder: Path, about: dict, replace: bool, *, passed_over: str) -> None:
-    """Write `about.json`, unless the folder belongs to something else."""
-    made = out_folder / "about.json"
-    there = files.read_json(made) if made.is_file() else None
-    full = about | {"passed_over": passed_over}
-    if there == full:
-        return
-    if isinstance(there, dict) and about.items() <= there.items():
-        files.write_json(made, full)
-        return
-    pictures = [p for p in out_folder.glob("*") if p.suffix.lower() in (".png", ".jpg", ".jpeg")]
-    old = [p for p in pictures if not p.name.startswith(".")]
-    ours = isinstance(there, dict) and there.get("made_by") == WHAT
-    if old and not (ours and replace):
-        whose = f"by {there['translation']}, not by {about['translation']}" if ours else "by something else"
-        raise FileExistsError(
-            f"{out_folder} holds {len(old)} images made {whose}; remove that folder or name another one"
-        )
-    for path in old:
-        path.unlink()
-    files.write_json(made, full)
+    """Write `about.json`, unless the folder belongs to something else; with `replace` clear what we made."""
+    path = out_folder / "about.json"
+    earlier = files.read_json(path) if path.is_file() else None
+    ours = isinstance(earlier, dict) and earlier.get("made_by") == WHAT
+    if not (ours and about.items() <= earlier.items()):
+        endings = (".png", ".jpg", ".jpeg")
+        old = [p for p in out_folder.glob("[!.]*") if p.suffix.lower() in endings]
+        if old and not (ours and replace):
+            whose = f"{earlier['translation']}, not by {about['translation']}" if ours else "something else"
+            advice = "remove that folder or name another one"
+            raise FileExistsError(f"{out_folder} holds {len(old)} images made by {whose}; {advice}")
+        for image_path in old:
+            image_path.unlink()
+    if earlier != (full := about | {"passed_over": passed_over}):
+        files.write_json(path, full)

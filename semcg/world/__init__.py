@@ -1,15 +1,14 @@
-"""The miniature street world: what stands in a street, how it is seen, and the two ways it looks.
+"""The miniature street world: what is in a street, how it is drawn, and the two styles of its pictures.
 
     scene = Scene.sample(7, "source")
     game, label = render(scene, "game", (128, 256))
     camera, same_label = render(scene, "camera", (128, 256))    # the oracle translation of `game`
 
-`parts`, `layout` and `scene` say what stands there, `canvas`, `draw` and the things' own modules how it is
-seen, `materials` and `styles` how it looks; `write` fills a folder with it.
+In reading order: `canvas` projects and fills, `street` and `things` know what they look like, `scene` samples a
+street, `styles` paints it, `write` fills a folder.
 """
 
-from semcg.world.draw import annotations
-from semcg.world.scene import LAYOUTS, Scene
+from semcg.world.scene import LAYOUTS, Scene, annotations
 from semcg.world.styles import STYLES, render
 from semcg.world.write import VERSION, write
 

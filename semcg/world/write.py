@@ -6,45 +6,25 @@ kill, it draws only what is missing.
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from semcg import files
 from semcg.system import each
-from semcg.world.draw import checked_size, draw, found_texts
-from semcg.world.scene import LAYOUTS, Scene
+from semcg.world.canvas import checked_size
+from semcg.world.scene import Scene, check_scene
 from semcg.world.styles import check_style, paint_scene
 
-__all__ = ["VERSION", "write"]
+__all__ = ["STREAMS", "VERSION", "write"]
 
 VERSION = 1
 """Of the world: raised whenever a seed draws another picture."""
-STREAMS = {"train": 0, "val": 1, "test": 2, "judge train": 3, "judge val": 4}
+STREAMS = {"train": 0, "val": 1, "test": 2, "judge/train": 3, "judge/val": 4, "report": 6}
 """Splits draw from seeds of their own: split k of world seed s has the seeds (8 s + k) * 10^6 + n."""
-CHUNK = 10
-"""Scenes between two reports."""
-
-
-class Job(NamedTuple):
-    """One scene to write."""
-
-    folder: str
-    """Of the split, below the root."""
-    number: int
-    seed: int
-    domain: str
-    layout: str
-    style: str
-    oracle: bool
-
-    @property
-    def name(self) -> str:
-        return f"{self.number:05d}"
 
 
 def write(
@@ -59,6 +39,7 @@ def write(
     seed: int = 0,
     strength: float = 1.0,
     layout: str = "own",
+    streets: str = "test",
     processes: int = 1,
     progress: Callable[[int, int], None] | None = None,
     recipe: dict | None = None,
@@ -83,6 +64,8 @@ def write(
         Of the camera style.
     layout : "own", "source" or "target"
         Whose layout both domains have; "own" lets each have its own. The judge always sees half of each.
+    streets : "test" or "report"
+        Which streets the test scenes show.
     processes : int
         How many draw at once. The files do not depend on it.
     progress : callable, optional
@@ -103,32 +86,7 @@ def write(
     """
     root = Path(root)
     counts = {"train": train, "val": val, "test": test, "judge_train": judge_train, "judge_val": judge_val}
-    _check(counts, seed, strength, layout, processes)
-    counts = {name: int(count) for name, count in counts.items()}
-    size = checked_size(size)
-    about = {
-        "data": "world",
-        "made_by": "draw",
-        "oracle": test > 0,
-        "labels": dict.fromkeys(files.DOMAINS, True),
-        "seen_in_training": [],
-        "size": list(size),
-        "counts": {f"{domain}/{split}": counts[split] for domain in files.DOMAINS for split in files.SPLITS}
-        | {f"judge/{split}": counts[f"judge_{split}"] for split in ("train", "val")},
-        "settings": {"version": VERSION, "seed": int(seed), "strength": float(strength), "layout": layout},
-        "recipe": recipe or {},
-    }
-    jobs = list(_jobs(counts, int(seed), layout))
-    unfinished = _open(files.unfinished(root), about)
-    _draw_all(unfinished, jobs, size, float(strength), processes, progress)
-    _gather(unfinished, jobs)
-    files.write_manifest(unfinished)
-    files.swap(unfinished, root)
-    return root
-
-
-def _check(counts: dict[str, int], seed: int, strength: float, layout: str, processes: int) -> None:
-    for name, value in {**counts, "seed": seed, "processes": processes}.items():
+    for name, value in {**counts, "processes": processes}.items():
         least = 1 if name == "processes" else 0
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
             raise ValueError(f"{name} is {value!r}; it must be an integer of at least {least}")
@@ -136,96 +94,82 @@ def _check(counts: dict[str, int], seed: int, strength: float, layout: str, proc
         raise ValueError(f"counts are {counts}: there is nothing to draw")
     if max(counts.values()) > 10**6:
         raise ValueError(f"counts are {counts}; each must be at most 10^6, the number of seeds of a split")
+    check_scene(seed, "source", layout)
     check_style("camera", strength)
-    if layout not in LAYOUTS:
-        raise ValueError(f"layout is {layout!r}; it must be one of {LAYOUTS}")
-
-
-def _jobs(counts: dict[str, int], seed: int, layout: str) -> Iterator[Job]:
-    def number(split: str, n: int) -> int:
-        return (8 * seed + STREAMS[split]) * 10**6 + n
-
-    for split in ("train", "val"):
-        for n in range(counts[f"judge_{split}"]):
-            domain = files.DOMAINS[n % 2]
-            yield Job(f"judge/{split}", n, number(f"judge {split}", n), domain, "own", "camera", False)
-    for domain, style in zip(files.DOMAINS, ("game", "camera"), strict=True):
-        for split in files.SPLITS:
-            for n in range(counts[split]):
-                oracle = (domain, split) == ("source", "test")
-                yield Job(f"{domain}/{split}", n, number(split, n), domain, layout, style, oracle)
+    folders = {f"{domain}/{split}": split for domain in files.DOMAINS for split in files.SPLITS}
+    folders |= {"judge/train": "judge_train", "judge/val": "judge_val"}
+    about = {
+        "data": "world",
+        "made_by": "draw",
+        "oracle": test > 0,
+        "labels": dict.fromkeys(files.DOMAINS, True),
+        "seen_in_training": [],
+        "size": list(checked_size(size)),
+        "counts": {folder: int(counts[name]) for folder, name in folders.items()},
+        "settings": {
+            "version": VERSION,
+            "seed": int(seed),
+            "strength": float(strength),
+            "layout": layout,
+            "streets": streets,
+        },
+        "recipe": recipe or {},
+    }
+    unfinished = _open(files.unfinished(root), about)
+    jobs = sorted((folder, n) for folder, count in about["counts"].items() for n in range(count))
+    missing = [job for job in jobs if not _note(unfinished, *job).exists()]
+    done = len(jobs) - len(missing)
+    for _ in each(partial(_draw, unfinished, about), missing, min(processes, max(len(missing), 1))):
+        done += 1
+        if progress:
+            progress(done, len(jobs))
+    lines = [_note(unfinished, *job).read_text(encoding="utf-8") for job in jobs]
+    files.write_text(unfinished / "scenes.jsonl", "".join(lines))
+    shutil.rmtree(unfinished / "notes")
+    files.write_manifest(unfinished)
+    files.swap(unfinished, root)
+    return root
 
 
 def _open(folder: Path, about: dict) -> Path:
     """Return the folder of an unfinished draw: the old one if it was to be the same, or a new one."""
-    noted = folder / "about.json"
-    try:
-        same = files.read_json(noted) == about
-    except (FileNotFoundError, ValueError):
-        same = False
+    if files.read_record(folder / "about.json") != about:
+        shutil.rmtree(folder, ignore_errors=True)
+        files.write_json(folder / "about.json", about)
     for left_by_a_kill in folder.rglob(".*.partial*"):
         left_by_a_kill.unlink()
-    if not same:
-        shutil.rmtree(folder, ignore_errors=True)
-        files.write_json(noted, about)
     return folder
 
 
-def _draw_all(root: Path, jobs: list[Job], size, strength: float, processes: int, progress) -> None:
-    missing = [job for job in jobs if not _note(root, job).exists()]
-    done = len(jobs) - len(missing)
-    draw_some = partial(_draw_some, root, size, strength)
-    chunks = [missing[k : k + CHUNK] for k in range(0, len(missing), CHUNK)]
-    for count in each(draw_some, chunks, min(processes, max(len(chunks), 1))):
-        done += count
-        if progress:
-            progress(done, len(jobs))
+def _note(root: Path, folder: str, number: int) -> Path:
+    return root / "notes" / folder / f"{number:05d}.json"
 
 
-def _draw_some(root: Path, size: tuple[int, int], strength: float, jobs: list[Job]) -> int:
-    for job in jobs:
-        _draw_one(root, size, strength, job)
-    return len(jobs)
-
-
-def _draw_one(root: Path, size: tuple[int, int], strength: float, job: Job) -> None:
-    scene = Scene.sample(job.seed, job.domain, layout=job.layout)
-    drawing = draw(scene, size)
-    folder = root / job.folder
-    _save(folder / "images" / f"{job.name}.png", paint_scene(scene, drawing, job.style, strength))
-    _save(folder / "labels" / f"{job.name}.png", drawing.labels())
-    if job.oracle:
-        _save(folder / "oracle" / f"{job.name}.png", paint_scene(scene, drawing, "camera", strength))
-    texts = found_texts(drawing)
-    note = {
-        "domain": job.folder.split("/")[0],
-        "split": job.folder.split("/")[1],
-        "name": job.name,
-        "seed": job.seed,
-        "openness": scene.openness,
-        "plates": [_without_kind(text) for text in texts if text["kind"] == "plate"],
-        "signs": [_without_kind(text) for text in texts if text["kind"] == "sign"],
+def _draw(root: Path, about: dict, job: tuple[str, int]) -> None:
+    """Draw one scene: the n-th of a folder such as "source/train"."""
+    folder, number = job
+    kind, split = folder.split("/")
+    settings = about["settings"]
+    if kind == "judge":
+        domain, layout, style = files.DOMAINS[number % 2], "own", "camera"
+        stream = STREAMS[folder]
+    else:
+        domain, layout, style = kind, settings["layout"], "game" if kind == "source" else "camera"
+        stream = STREAMS[settings["streets"] if split == "test" else split]
+    scene = Scene.sample((8 * settings["seed"] + stream) * 10**6 + number, domain, layout=layout)
+    drawing = scene.draw(about["size"])
+    pictures = {
+        "images": paint_scene(scene, drawing, style, settings["strength"]),
+        "labels": drawing.labels(),
     }
+    if folder == "source/test":
+        pictures["oracle"] = paint_scene(scene, drawing, "camera", settings["strength"])
+    for name, pixels in pictures.items():
+        with files.atomic(root / folder / name / f"{number:05d}.png") as unfinished:
+            Image.fromarray(pixels).save(unfinished, format="PNG", compress_level=1)
+    note = {"domain": kind, "split": split, "name": f"{number:05d}", "seed": scene.seed}
+    note |= {"openness": scene.openness, "plates": [], "signs": []}
+    for text in drawing.annotations():
+        note[f"{text.pop('kind')}s"].append(text)
     # Last: a scene counts as drawn when its note exists.
-    files.write_text(_note(root, job), json.dumps(note) + "\n")
-
-
-def _without_kind(text: dict) -> dict:
-    return {key: value for key, value in text.items() if key != "kind"}
-
-
-def _save(path: Path, pixels: np.ndarray) -> None:
-    with files.atomic(path) as unfinished:
-        Image.fromarray(pixels).save(unfinished, format="PNG", compress_level=1)
-
-
-def _note(root: Path, job: Job) -> Path:
-    return root / "notes" / job.folder / f"{job.name}.json"
-
-
-def _gather(root: Path, jobs: list[Job]) -> None:
-    """Put the notes of all scenes into one file, in the order of their folders and names."""
-    ordered = sorted(jobs, key=lambda job: (job.folder, job.number))
-    lines = [_note(root, job).read_text(encoding="utf-8") for job in ordered]
-    files.write_text(root / "scenes.jsonl", "".join(lines))
-    shutil.rmtree(root / "notes")
+    files.write_text(_note(root, folder, number), json.dumps(note) + "\n")

@@ -1,6 +1,5 @@
 """Commands that execute notebooks: one, all in order, those of a sweep, or all to be committed."""
 
-import os
 from contextlib import closing
 from pathlib import Path
 from textwrap import indent
@@ -63,7 +62,7 @@ def draw(
     """Draw the synthetic street world of a profile, unless it exists already."""
     from semcg import config as configs
     from semcg.runs import datasets
-    from semcg.terminal import progress
+    from semcg.system import progress
 
     config = configs.make(profile)
     with progress() as show:
@@ -162,7 +161,10 @@ def sweep(
     )
     common = {name: given[name] for name in ("profile", "data", "device")}
     chosen = {"only": only or (), "seeds": numbers, "few": few}
-    tasks = plan.tasks(read, **common, **chosen, notebooks=notebooks, threads=threads, settings=settings)
+    kept = protocol if read.test_frames and not settings else None
+    tasks = plan.tasks(
+        read, **common, **chosen, notebooks=notebooks, threads=threads, settings=settings, kept_with=kept
+    )
     first = plan.shared(tasks) if notebooks is None else []
     if dry_run:
         for name in (name for task in first for name in plan.missing(task)):
@@ -199,23 +201,14 @@ def _budget(
     """Return the budget of the course or of one notebook, for one of the processes that share each batch."""
     from semcg import config as configs
     from semcg.runs import budget
-    from semcg.system import cores
     from semcg.training import fabric_for, precision_for
 
     fields = {name: value for name, value in given.items() if name in configs.Config.model_fields}
     config, device = configs.make(**settings | configs.chosen(fields)), str(given["device"])
     config = config.model_copy(update={"precision": precision_for(config.precision, device)})
     fabric = fabric_for(device, config.precision)
-    table = budget.table(
-        budget.of(config, fabric, notebook=notebook, ranks=ranks), config, fabric, ranks=ranks
-    )
-    load = os.getloadavg()[0]
-    if load > cores() + 0.5:
-        table += (
-            f"\nOther programs were computing while this was measured (load {load:.1f} on {cores()} cores): an idle "
-            "machine is faster."
-        )
-    return table
+    rows = budget.of(config, fabric, notebook=notebook, ranks=ranks)
+    return budget.table(rows, config, fabric, ranks=ranks)
 
 
 def _pool(workers: int, local: int, scheduler: str, device: str):

@@ -7,70 +7,93 @@ from typing import Annotated
 import typer
 
 from semcg import files
-from semcg_kit.commands.options import Device, Profile, say
+from semcg_kit.commands.options import Data, Device, Profile, say
 
-__all__ = ["cost", "ledger", "report", "verify"]
+__all__ = ["cost", "ledger", "replicate", "report", "ship", "verify", "watch"]
 
+SECOND = files.repository() / "results" / "second" / "protocol.toml"
 Protocol = Annotated[Path | None, typer.Option(help="Default: results/protocol.toml.")]
 
 
-def ledger(
-    profile: Profile = "",
-    protocol: Protocol = None,
-    ship: Annotated[
-        bool,
-        typer.Option(
-            "--ship", help="Also put it, and a generator of each condition, where they are committed."
-        ),
-    ] = False,
-) -> None:
-    """Compute measures, curves and verdicts from what a sweep has counted so far."""
+def ledger(profile: Profile = "", protocol: Protocol = None, data: Data = "") -> None:
+    """Compute measures, curves and verdicts from what a sweep has counted so far, and print every row's verdict."""
     from semcg import claims
-    from semcg import config as configs
-    from semcg import protocol as protocols
-    from semcg import report as reports
-    from semcg.report import front
-    from semcg.runs import evidence, shipped
-    from semcg.training import fabric_for, precision_for
-    from semcg_kit.execution import refresh as refreshing
+    from semcg_kit import evidence
 
-    config = configs.make(profile)
-    config = config.model_copy(update={"precision": precision_for(config.precision, "auto")})
-    results = files.results_folder("world", config.profile)
-    floor = reports.write_floor(config, fabric_for("auto", config.precision), results / "evidence")
-    decided = protocols.read(protocol)
-    rows = evidence.gather(results / "evidence", decided, histories=results)
+    decided, config, folder = _evidence(profile, protocol, data)
+    floor = _floor(config, folder)
+    rows = evidence.gather(folder, decided, histories=folder.parent)
+    for row in rows:
+        counted = f"{row['seeds']} seeds: " if row["seeds"] and row["verdict"].startswith("undecided") else ""
+        print(f"{row['id']:<26} {row['measure'] or '':<24} {counted}{row['verdict'].partition(' (')[0]}")
     for claim in claims.CLAIMS:
         print(f"{claim.id:<4} {claims.overall(rows, claim.id)}")
-    print(f"the ledger is in {results / 'evidence'}")
+    if absent := sorted(
+        {row["measure"] for row in rows if row["verdict"] == "not measured" and row["measure"]}
+    ):
+        print(f"not in these data, or not measured yet: {', '.join(absent)}")
     if not floor:
         print(
             "the floor of the semantic loss was not measured: data with an oracle and segmenters are needed"
         )
-    if ship:
-        evidence.ship(results / "evidence", protocols.REFERENCE)
-        if floor:
-            with files.atomic(protocols.REFERENCE / reports.FLOOR) as partial:
-                shutil.copyfile(results / "evidence" / reports.FLOOR, partial)
-        readme = protocols.REFERENCE.parent.parent / "README.md"
-        measures, rows, _ = reports.tables(protocols.REFERENCE, decided)
-        table = front.front(rows, measures, decided, protocols.REFERENCE)
-        begin, end = refreshing.LEDGER
-        text = refreshing.table_in(readme.read_text(encoding="utf-8"), table, begin=begin, end=end)
-        files.write_text(readme, text)
-        print(f"and in {protocols.REFERENCE}, and on the front page {readme}")
-        for name in shipped.ship(configs.make(profile), decided):
-            print(f"a generator of {name} is in {shipped.GENERATORS}")
-        for path in shipped.ship_curve(configs.make(profile), decided):
-            print(path)
-        evidence.seal(protocols.REFERENCE)
+    print(f"the ledger is in {folder}")
+
+
+def ship(profile: Profile = "", protocol: Protocol = None) -> None:
+    """Put the ledger of the drawn world, and a generator of each condition, where they are committed."""
+    from semcg import protocol as protocols
+    from semcg import report as reports
+    from semcg.report import front
+    from semcg.training import fabric_for
+    from semcg_kit import evidence
+    from semcg_kit.evidence import shipping
+    from semcg_kit.execution import refresh as refreshing
+
+    decided, config, folder = _evidence(profile, protocol, "world")
+    evidence.ship(folder, protocols.REFERENCE)
+    if (folder / reports.FLOOR).is_file():
+        with files.atomic(protocols.REFERENCE / reports.FLOOR) as partial:
+            shutil.copyfile(folder / reports.FLOOR, partial)
+    readme = protocols.REFERENCE.parent.parent / "README.md"
+    measures, rows, _ = reports.tables(protocols.REFERENCE, decided)
+    table = front.front(rows, measures, decided, protocols.REFERENCE)
+    begin, end = refreshing.LEDGER
+    text = refreshing.table_in(readme.read_text(encoding="utf-8"), table, begin=begin, end=end)
+    files.write_text(readme, text)
+    print(f"the evidence is in {protocols.REFERENCE}, and on the front page {readme}")
+    for name in shipping.ship(config, decided):
+        print(f"a generator of {name} is in {shipping.GENERATORS}")
+    for path in (*shipping.ship_curve(config, decided), shipping.ship_front(fabric_for("auto"))):
+        print(path)
+    evidence.seal(protocols.REFERENCE)
+
+
+def _evidence(profile: str, protocol: Path | None, data: str) -> tuple:
+    """Return the protocol, the config of its data on this machine, and the folder of what a sweep measured there."""
+    from semcg import config as configs
+    from semcg import protocol as protocols
+    from semcg.training import precision_for
+    from semcg_kit.evidence import measuring
+
+    decided = protocols.read(protocol)
+    made = configs.make(profile or decided.profile, **decided.settings | {"data": data or decided.data})
+    made = made.model_copy(update={"precision": precision_for(made.precision, "auto")})
+    return decided, made, measuring.folder_of(made)
+
+
+def _floor(config, folder: Path) -> bool:
+    """Measure the floor of the semantic loss, if the data allow it."""
+    from semcg import report as reports
+    from semcg.training import fabric_for
+
+    return bool(reports.write_floor(config, fabric_for("auto", config.precision), folder))
 
 
 def cost(profile: Profile = "", protocol: Protocol = None, device: Device = "auto") -> None:
     """Time a training step with and without the semantic loss, in turn, and keep the rounds for the ledger."""
     from semcg import config as configs
     from semcg import protocol as protocols
-    from semcg.runs import costs
+    from semcg_kit.evidence import costs
 
     decided = protocols.read(protocol)
     config = configs.make(profile)
@@ -87,10 +110,64 @@ def verify(
 ) -> None:
     """Derive every number of an evidence folder from its counts, without training; stop at the first broken link."""
     from semcg import protocol as protocols
-    from semcg.runs import evidence
+    from semcg_kit import evidence
 
-    for line in evidence.verify(folder or protocols.REFERENCE, protocols.read(protocol)):
+    path = protocol or protocols.DEFAULT
+    for line in evidence.verify(folder or protocols.REFERENCE, protocols.read(path), path=path):
         print(line)
+    print("everything agrees")
+
+
+def replicate(
+    seed: Annotated[int, typer.Option(min=0, help="Of initial weights, order and augmentation.")],
+    protocol: Annotated[Path, typer.Option(help="Whose evidence lies beside it.")] = SECOND,
+    device: Device = "auto",
+) -> None:
+    """Train the two main conditions at one seed here, and say whether they lie where the shipped seeds say they would."""
+    from semcg import protocol as protocols
+    from semcg.runs import datasets
+    from semcg_kit.evidence import measures_of
+    from semcg_kit.evidence import replicate as replicates
+    from semcg_kit.sweep import plan
+
+    decided = protocols.read(protocol)
+    rows, confidence = replicates.rows_of(decided, protocol.with_name("replicate.toml"))
+    region = replicates.region(measures_of(protocol.parent), decided, rows, confidence, without=seed)
+    configs = {name: plan.config_at(decided, name, seed) for name in (rows[0].a, rows[0].b)}
+    datasets.draw(configs[rows[0].a])
+    say(f"training {' and '.join(configs)} at seed {seed}; this takes minutes")
+    found = replicates.measured(configs, rows, device=device)
+    for row, here, mean in zip(rows, found, region.mean, strict=True):
+        say(
+            f"{row.id:<16} {row.measure} ({row.of_class}): {here:+.4f} here, {mean:+.4f} in the mean of {region.seeds} seeds"
+        )
+    distance = region.distance(found)
+    inside = "inside" if distance <= region.limit else "OUTSIDE"
+    say(
+        f"{inside} the joint {confidence:.0%} region: squared distance {distance:.1f}, its limit {region.limit:.1f}"
+    )
+    if distance > region.limit:
+        raise typer.Exit(1)
+
+
+def watch(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, such as results/mini/cyclegan-s0.")],
+    once: Annotated[bool, typer.Option("--once", help="Print what there is now, and end.")] = False,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Between two looks.")] = 5.0,
+) -> None:
+    """Show how a training goes: its losses, the scores in validation.csv, and where its last sheet of frames lies."""
+    import time
+
+    from semcg.runs import watching
+    from semcg.system import live
+
+    text = watching.summary(run)
+    if not once:
+        with live(lambda: text):
+            while watching.is_running(run):
+                time.sleep(seconds)
+                text = watching.summary(run)
+    print(watching.summary(run))
 
 
 def report(

@@ -83,7 +83,7 @@ def translate(
     """Translate a folder of images of any size; what is already translated is skipped."""
     from semcg import translate as translation
     from semcg.runs import trained
-    from semcg.terminal import progress
+    from semcg.system import progress
     from semcg.training import fabric_for
 
     if not tile and (overlap >= 0 or norm_from_whole or compare):
@@ -172,7 +172,7 @@ def evaluate(
 
     fabric, stated = fabric_for(device), height_width(size)
     truth = [label for _, label, _ in evaluation.label_pairs(images, labels).values()]
-    labelled = sorted({pictures.size(label, label="values") for label in truth})
+    labelled = sorted({pictures.size(label, label=True) for label in truth})
     counts = evaluation.counts_of_folders(
         trained.segmenter_from(judge, fabric), images, labels, score_size=stated, fabric=fabric
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from semcg import files
-from semcg.terminal import duration
+from semcg.system import duration
 
 __all__ = ["doctor", "site", "status"]
 

@@ -23,8 +23,7 @@ def times(profile: Profile = "mini") -> None:
     The shipped report is one of them as Markdown, and is written again.
     """
     from semcg import protocol
-    from semcg.runs import evidence
-    from semcg_kit import site, teaching
+    from semcg_kit import evidence, site, teaching
     from semcg_kit.execution import course, refresh
 
     results = files.results_folder("world", profile)

@@ -10,7 +10,7 @@ import nbformat
 
 from semcg import canary, files
 from semcg.contents import data_digest
-from semcg.terminal import duration
+from semcg.system import duration
 from semcg.training.devices import place
 from semcg_kit.execution.execute import execute, parameters_of
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from semcg.terminal import duration, live
+from semcg.system import duration, live
 
 __all__ = ["Watch"]
 

@@ -1,21 +1,21 @@
-"""Your own two folders of images: every file is inspected before anything is written."""
+"""Your own two folders of images, and how frames are dealt to splits."""
 
-from dataclasses import asdict, dataclass
-from functools import partial
+import re
+import zlib
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from semcg import files, mappings, pictures
-from semcg.system import each
-from semcg_kit.prepare.archive import Entry
-from semcg_kit.prepare.frames import Frame, Inspection, Recipe, inspect, reshaped
-from semcg_kit.prepare.plans import LABEL_LIKE, Plan, Progress, divide
-from semcg_kit.prepare.records import check_made_by
+from semcg_kit.prepare.frames import FOLDERS, Entry, Frame, Plan, Recipe
+from semcg_kit.prepare.writing import check_place
 
-__all__ = ["MADE_BY", "Domain", "plans"]
+__all__ = ["Domain", "divide", "plans"]
 
-MADE_BY = "prepare folder"
+BLOCKS = (
+    10  # without sequences, the files of a domain are dealt out in about so many blocks of consecutive files
+)
+LABEL_LIKE = re.compile(r"label|annot|mask|(^|[/_])(gt|seg)", re.IGNORECASE)  # names of what may hold labels
 
 
 @dataclass(frozen=True)
@@ -31,25 +31,32 @@ class Domain:
         Folder of label files with the same stems and sizes.
     mapping : path, optional
         CSV or TOML file for `semcg.mappings.mapping`. Without one the labels hold train ids already.
-    coding, max_color_distance
+    max_color_distance : float
         As in `semcg.mappings.decode`.
-    sequence : str, optional
-        Regular expression whose first group in a stem, names the sequence that a frame is from. A
+    sequence : str
+        Regular expression whose first group in a stem names the sequence that a frame is from; "" if there is none. A
         sequence is never divided between what the judge reads and what it does not.
     """
 
     images: Path | str
     labels: Path | str | None = None
     mapping: Path | str | None = None
-    coding: str = "auto"
     max_color_distance: float = 30.0
-    sequence: str | None = None
+    sequence: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_color_distance < float("inf"):
             raise ValueError(
                 f"max_color_distance = {self.max_color_distance}: a distance is 0 or more, and finite"
             )
+        if self.mapping and not self.labels:
+            raise ValueError(f"a mapping ({self.mapping}) is given, but no folder of labels")
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """What is read: "images", "labels" and "mapping", as far as they are given."""
+        given = {"images": self.images, "labels": self.labels, "mapping": self.mapping}
+        return {part: Path(path).resolve() for part, path in given.items() if path}
 
 
 def plans(
@@ -63,10 +70,8 @@ def plans(
     test_share: float = 0.2,
     judge_share: float = 0.25,
     few: int = 20,
-    processes: int = 1,
-    progress: Progress | None = None,
 ) -> list[Plan]:
-    """Inspect every file of two folders, and deal their frames to splits.
+    """Pair the files of two folders, and deal the frames to splits.
 
     Frames are dealt out by name, in whole sequences or blocks of consecutive files, spread evenly: the target first
     between the judge and everything else, then each part to its splits. A source of fewer than `few` frames is not
@@ -91,187 +96,190 @@ def plans(
     Raises
     ------
     FileNotFoundError, FileExistsError
-        If an input is missing; if `out` is something else than data written by this function.
+        If an input is missing; if `out` is something else than data of your own folders.
     ValueError
-        If an input is not as `Domain` describes, or too little to divide; if a picture is in both domains or in two
-        splits. The message names the file.
+        If files do not pair, or are too few to divide.
     """
-    domains = {"source": source, "target": target}
     shares = {"val_share": val_share, "test_share": test_share, "judge_share": judge_share}
-    _check_shares(shares)
-    recipes = {name: _recipe(name, domain).sized(size, keep_aspect) for name, domain in domains.items()}
-    _check_places(domains, out)
-    used = {Path(path).resolve() for d in domains.values() for path in (d.images, d.labels) if path}
-    inspected = {
-        name: _inspect_all(name, d, recipes[name], processes, progress) for name, d in domains.items()
-    }
-    _check_domains(**inspected)
-    made = []
-    for name, domain in domains.items():
-        good = {
-            frame.name: (frame, inspection) for frame, inspection in inspected[name] if not inspection.fault
-        }
-        left_out = [
-            ("", frame.name, inspection.fault) for frame, inspection in inspected[name] if inspection.fault
-        ]
-        notes = _notes(name, domain, recipes[name], [inspection for _, inspection in inspected[name]], used)
-        divided = name == "target" or len(good) >= few
-        if divided:
-            how = shares | {"judge_share": judge_share if name == "target" else None}
-            splits, dealt = divide(list(good), name, sequence=domain.sequence, **how)
-            _check_splits(splits, good)
-        else:
-            splits = {f"{name}/{split}": sorted(good) for split in files.SPLITS}
-            dealt = [f"{name}: only {len(good)} frame(s), so val and test are the frames of train"]
-        if left_out:
-            dealt.append(
-                f"{name}: left out {len(left_out)} frame(s), for example {': '.join(left_out[0][1:])}"
-            )
-        frames = [good[stem][0]._replace(split=split) for split in sorted(splits) for stem in splits[split]]
-        made.append(
-            Plan(
-                root=Path(domain.images),
-                domain=name,
-                made_by=MADE_BY,
-                frames=frames,
-                splits=tuple(splits),
-                recipe=recipes[name],
-                settings=shares | {"few": few, "divided": divided} | _settings(domain, recipes[name]),
-                checked=True,
-                left_out=left_out,
-                notes=notes + dealt,
-            )
-        )
-    return made
-
-
-def _check_places(domains: dict[str, Domain], out: Path | str | None) -> None:
-    if out:
-        for given in (path for d in domains.values() for path in (d.images, d.labels, d.mapping) if path):
-            if Path(given).resolve().is_relative_to(Path(out).resolve()):
-                raise ValueError(f"{given} is in {out}, which would be replaced; write elsewhere")
-        check_made_by(Path(out), MADE_BY)
-    source, target = (domain.images for domain in domains.values())
-    if Path(source).is_dir() and Path(source).resolve() == Path(target).resolve():
-        raise ValueError(f"source and target are the same folder, {source}; name two different ones")
-
-
-def _check_shares(shares: dict[str, float]) -> None:
     for name, share in shares.items():
         if not 0 < share < 1:  # nan is neither
             raise ValueError(f"{name} = {share}: a share of the frames is between 0 and 1, for example 0.2")
-    if (taken := shares["val_share"] + shares["test_share"]) >= 1:
+    if val_share + test_share >= 1:
         raise ValueError(
-            f"val_share and test_share are {taken:g} together, and leave nothing to train on; lower one"
+            f"val_share and test_share are {val_share + test_share:g} together, and leave nothing to train on; lower one"
         )
-
-
-def _recipe(name: str, domain: Domain) -> Recipe:
-    if domain.labels is None and domain.mapping is not None:
-        raise ValueError(f"{name}: a mapping ({domain.mapping}) is given, but no folder of labels")
-    return Recipe(
-        labeled=domain.labels is not None,
-        mapping=mappings.mapping(domain.mapping) if domain.mapping else None,
-        coding=domain.coding,
-        max_color_distance=domain.max_color_distance,
-        strict=True,
-    )
-
-
-def _inspect_all(
-    name: str, domain: Domain, recipe: Recipe, processes: int, progress: Progress | None
-) -> list[tuple[Frame, Inspection]]:
-    """Pair the files of a domain, and inspect each."""
-    try:
-        if domain.labels is None:
-            pairs = {stem: (path, None) for stem, path in pictures.by_stem(domain.images).items()}
+    recipe = Recipe(size, keep_aspect, strict=True)
+    used = [*source.paths.values(), *target.paths.values()]
+    if out:
+        check_place(Path(out), FOLDERS, used)
+    if source.paths["images"] == target.paths["images"] and source.paths["images"].is_dir():
+        raise ValueError(f"source and target are the same folder, {source.images}; name two different ones")
+    planned = []
+    for name, domain in {"source": source, "target": target}.items():
+        mapping = mappings.mapping(domain.mapping) if domain.mapping else None
+        frames, notes = _frames(name, domain), _notes(domain, used)
+        divided = name == "target" or len(frames) >= few
+        if divided:
+            how = shares if name == "target" else shares | {"judge_share": None}
+            splits, dealt = divide(list(frames), name, sequence=domain.sequence, **how)
         else:
+            splits = {f"{name}/{split}": list(frames) for split in files.SPLITS}
+            dealt = [f"{name}: only {len(frames)} frame(s), so val and test are the frames of train"]
+        # Names instead of paths, which differ between machines.
+        names = {part: path.name for part, path in domain.paths.items()}
+        planned.append(
+            Plan(
+                root=Path(domain.images),
+                domain=name,
+                frames=sorted(
+                    frames[stem]._replace(split=split) for split in splits for stem in splits[split]
+                ),
+                splits=tuple(splits),
+                recipe=replace(
+                    recipe,
+                    labeled=bool(domain.labels),
+                    mapping=mapping,
+                    max_color_distance=domain.max_color_distance,
+                ),
+                made_by=FOLDERS,
+                settings=shares | {"few": few, "divided": divided} | vars(domain) | names,
+                notes=[f"{name}: {note}" for note in notes] + dealt,
+            ).sized(size, keep_aspect=keep_aspect)
+        )
+    return planned
+
+
+def _frames(name: str, domain: Domain) -> dict[str, Frame]:
+    """Return the frames of a domain by stem, in no split yet."""
+    try:
+        if domain.labels:
             pairs = pictures.pairs(domain.images, domain.labels)
+        else:
+            pairs = {stem: (path, None) for stem, path in pictures.by_stem(domain.images).items()}
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
-    frames = [
-        Frame(stem, "", *(path and Entry.of(path) for path in pair), ()) for stem, pair in pairs.items()
-    ]
-    inspections = {}
-    for inspection in each(partial(inspect, recipe), frames, processes):
-        inspections[inspection.name] = inspection
-        if progress:
-            progress(f"{name} files inspected", len(inspections), len(frames))
-    return [
-        (frame._replace(made_of=inspections[frame.name].made_of), inspections[frame.name]) for frame in frames
-    ]
+    frames = {}
+    for stem, pair in pairs.items():
+        made_of = tuple(zlib.crc32(pictures.read(path)) for path in (*pair, domain.mapping) if path)
+        image, label = (path and Entry(str(path), str(path)) for path in pair)
+        frames[stem] = Frame("", stem, image, label, made_of)
+    return frames
 
 
-def _check_domains(source: list[tuple[Frame, Inspection]], target: list[tuple[Frame, Inspection]]) -> None:
-    """Refuse a picture that is in both, and palettes of one domain that give one value two colors."""
-    seen = {inspection.pixels: frame for frame, inspection in source if not inspection.fault}
-    for frame, inspection in target:
-        if inspection.pixels in seen:
-            raise ValueError(
-                f"{seen[inspection.pixels].image} (source) and {frame.image} (target) are the same picture; remove one"
-            )
-    for inspected in (source, target):
-        first: dict[int, tuple] = {}
-        for frame, (value, color) in (
-            (f, item) for f, inspection in inspected for item in inspection.colors.items()
-        ):
-            other, path = first.setdefault(value, (color, frame.label))
-            if other != color:
-                raise ValueError(
-                    f"value {value} has the color {other} in {path} and {color} in {frame.label}: an editor numbered the "
-                    "colors of each file anew, so that values mean nothing. Save them as RGB, and map colors"
-                )
-
-
-def _check_splits(splits: dict[str, list[str]], inspected: dict[str, tuple[Frame, Inspection]]) -> None:
-    """Refuse a picture that is in two splits."""
-    first: dict[str, tuple[str, Entry]] = {}
-    for split, frame, inspection in (
-        (split, *inspected[stem]) for split, stems in splits.items() for stem in stems
-    ):
-        other, image = first.setdefault(inspection.pixels, (split, frame.image))
-        if other != split:
-            raise ValueError(
-                f"{image} ({other}) and {frame.image} ({split}) are the same picture; remove one, or name sequences "
-                "(--source-sequence, --target-sequence) that keep them together"
-            )
-
-
-def _notes(
-    name: str, domain: Domain, recipe: Recipe, inspections: list[Inspection], used: set[Path]
-) -> list[str]:
+def _notes(domain: Domain, used: list[Path]) -> list[str]:
     notes = [files.images_in(path).passed_over() for path in (domain.images, domain.labels) if path]
-    notes += sorted({reshaped(inspection.size, recipe) for inspection in inspections})[-1:]
-    if domain.labels is None:
-        notes.append("no labels, so nothing that is trained or scored on them")
-        beside = sorted(
-            p for p in Path(domain.images).resolve().parent.iterdir() if p.is_dir() and p not in used
-        )
-        if unused := [path.name for path in beside if LABEL_LIKE.search(path.name)]:
-            notes.append(f"not used, though it may hold labels: {', '.join(unused[:3])}")
-    else:
-        counts = np.sum([inspection.counts for inspection in inspections], axis=0)
-        notes.append("" if domain.mapping else "no mapping: values are taken as train ids")
-        notes.append(
-            f"shares of the classes: {', '.join(f'{k} {v:.1%}' for k, v in mappings.shares(counts).items())}"
-        )
-        if odd := mappings.unlikely(counts):
-            notes.append(
-                f"warning: implausible for streets: {odd}; is another mapping needed? (--{name}-mapping)"
-            )
-        if ignored := sum(inspection.ignored for inspection in inspections):
-            example = max(inspections, key=lambda inspection: inspection.ignored).example
-            notes.append(
-                f"{ignored / max(counts.sum(), 1):.2%} of the label pixels have no color of {recipe.mapping.name} "
-                f"(exactly in PNG, within {recipe.max_color_distance:g} in JPEG) and are ignored, for example {example}"
-            )
-    return [f"{name}: {note}" for note in notes if note]
+    beside = sorted(path for path in domain.paths["images"].parent.iterdir() if path.is_dir())
+    unused = [path.name for path in beside if path not in used and LABEL_LIKE.search(path.name)]
+    if unused and not domain.labels:
+        notes.append(f"not used, though it may hold labels: {', '.join(unused[:3])}")
+    if domain.labels and not domain.mapping:
+        notes.append("no mapping: values are taken as train ids")
+    return [note for note in notes if note]
 
 
-def _settings(domain: Domain, recipe: Recipe) -> dict:
-    """Return a domain as about.json has it: names instead of paths, which differ between machines."""
-    given = asdict(domain)
-    for key in ("images", "labels", "mapping"):
-        given[key] = Path(given[key]).resolve().name if given[key] else None
-    to = recipe.mapping
-    return given | {"mapped": files.digest([to.keys.tolist(), to.train_ids.tolist()]) if to else None}
+def divide(
+    stems: list[str],
+    domain: str,
+    *,
+    sequence: str = "",
+    val_share: float,
+    test_share: float,
+    judge_share: float | None = None,
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Deal the frames of a domain to its splits, and the judge's share to the judge before that.
+
+    Neighboring frames of a film are nearly the same picture. So whole sequences are dealt where they are known, and
+    blocks of consecutive files where not; a block border is the only place where neighbors may part.
+
+    Parameters
+    ----------
+    stems : list of str
+        Names of the frames.
+    domain : str
+        "source" or "target".
+    sequence : str
+        Regular expression whose first group names the sequence of a frame.
+    val_share, test_share : float
+        Shares of val and test; the judge has the same val share, and no test.
+    judge_share : float, optional
+        Share of the frames that only the judge reads.
+
+    Returns
+    -------
+    splits : dict
+        "<domain>/train" and so on, "judge/train", "judge/val" -> stems, sorted, none twice.
+    notes : list of str
+        How they were dealt.
+
+    Raises
+    ------
+    ValueError
+        If a stem has no sequence, or there are fewer frames than splits.
+    """
+    units = _sequences(stems, domain, sequence) if sequence else _blocks(stems)
+    parts, notes, splits = {domain: units}, [], {}
+    if judge_share is not None:
+        if len(units) < 2:
+            raise ValueError(
+                f"{domain}: {len(units)} sequence(s), but the judge needs one of its own; at least 2"
+            )
+        parts = _deal(units, {domain: 1 - judge_share, "judge": judge_share})
+        notes.append(f"{domain}: the judge's frames are chosen in {_by(units, sequence)}")
+    for part, units in parts.items():
+        shares = {"train": 1 - val_share - test_share, "val": val_share, "test": test_share}
+        if part == "judge":
+            shares = {"train": 1 - val_share, "val": val_share}
+        held = [stem for unit in units for stem in unit]
+        if len(held) < len(shares):
+            raise ValueError(
+                f"{domain}: of {len(stems)} frame(s) {len(held)} would go to {part}, which needs {len(shares)}, one for "
+                f"each of {', '.join(shares)}; give more frames, or other shares"
+            )
+        by = sequence if len(units) >= len(shares) else ""
+        if not by:  # a few large blocks would miss the shares by far, so they are cut anew within a part
+            units = _blocks(held)
+        notes.append(f"{part}: splits are chosen in {_by(units, by)}")
+        for split, dealt in _deal(units, shares).items():
+            splits[f"{part}/{split}"] = sorted(stem for unit in dealt for stem in unit)
+    return splits, notes
+
+
+def _sequences(stems: list[str], domain: str, sequence: str) -> list[list[str]]:
+    groups = defaultdict(list)
+    try:
+        pattern = re.compile(sequence)
+    except re.error as error:
+        raise ValueError(f"{domain}: {sequence!r} is no regular expression: {error}") from None
+    for stem in stems:
+        match = pattern.search(stem)
+        if not (match and match.re.groups and match[1]):
+            raise ValueError(
+                f"{domain}: {sequence!r} finds no sequence in the name {stem!r}; it needs one (group)"
+            )
+        groups[match[1]].append(stem)
+    return [groups[name] for name in sorted(groups, key=files.natural)]
+
+
+def _blocks(stems: list[str]) -> list[list[str]]:
+    length = max(1, -(-len(stems) // BLOCKS))
+    stems = sorted(stems, key=files.natural)
+    return [stems[i : i + length] for i in range(0, len(stems), length)]
+
+
+def _by(units: list[list[str]], sequence: str) -> str:
+    if sequence:
+        return f"whole sequences, named by {sequence!r}; there are {len(units)}"
+    return f"{len(units)} blocks of up to {max(map(len, units))} consecutive files by name, numbers by value"
+
+
+def _deal(units: list[list[str]], shares: dict[str, float]) -> dict[str, list[list[str]]]:
+    """Give each unit to the part that lacks most of its share by then; no part stays empty."""
+    parts = {part: [] for part in shares}
+    seen = 0
+    for i, unit in enumerate(units):
+        seen += len(unit)
+        empty = [part for part, held in parts.items() if not held]
+        open_to = empty if len(units) - i <= len(empty) else list(parts)
+        lacking = {part: shares[part] * seen - sum(map(len, parts[part])) for part in open_to}
+        parts[max(lacking, key=lacking.get)].append(unit)
+    return parts

@@ -1,8 +1,16 @@
-"""One frame: inspected, decoded, checked, resized and written, with a record of what was written."""
+"""What there is to prepare, and the codec of one frame: decoded, checked, resized and written, with a record of it."""
 
 import io
 import math
+import os
+import struct
+import zipfile
 import zlib
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,128 +20,212 @@ from PIL import Image
 from semcg import files, mappings, pictures
 from semcg.contents import content_digest
 from semcg.labels import IGNORE
-from semcg_kit.prepare.archive import Entry
 
-__all__ = [
-    "PLATE",
-    "Frame",
-    "Inspection",
-    "Recipe",
-    "checked_size",
-    "inspect",
-    "reshaped",
-    "size_of",
-    "write",
-]
+__all__ = ["Plan", "Recipe", "reshaped", "size_of", "write"]
 
-PLATE = 34
-"""Label id of a license plate in GTA5; none of the 19 classes, and drawn in no Cityscapes label."""
+ARCHIVES = "prepare archives"  # `made_by` of GTA5 and Cityscapes, by which `semcg.runs.reference` knows them
+FOLDERS = "prepare folder"  # `made_by` of your own folders
+PLATE = 34  # label id of a license plate in GTA5; none of the 19 classes, and drawn in no Cityscapes label
+Progress = Callable[
+    [str, int, int], None
+]  # called with what is done, how many are done, and how many there are
+
+
+class Entry(NamedTuple):
+    """A file, perhaps in a zip file.
+
+    Attributes
+    ----------
+    name : str
+        What messages call it: of an archive the name below the root, with "/", unpacked or not.
+    path : str
+        Of the file, or of the zip file that holds it.
+    inner : str
+        Name within the zip file; "" for a plain file.
+    size : int
+        Bytes, unpacked.
+    """
+
+    name: str
+    path: str
+    inner: str = ""
+    size: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.inner}" if self.inner else self.path
+
+    def read(self) -> bytes:
+        """Return the contents.
+
+        Raises
+        ------
+        ValueError
+            If the zip file is damaged there, or the entry is encrypted; names both.
+        OSError
+            If the disk does not give the file.
+        """
+        if not self.inner:
+            return pictures.read(self.path)
+        try:
+            return opened(self.path).read(self.inner)
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+            zipped = Path(self.path).name
+            raise pictures.Damaged(f"{self.name} in {zipped} cannot be unpacked: {error}") from error
+
+
+def opened(path: str) -> zipfile.ZipFile:
+    """Return a zip file whose table of contents is read once per process, not once per frame."""
+    return _opened(path, os.stat(path).st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _opened(path: str, changed: int) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError) as error:
+        raise ValueError(f"{path} is no zip file, or was not fetched to the end: {error}") from error
 
 
 class Frame(NamedTuple):
-    """Where a frame is stored, and where it goes."""
+    """Where a frame is stored, and where it goes.
 
-    name: str
-    """Stem of the written files."""
+    Attributes
+    ----------
+    split : str
+        Folder below the root: "source/train", "judge/val" and so on.
+    name : str
+        Stem of the written files.
+    image, label : Entry
+        Without a label all pixels are 255, ignored, where others have one.
+    made_of : tuple of int
+        What a changed file is noticed by: bytes of each file of an archive, CRC-32 of each of your own and of the mapping.
+    """
+
     split: str
-    """Folder below the root: "source/train", "judge/val" and so on."""
+    name: str
     image: Entry
     label: Entry | None
-    """None: it has none. In labeled data all of its pixels are then 255, ignored."""
     made_of: tuple[int, ...]
-    """What a changed file is noticed by: the bytes of each file; of your own folders also their CRC-32."""
 
 
-class Recipe(NamedTuple):
-    """What is done with each frame of a domain."""
+@dataclass(frozen=True)
+class Recipe:
+    """What is done with each frame of a domain.
+
+    Attributes
+    ----------
+    size : (H, W), optional
+        None keeps frames as they are.
+    keep_aspect : bool
+        Scale by one factor until the frame covers `size`, instead of to exactly that size.
+    labeled : bool
+        Write labels.
+    plates : bool
+        Write a mask of the license plates, 0 and 255, beside the labels.
+    mapping, max_color_distance
+        As in `mappings.decode`.
+    strict : bool
+        A frame that does not decode, or whose image and label differ in size, is an error, and is not left out.
+    """
 
     size: tuple[int, int] | None = None
-    """(H, W); None keeps frames as they are."""
     keep_aspect: bool = False
-    """Scale by one factor until the frame covers `size`, instead of to exactly that size."""
     labeled: bool = False
     plates: bool = False
-    """Write a mask of the license plates, 0 and 255, beside the labels."""
     mapping: mappings.Mapping | None = None
-    coding: str = "auto"
     max_color_distance: float = 30.0
     strict: bool = False
-    """A frame that does not decode, or whose image and label differ in size, is an error, and is not left out."""
 
-    def sized(self, size: tuple[int, int] | None, keep_aspect: bool = False) -> "Recipe":
-        """Return the recipe for frames of another size, once that was checked."""
-        if keep_aspect and size is None:
+    def __post_init__(self) -> None:
+        if self.keep_aspect and self.size is None:
             raise ValueError("keep_aspect needs a size; without one frames stay unchanged anyway")
-        return self._replace(size=checked_size(size) if size else None, keep_aspect=keep_aspect)
+        if self.size:
+            _check_size(self.size)
 
 
-class Inspection(NamedTuple):
-    """What is known of a frame before anything is written."""
+@dataclass(frozen=True)
+class Plan:
+    """What is to be prepared of one domain.
 
-    name: str
-    """Of the frame."""
-    made_of: tuple[int, ...]
-    fault: str
-    """Why it is to be left out, "" for a good one."""
-    size: tuple[int, int]
-    pixels: str
-    """A digest of the image's pixels, where it was decoded."""
-    counts: np.ndarray
-    """(256,) int64, pixels of the label by train id."""
-    stored: frozenset[int]
-    """Values in the label file."""
-    colors: dict[int, tuple[int, ...]]
-    """Of a palette with colors, those of the values that occur."""
-    ignored: int
-    example: tuple[int, ...]
-    """As in `mappings.Decoded`."""
-
-
-def inspect(recipe: Recipe, frame: Frame) -> Inspection:
-    """Inspect at the label of a frame, and with a strict recipe also at its image, at full size.
-
-    Raises
-    ------
-    ValueError
-        If a label is of a kind that no single bad file explains; with a strict recipe for anything that does not
-        decode or fit. Names the file.
+    Attributes
+    ----------
+    root : Path
+        Of the archive, or the folder of images.
+    domain : "source" or "target"
+        Which it becomes; the target brings the judge's frames.
+    frames : list of Frame
+        By split and name.
+    splits : tuple of str
+        That must not stay empty.
+    recipe : Recipe
+        What is done with each frame.
+    made_by : str
+        The command, as about.json names it.
+    settings : dict
+        Whatever else makes a difference, JSON-able.
+    left_out : list of (split, name, reason)
+        Frames that cannot be used.
+    notes : list of str
+        What a reader of the data must know.
     """
-    contents = [entry.read() for entry in (frame.image, frame.label) if entry] if recipe.strict else []
-    made_of = tuple(n for c in contents for n in (len(c), zlib.crc32(c))) or frame.made_of
-    image, label, fault = None, None, ""
-    try:
-        if recipe.strict:
-            image = _image(frame, contents[0])
-        if frame.label:
-            content = contents[1] if recipe.strict else frame.label.read()
-            label = _label(recipe, str(frame.label), content)
-            fault = _blank_label(label)
-    except pictures.Damaged:  # `write` leaves it out
-        if recipe.strict:
-            raise
-    except ValueError as error:
-        if recipe.strict:
-            raise
-        raise ValueError(
-            f"{error}. Take the label ids as published, not gtFine_color, instanceIds or a converted copy"
-        ) from error
-    if recipe.strict:
-        _check_sizes(frame, image, label)
-        fault = fault or _blank_image(image)
-    size = image.shape[:2] if image is not None else (0, 0)
-    digest = content_digest(image) if image is not None else ""
-    if label is None:
-        return Inspection(
-            frame.name, made_of, fault, size, digest, np.zeros(256, np.int64), frozenset(), {}, 0, ()
-        )
-    kept, made = label
-    stored = frozenset(np.unique(kept.values).tolist()) if kept.kind != "color" else frozenset()
-    colors = {} if kept.palette is None else {v: tuple(kept.palette[v].tolist()) for v in stored}
-    colors = {value: color for value, color in colors.items() if color != (value,) * 3}
-    counts = np.bincount(made.train_ids.ravel(), minlength=256)
-    return Inspection(
-        frame.name, made_of, fault, size, digest, counts, stored, colors, made.ignored, made.example
-    )
+
+    root: Path
+    domain: str
+    frames: list[Frame]
+    splits: tuple[str, ...]
+    recipe: Recipe
+    made_by: str = ARCHIVES
+    settings: dict = field(default_factory=dict)
+    left_out: list[tuple[str, str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.check_splits(self.counts, self.left_out)
+
+    @property
+    def counts(self) -> Counter:
+        """Frames per split."""
+        return Counter(frame.split for frame in self.frames)
+
+    @property
+    def inputs(self) -> str:
+        """What stands for all files: of an archive by name and size, since reading them takes as long as the work."""
+        return files.digest([[f.split, f.name, f.made_of] for f in self.frames] + self.left_out)
+
+    def check_splits(self, counts: Counter, left_out: list[tuple[str, str, str]]) -> None:
+        """Refuse a split without frames."""
+        if empty := [split for split in self.splits if not counts[split]]:
+            why = shown(left_out) if left_out else "nothing is there for it"
+            raise ValueError(f"{self.root} has no frame for {', '.join(empty)}; {why}")
+
+    def sized(self, size: tuple[int, int] | None, *, keep_aspect: bool = False) -> "Plan":
+        """Return the plan with frames of another size, as in `Recipe`, and a note if that distorts them badly."""
+        recipe, notes = replace(self.recipe, size=size, keep_aspect=keep_aspect), list(self.notes)
+        with suppress(ValueError):  # `write` leaves it out
+            first = self.frames[0].image
+            if warning := reshaped(pictures.image(first.name, first.read()).shape[:2], recipe):
+                notes.append(f"{self.domain}: {warning}")
+        return replace(self, recipe=recipe, notes=notes)
+
+
+def shown(left_out: list[tuple[str, str, str]]) -> str:
+    """Return the first few frames that were left out, with their reasons, for a message."""
+    first = "; ".join(f"{name}: {reason}" for _, name, reason in left_out[:3])
+    return f"left out: {first}{f'; and {len(left_out) - 3} more' if left_out[3:] else ''}"
+
+
+class Label(NamedTuple):
+    """A label picture, as stored and as train ids."""
+
+    stored: pictures.Stored
+    decoded: mappings.Decoded
+
+
+def read_label(recipe: Recipe, frame: Frame) -> Label:
+    """Return the label of a frame at full size; raises ValueError as `pictures.stored` and `mappings.decode` do."""
+    name, limit = frame.label.name, recipe.max_color_distance
+    stored = pictures.stored(name, frame.label.read())
+    return Label(stored, mappings.decode(stored, recipe.mapping, max_color_distance=limit, name=name))
 
 
 def write(root: Path, recipe: Recipe, frame: Frame) -> dict:
@@ -144,6 +236,7 @@ def write(root: Path, recipe: Recipe, frame: Frame) -> dict:
     dict
         "name", "split", "of" (`Frame.made_of`), and either "left_out" (the reason) or "size" (H, W) and "files": name
         below `root` -> bytes, CRC-32, of a label the number of pixels of each value, and `content_digest` of the pixels.
+        With a strict recipe also what `_noticed` returns.
 
     Raises
     ------
@@ -154,24 +247,36 @@ def write(root: Path, recipe: Recipe, frame: Frame) -> dict:
     """
     record = {"name": frame.name, "split": frame.split, "of": list(frame.made_of)}
     try:
-        made = _made(recipe, frame)
+        image, label = _decoded(recipe, frame)
+        height, width = size_of(*image.shape[:2], recipe.size, keep_aspect=recipe.keep_aspect)
     except ValueError as error:
         if recipe.strict:
             raise
         return record | {"left_out": str(error)}
+    if blank := _blank(image, label):
+        return record | {"left_out": blank}
+    if recipe.strict and label:
+        record |= _noticed(label)
+    layers = {"images": image}
+    if recipe.labeled:
+        layers["labels"] = label.decoded.train_ids if label else np.full(image.shape[:2], IGNORE, np.uint8)
+    if recipe.plates:
+        plates = label.stored.values == PLATE if label else np.zeros(image.shape[:2], bool)
+        layers["plates"] = plates * np.uint8(255)
     written = {}
-    for kind, array in made.items():
-        content = io.BytesIO()
+    for kind, layer in layers.items():
+        how = Image.Resampling.BILINEAR if kind == "images" else Image.Resampling.NEAREST
+        resized, content = Image.fromarray(layer).resize((width, height), how), io.BytesIO()
         # Level 1: level 6, Pillow's own, takes five times as long for a tenth of the bytes.
-        Image.fromarray(array).save(content, "PNG", compress_level=1)
+        resized.save(content, "PNG", compress_level=1)
         name = f"{frame.split}/{kind}/{frame.name}.png"
         with files.atomic(root / name) as partial:
             partial.write_bytes(content.getbuffer())
-        counts = np.bincount(array.ravel(), minlength=256) if kind != "images" else np.zeros(0, int)
-        pixels = {str(value): int(counts[value]) for value in np.flatnonzero(counts)} or None
+        counts = resized.histogram() if kind != "images" else []
+        pixels = {str(value): count for value, count in enumerate(counts) if count}
         crc = f"{zlib.crc32(content.getbuffer()):08x}"
-        written[name] = [content.tell(), crc, pixels, content_digest(array)]
-    return record | {"size": list(made["images"].shape[:2]), "files": written}
+        written[name] = [content.tell(), crc, pixels, content_digest(np.asarray(resized))]
+    return record | {"size": [height, width], "files": written}
 
 
 def size_of(height: int, width: int, size: tuple[int, int] | None, *, keep_aspect: bool) -> tuple[int, int]:
@@ -185,18 +290,29 @@ def size_of(height: int, width: int, size: tuple[int, int] | None, *, keep_aspec
     if size is None or not keep_aspect:
         return size or (height, width)
     scale = max(size[0] / height, size[1] / width)
-    scaled = [math.floor(side * scale + 0.5) for side in (height, width)]
-    return checked_size(tuple(map(max, size, scaled)))
+    scaled = max(size[0], math.floor(height * scale + 0.5)), max(size[1], math.floor(width * scale + 0.5))
+    _check_size(scaled)
+    return scaled
 
 
-def checked_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return (H, W) if frames can be written with it, so that everything here reads them again.
+def reshaped(own: tuple[int, int], recipe: Recipe) -> str:
+    """Return a warning if frames of (H, W) = `own` will be badly distorted, else ""."""
+    if recipe.size is None or recipe.keep_aspect:
+        return ""
+    (h, w), (high, wide) = own, recipe.size
+    turned = (h - w) * (high - wide) < 0
+    factor = max(wide * h / (high * w), high * w / (wide * h))
+    if factor <= 2.5 and not turned:
+        return ""
+    how = "exchanges landscape and portrait" if turned else "changes their shape"
+    return (
+        f"warning: frames are {h}x{w} (height x width), and --size {high}x{wide} {how} by a factor of {factor:.1f}; "
+        "the option takes HEIGHTxWIDTH"
+    )
 
-    Raises
-    ------
-    ValueError
-        If a side is below 1, or sides or pixels are too many; says what to give instead.
-    """
+
+def _check_size(size: tuple[int, int]) -> None:
+    """Refuse a (H, W) that could not be read again."""
     height, width = size
     if min(size) < 1:
         raise ValueError(f"size is (height, width), at least 1 each, not {tuple(size)}")
@@ -205,81 +321,37 @@ def checked_size(size: tuple[int, int]) -> tuple[int, int]:
             f"size = {height}x{width} (height x width) is larger than can be read again, {pictures.LARGEST:,} pixels a "
             f"frame and {pictures.LONGEST:,} a side; give a smaller size, for example 1024x2048"
         )
-    return height, width
 
 
-def reshaped(own: tuple[int, int], recipe: Recipe) -> str:
-    """Return a warning if frames of (H, W) = `own` will be badly distorted, else ""."""
-    if recipe.size is None or recipe.keep_aspect:
-        return ""
-    (h, w), (high, wide) = own, recipe.size
-    factor = (wide / high) / (w / h)
-    turned = (h < w and high > wide) or (h > w and high < wide)
-    if max(factor, 1 / factor) <= 2.5 and not turned:
-        return ""
-    how = "exchanges landscape and portrait" if turned else "changes their shape"
-    return (
-        f"warning: frames are {h}x{w} (height x width), and --size {high}x{wide} {how} by a factor of "
-        f"{max(factor, 1 / factor):.1f}; the option takes HEIGHTxWIDTH"
-    )
-
-
-Label = tuple[pictures.Stored, mappings.Decoded]
-
-
-def _made(recipe: Recipe, frame: Frame) -> dict[str, np.ndarray]:
-    """Return what is written of a frame, kind -> pixels; raises ValueError for one that is to be left out."""
-    image = _image(frame, frame.image.read())
-    height, width = size_of(*image.shape[:2], recipe.size, keep_aspect=recipe.keep_aspect)
-    # Before the resize, so that a frame that is left out costs no more than its decoding.
-    label = _label(recipe, frame.label.name, frame.label.read()) if frame.label else None
-    _check_sizes(frame, image, label)
-    if fault := (label and _blank_label(label)) or _blank_image(image):
-        raise ValueError(fault)
-    made = {"images": _resized(image, height, width, Image.Resampling.BILINEAR)}
-    if recipe.labeled:
-        ids = label[1].train_ids if label else np.full((height, width), IGNORE, np.uint8)
-        made["labels"] = _resized(ids, height, width, Image.Resampling.NEAREST)
-    if recipe.plates:
-        plates = (label[0].values == PLATE) * np.uint8(255) if label else np.zeros((height, width), np.uint8)
-        made["plates"] = _resized(plates, height, width, Image.Resampling.NEAREST)
-    return made
-
-
-def _image(frame: Frame, content: bytes) -> np.ndarray:
+def _decoded(recipe: Recipe, frame: Frame) -> tuple[np.ndarray, Label | None]:
     # A picture that is turned upright may not match its label.
-    return pictures.image(frame.image.name, content, turn=frame.label is None)
-
-
-def _label(recipe: Recipe, name: str, content: bytes) -> Label:
-    kept = pictures.stored(name, content)
-    made = mappings.decode(
-        kept, recipe.mapping, coding=recipe.coding, max_color_distance=recipe.max_color_distance, name=name
-    )
-    return kept, made
-
-
-def _check_sizes(frame: Frame, image: np.ndarray, label: Label | None) -> None:
-    if label and label[1].train_ids.shape != image.shape[:2]:
-        (h, w), (y, x) = image.shape[:2], label[1].train_ids.shape
+    image = pictures.image(frame.image.name, frame.image.read(), turn=frame.label is None)
+    label = read_label(recipe, frame) if frame.label else None
+    if label and label.decoded.train_ids.shape != image.shape[:2]:
+        (h, w), (y, x) = image.shape[:2], label.decoded.train_ids.shape
         raise ValueError(
             f"sizes differ (height x width): {frame.image.name} is {h}x{w}, {frame.label.name} is {y}x{x}"
         )
+    return image, label
 
 
-def _blank_label(label: Label) -> str:
-    values = label[0].values
-    if (values == values[0, 0]).all():
-        return f"the label is blank: {values[0, 0]} throughout"
-    return "the label holds none of the 19 classes" if (label[1].train_ids == IGNORE).all() else ""
+def _noticed(label: Label) -> dict:
+    """Return the share of ignored pixels and an example, as in `mappings.Decoded`, and the colors of a palette."""
+    train_ids, ignored, example = label.decoded
+    _, values, palette, _ = label.stored
+    colors = {} if palette is None else {v: palette[v].tolist() for v in np.unique(values).tolist()}
+    # A ramp of grays says nothing.
+    colors = {str(value): color for value, color in colors.items() if color != [value] * 3}
+    return {"ignored": ignored / train_ids.size, "example": example, "colors": colors}
 
 
-def _blank_image(image: np.ndarray) -> str:
-    first = tuple(image[0, 0].tolist())
-    return f"the image is blank: one color, {first}" if (image == image[0, 0]).all() else ""
-
-
-def _resized(array: np.ndarray, height: int, width: int, how: Image.Resampling) -> np.ndarray:
-    if array.shape[:2] == (height, width):
-        return array
-    return np.asarray(Image.fromarray(array).resize((width, height), how))
+def _blank(image: np.ndarray, label: Label | None) -> str:
+    """Return why a frame teaches nothing, "" if it does."""
+    if label:
+        values = label.stored.values
+        if (values == values[0, 0]).all():
+            return f"the label is blank: {values[0, 0]} throughout"
+        if (label.decoded.train_ids == IGNORE).all():
+            return "the label holds none of the 19 classes"
+    color = tuple(image[0, 0].tolist())
+    return f"the image is blank: one color, {color}" if (image == image[0, 0]).all() else ""

@@ -7,53 +7,65 @@ import shutil
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from semcg import files, mappings
+from semcg import contents, files, mappings
 from semcg.system import each
 from semcg_kit.prepare import frames as one
-from semcg_kit.prepare.plans import Plan, Progress, shown
-from semcg_kit.prepare.records import about_of, check_made_by, combine, intact, journal, settle, write_journal
+from semcg_kit.prepare.frames import ARCHIVES, FOLDERS, Frame, Plan, Progress, shown
 
-__all__ = ["Estimate", "estimate", "folder", "write"]
+__all__ = ["Estimate", "check_place", "estimate", "write"]
+
+_COMMANDS = {ARCHIVES: "semcg prepare gta5` or `semcg prepare cityscapes", FOLDERS: "semcg prepare folder"}
+Records = dict[tuple[str, str], dict]  # split and name of a frame -> what `frames.write` returned
 
 
 class Estimate(NamedTuple):
-    """What `write` would do."""
+    """What `write` would do.
+
+    Attributes
+    ----------
+    done, missing : int
+        Frames that are there already, and those to be written.
+    measured : int
+        Frames that were tried.
+    seconds_each : float
+        Of one process, for a frame.
+    bytes, free : int
+        To be written, and free on the disk.
+    """
 
     done: int
-    """Frames that are there already."""
     missing: int
     measured: int
-    """Frames that were tried."""
     seconds_each: float
-    """Of one process, for a frame."""
     bytes: int
-    """To be written."""
     free: int
-    """Bytes that are free on the disk."""
 
 
 def write(
-    plan: Plan,
-    out: Path | str,
-    *,
-    processes: int = 1,
-    progress: Progress | None = None,
+    plans: list[Plan], out: Path | str, *, processes: int = 1, progress: Progress | None = None
 ) -> list[str]:
-    """Write the domain of an archive into `out`; what is there already, complete, is kept.
+    """Write domains into `out`; what is there already, complete, is kept.
 
-    All labels are inspected before anything is written. Then each frame is decoded, checked, resized (images
-    bilinear with antialiasing, labels nearest) and written. A frame that does not decode, whose image and label differ
-    in size, or that is blank, is left out; `<domain>/left_out.csv` says which and why. Written frames are noted in
-    `<domain>/frames.jsonl`, so that a call that was killed, or stopped by a full disk, resumes there.
+    Both domains at once, of your own folders, appear in one piece at the end, and what they replace stays until then.
+    One domain, of an archive, is written in place; without `manifest.csv`, which comes last, nothing trains.
+
+    Each frame is decoded, checked, resized (images bilinear with antialiasing, labels nearest) and written. A frame that
+    is blank, and of an archive also one that does not decode or whose image and label differ in size, is left out;
+    `<domain>/left_out.csv` says which and why. Written frames are noted in `<domain>/frames.jsonl`, so that a call that
+    was killed, or stopped by a full disk, resumes there.
 
     Parameters
     ----------
+    plans : list of Plan
+        One, or both domains.
     out : path
         Folder of both domains; either may come first.
     processes : int
@@ -70,264 +82,290 @@ def write(
     FileExistsError
         If `out` is something else than data written here.
     ValueError
-        If the labels are no label ids; if the domain is there with other settings; if more than a tenth of the
-        frames (and more than five) would be left out.
+        If a domain of an archive is there with other settings; if a file of your own folders is not as it should be, or
+        a picture is in both domains or in two splits; if more than a tenth of the frames (and more than five) would be
+        left out.
     OSError
         If a file cannot be read or written. What was written before stays for the next call.
     """
     out = Path(out)
-    _check_place(plan, out)
-    _write_domain(plan, out, processes, progress)
-    return combine(out, out.resolve().name, plan.made_by)
-
-
-def folder(
-    out: Path | str, plans: list[Plan], *, processes: int = 1, progress: Progress | None = None
-) -> Path:
-    """Write both domains of your own folders; what they replace stays until they are complete.
-
-    Data that are there already with the same inputs and settings are kept.
-
-    Parameters
-    ----------
-    out : path
-        Folder to write, commonly `data/<name>`.
-    plans : list of Plan
-        From `plans`, for the source and the target.
-    processes, progress
-        As in `write`.
-
-    Returns
-    -------
-    Path
-        `out`.
-
-    Raises
-    ------
-    FileExistsError
-        If `out` is something else than data written by this function.
-    OSError
-        If a file cannot be written. What was written before stays in `<out>.partial` for the next call.
-    """
-    out = Path(out)
-    partial_, name = files.unfinished(out), out.resolve().name
-    for folder in (out, partial_):
-        check_made_by(folder, plans[0].made_by)
-    if all(_is_done(plan, out) for plan in plans):
-        try:
-            files.check_manifest(out)
-            return out
-        except (FileNotFoundError, ValueError):
-            pass  # damaged since; to be written again
-    begun = [(plan, about_of(partial_ / plan.domain)) for plan in plans]
-    if any(
-        about and (about["inputs"] != p.inputs or about["settings"] != _settings(p)) for p, about in begun
-    ):
-        shutil.rmtree(partial_)
+    place = _place(plans, out)
+    if place != out:
+        if all(_is_complete(plan, out) for plan in plans):
+            with suppress(FileNotFoundError, ValueError):  # damaged since; to be written again
+                files.check_manifest(out)
+                return []
+        if any(_differs(plan, place) for plan in plans):
+            shutil.rmtree(place)
     for plan in plans:
-        _write_domain(plan, partial_, processes, progress)
-    undivided = [plan.domain for plan in plans if plan.settings.get("divided") is False]
-    seen = [f"{domain}/{split}" for domain in undivided for split in ("val", "test")]
-    combine(partial_, name, plans[0].made_by, seen)
-    files.swap(partial_, out)
-    return out
+        _write_domain(plan, place, processes, progress)
+    if place != out:
+        _check_twins(plans, place)
+    missing = _combine(place, out.resolve().name, plans[0].made_by)
+    if place != out:
+        files.swap(place, out)
+    return missing
 
 
-def estimate(
-    plan: Plan,
-    out: Path | str,
-    *,
-    tries: int = 6,
-) -> Estimate:
-    """Say what `write` would do, from the measured time and bytes of a few frames; `out` is left unchanged.
+def estimate(plans: list[Plan], out: Path | str, *, tries: int = 6) -> Estimate:
+    """Return what `write` would do, from the measured time and bytes of a few frames; `out` is left unchanged.
 
     Raises as `write` does.
     """
-    out = Path(out)
-    _check_place(plan, out)
-    kept = _kept(plan, out)
-    missing = [f for f in plan.frames if (f.split, f.name) not in kept]
-    count = min(tries, len(missing))
-    tried = [missing[(2 * k + 1) * len(missing) // (2 * count)] for k in range(count)]
-    disk = next(p for p in (out.resolve(), *out.resolve().parents) if p.exists())
+    place = _place(plans, Path(out))
+    missing = [(plan, frame) for plan in plans for frame in _missing(plan, _kept(plan, place))]
+    done, count = sum(len(plan.frames) for plan in plans) - len(missing), min(tries, len(missing))
     with tempfile.TemporaryDirectory() as scratch:
-        begun, written = time.perf_counter(), []
-        for frame in tried:
-            one.inspect(plan.recipe, frame)
-            written.append(one.write(Path(scratch), plan.recipe, frame))
+        begun, size = time.perf_counter(), 0
+        for plan, frame in (missing[k * len(missing) // count] for k in range(count)):
+            record = one.write(Path(scratch), plan.recipe, frame)
+            size += sum(row[0] for row in record.get("files", {}).values())
         seconds = (time.perf_counter() - begun) / max(count, 1)
-    sizes = [sum(size for size, *_ in record["files"].values()) for record in written if "files" in record]
-    each_bytes = sum(sizes) / max(len(sizes), 1)
-    free = shutil.disk_usage(disk).free
-    return Estimate(len(kept), len(missing), count, seconds, round(each_bytes * len(missing)), free)
+    size = round(size / max(count, 1) * len(missing))
+    disk = next(path for path in (place.resolve(), *place.resolve().parents) if path.exists())
+    return Estimate(done, len(missing), count, seconds, size, shutil.disk_usage(disk).free)
 
 
-def _check_place(plan: Plan, out: Path) -> None:
-    """Refuse a folder that holds something else or other settings, and one in the archive or around it."""
-    inside, around = out.resolve(), plan.root.resolve()
-    if inside.is_relative_to(around) or around.is_relative_to(inside):
-        raise ValueError(f"one of {out} and the archive {plan.root} contains the other; write elsewhere")
-    check_made_by(out, plan.made_by)
-    if changed := _changed(plan, about_of(out / plan.domain)):
-        place = f"{out / 'target'} and {out / 'judge'}" if plan.domain == "target" else str(out / "source")
-        raise ValueError(f"{place}: prepared with {', '.join(changed)}; remove that, or write elsewhere")
+def check_place(out: Path, made_by: str, inputs: Iterable[Path]) -> None:
+    """Refuse a folder that holds an input or is in one, or that holds something else than data of this command."""
+    here = out.resolve()
+    for given in map(Path.resolve, inputs):
+        if here.is_relative_to(given) or given.is_relative_to(here):
+            raise ValueError(f"one of {out} and {given} contains the other; write elsewhere")
+    # A call killed at its very first write leaves nothing but that file's temporary.
+    empty = not any(path.is_file() and not path.name.startswith(".") for path in out.rglob("*"))
+    if out.exists() and not (out.is_dir() and (empty or _about(out).get("made_by") == made_by)):
+        raise FileExistsError(
+            f"{out} exists and is not data that `{_COMMANDS[made_by]}` wrote; remove it or write elsewhere"
+        )
+
+
+def _about(folder: Path) -> dict:
+    return files.read_record(folder / "about.json")
+
+
+def _place(plans: list[Plan], out: Path) -> Path:
+    """Return the folder in which frames are written, once it was checked."""
+    place = files.unfinished(out) if len(plans) > 1 else out
+    for folder in (out, place):
+        check_place(folder, plans[0].made_by, [plan.root for plan in plans])
+    if place == out and (was := _differs(plans[0], out)):
+        raise ValueError(
+            f"{out / plans[0].domain}: prepared with {was}, not {_settings(plans[0])}; remove that, or write elsewhere"
+        )
+    return place
 
 
 def _settings(plan: Plan) -> dict:
-    size = list(plan.recipe.size) if plan.recipe.size else None
-    return {"size": size, "keep_aspect": plan.recipe.keep_aspect, "labeled": plan.labeled} | plan.settings
+    recipe = plan.recipe
+    size = list(recipe.size) if recipe.size else None
+    return {"size": size, "keep_aspect": recipe.keep_aspect, "labeled": recipe.labeled} | plan.settings
 
 
-def _changed(plan: Plan, about: dict) -> list[str]:
-    was, wanted = about.get("settings", {}), _settings(plan)
-    return [
-        f"{name} = {was[name]}, not {wanted[name]}"
-        for name in wanted
-        if name in was and was[name] != wanted[name]
-    ]
+def _differs(plan: Plan, out: Path) -> dict:
+    """Return the settings of what is in `out`, if they are others than those of a plan."""
+    was = _about(out / plan.domain).get("settings", {})
+    return was if was != _settings(plan) else {}
 
 
-def _is_done(plan: Plan, out: Path) -> bool:
-    about = about_of(out / plan.domain)
-    return (
-        bool(about.get("complete"))
-        and about["inputs"] == plan.inputs
-        and about["settings"] == _settings(plan)
-    )
+def _is_complete(plan: Plan, out: Path) -> bool:
+    """Whether all of a plan is in `out`, made of the same files in the same way."""
+    about = _about(out / plan.domain)
+    made = (about.get("complete"), about.get("inputs"), about.get("settings"))
+    return made == (True, plan.inputs, _settings(plan))
 
 
-def _kept(plan: Plan, out: Path) -> dict[tuple[str, str], dict]:
+def _journal(folder: Path) -> Records:
+    """Return the records of the frames of a domain; a line that a kill tore is none."""
+    records = {}
+    with suppress(FileNotFoundError):
+        for line in (folder / "frames.jsonl").read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError, KeyError, TypeError):
+                record = json.loads(line)
+                records[record["split"], record["name"]] = record
+    return records
+
+
+def _rows(out: Path, domains: Iterable[str] = files.DOMAINS) -> dict[str, list]:
+    """Return what is known of each written file: bytes, CRC-32, pixels of each value, digest of the pixels."""
+    records = [record for domain in domains for record in _journal(out / domain).values()]
+    return {name: row for record in records for name, row in record.get("files", {}).items()}
+
+
+def _intact(out: Path, rows: dict[str, list]) -> bool:
+    """Whether files are there with the sizes that they were written with."""
+    return all((out / n).is_file() and (out / n).stat().st_size == size for n, (size, *_) in rows.items())
+
+
+def _kept(plan: Plan, out: Path) -> Records:
     """Return the records of the frames that need not be written again."""
-    noted, kept = journal(out / plan.domain), {}
+    noted, kept = {} if _differs(plan, out) else _journal(out / plan.domain), {}
     for frame in plan.frames:
         record = noted.get((frame.split, frame.name), {})
         # One that was left out is tried again: mended, its file may have as many bytes as before.
-        if "files" in record and record["of"] == list(frame.made_of) and intact(out, record):
+        if "files" in record and record["of"] == list(frame.made_of) and _intact(out, record["files"]):
             kept[frame.split, frame.name] = record
     return kept
+
+
+def _missing(plan: Plan, kept: Records) -> list[Frame]:
+    return [frame for frame in plan.frames if (frame.split, frame.name) not in kept]
 
 
 def _write_domain(plan: Plan, out: Path, processes: int, progress: Progress | None) -> None:
     """Write what is missing of a domain."""
     folder, kept = out / plan.domain, _kept(plan, out)
-    missing = [f for f in plan.frames if (f.split, f.name) not in kept]
-    if not missing and _is_done(plan, out):
+    missing = _missing(plan, kept)
+    if not missing and _is_complete(plan, out):
         return
-    if not plan.checked and plan.labeled and about_of(out / plan.domain).get("inputs") != plan.inputs:
-        _inspect(plan, processes, progress)
     _check_left_out(plan, kept)
     # First, so that half of the data is never taken for all.
     (out / "manifest.csv").unlink(missing_ok=True)
-    about = {"settings": _settings(plan), "labels": plan.labeled, "inputs": plan.inputs, "complete": False}
     if not (out / "about.json").is_file():
         files.write_json(out / "about.json", {"made_by": plan.made_by})
-    files.write_json(folder / "about.json", about)
-    _tidy(plan, out, kept)
-    of = len(plan.frames)
-    if progress:
-        progress("frames", len(kept), of)
-    work = partial(one.write, out, plan.recipe)
+    about = {"settings": _settings(plan), "labels": plan.recipe.labeled, "inputs": plan.inputs}
+    files.write_json(folder / "about.json", about | {"complete": False})
+    # What a kill left, and frames whose files have changed or are no longer there.
+    keep = {out / name for record in kept.values() for name in record["files"]}
+    for path in [path for split in plan.splits for path in (out / split).rglob("*.png") if path not in keep]:
+        path.unlink()
+    _write_journal(folder, kept)
+    show = partial(progress or (lambda *_: None), f"{plan.domain} frames")
+    show(len(kept), len(plan.frames))
     with open(folder / "frames.jsonl", "a", encoding="utf-8", newline="\n") as lines:
-        for record in each(work, missing, min(processes, max(len(missing), 1))):
-            try:
-                lines.write(json.dumps(record) + "\n")
-                lines.flush()
-            except OSError as error:
-                raise OSError(error.errno, error.strerror, str(folder / "frames.jsonl")) from error
+        for record in each(partial(one.write, out, plan.recipe), missing, processes):
+            lines.write(json.dumps(record) + "\n")
+            lines.flush()
             kept[record["split"], record["name"]] = record
             if "left_out" in record:
                 _check_left_out(plan, kept)
-            if progress:
-                progress("frames", len(kept), of)
+            show(len(kept), len(plan.frames))
     _finish(plan, folder, about, kept)
 
 
-def _inspect(plan: Plan, processes: int, progress: Progress | None) -> None:
-    """Refuse labels that are no label ids, by the values of all of them."""
-    labeled, seen, values = [f for f in plan.frames if f.label], 0, set()
-    for inspection in each(partial(one.inspect, plan.recipe), labeled, processes):
-        seen, values = seen + 1, values | inspection.stored
-        if progress:
-            progress("labels inspected", seen, len(labeled))
-    if not values:
-        raise ValueError(f"no label in {plan.root} decodes; the first is {labeled[0].label}")
-    if not values & set(range(19, 34)):
+def _write_journal(folder: Path, kept: Records) -> None:
+    files.write_text(folder / "frames.jsonl", "".join(json.dumps(kept[key]) + "\n" for key in sorted(kept)))
+
+
+def _check_palettes(plan: Plan, written: list[dict]) -> None:
+    """Refuse palettes that give one value two colors."""
+    first: dict[str, tuple] = {}
+    for record, value, color in ((r, *item) for r in written for item in r.get("colors", {}).items()):
+        other, name = first.setdefault(value, (color, record["name"]))
+        if other != color:
+            raise ValueError(
+                f"{plan.domain}: value {value} has the color {tuple(other)} in {name} and {tuple(color)} in "
+                f"{record['name']}: an editor numbered the colors of each file anew, so that values mean nothing. Save "
+                "them as RGB, and map colors"
+            )
+
+
+def _check_twins(plans: list[Plan], out: Path) -> None:
+    """Refuse a picture that is in both domains or in two splits."""
+    rows, first = _rows(out), {}
+    # By image, since a source that is not divided has each of its frames in every split.
+    for frame in {frame.image: frame for plan in plans for frame in plan.frames}.values():
+        row = rows.get(f"{frame.split}/images/{frame.name}.png")
+        other = first.setdefault(row[3], frame) if row else frame
+        if other.split != frame.split:
+            raise ValueError(
+                f"{other.image} ({other.split}) and {frame.image} ({frame.split}) are the same picture; remove one, or "
+                "name sequences (--source-sequence, --target-sequence) that keep them together"
+            )
+
+
+def _left_out(plan: Plan, kept: Records) -> list[tuple[str, str, str]]:
+    left_out = [(r["split"], r["name"], r["left_out"]) for r in kept.values() if "left_out" in r]
+    return sorted(left_out + plan.left_out)
+
+
+def _check_left_out(plan: Plan, kept: Records) -> None:
+    left_out, of = _left_out(plan, kept), len(plan.frames) + len(plan.left_out)
+    if len(left_out) > max(5, of // 10):
         raise ValueError(
-            f"the labels of {plan.root} hold train ids, not label ids: of {len(labeled)} files none has a value in "
-            f"19..33 (they hold {', '.join(map(str, sorted(values)[:20]))}). Take the files as published; if they really "
-            "hold train ids, `semcg prepare folder` reads them"
-        )
-
-
-def _tidy(plan: Plan, out: Path, kept: dict) -> None:
-    """Remove what a kill left, and frames whose files have changed or are no longer there."""
-    for split in (*plan.splits, plan.domain):
-        for torn in (out / split).rglob(".*.partial*"):
-            torn.unlink()
-    for key, record in journal(out / plan.domain).items():
-        if key not in kept:
-            for name in record.get("files", {}):
-                (out / name).unlink(missing_ok=True)
-    write_journal(out / plan.domain, kept)
-
-
-def _check_left_out(plan: Plan, kept: dict) -> None:
-    gone, of = _left_out(plan, kept), len(plan.frames) + len(plan.left_out)
-    if len(gone) > max(5, of // 10):
-        raise ValueError(
-            f"of {of} frames of {plan.root} more than a tenth would be left out; {shown(gone)}. Are all files "
+            f"of {of} frames of {plan.root} more than a tenth would be left out; {shown(left_out)}. Are all files "
             "complete, and images and labels of one kind?"
         )
 
 
-def _left_out(plan: Plan, kept: dict) -> list[tuple[str, str, str]]:
-    return sorted(
-        [(r["split"], r["name"], r["left_out"]) for r in kept.values() if "left_out" in r] + plan.left_out
-    )
-
-
-def _finish(plan: Plan, folder: Path, about: dict, kept: dict) -> None:
+def _finish(plan: Plan, folder: Path, about: dict, kept: Records) -> None:
     """Describe a domain all of whose frames are written."""
-    written = [record for record in kept.values() if "files" in record]
-    splits, gone = Counter(record["split"] for record in written), _left_out(plan, kept)
-    if empty := [split for split in plan.splits if not splits[split]]:
-        raise ValueError(f"no frame is left for {', '.join(empty)}; {shown(gone)}")
-    counts, notes, sizes = np.zeros(256, np.int64), list(plan.notes), {tuple(r["size"]) for r in written}
-    for record in written:
-        pixels = record["files"].get(f"{record['split']}/labels/{record['name']}.png", [0, 0, None])[2] or {}
-        for value, count in pixels.items():
-            counts[int(value)] += count
-    if not plan.checked:
-        if gone:
-            notes.append(f"{plan.domain}: {len(gone)} frame(s) left out, see {plan.domain}/left_out.csv")
-        if not plan.labeled:
-            notes.append(f"{plan.domain}: no labels, so nothing that is trained or scored on them")
-        elif odd := mappings.unlikely(counts):
-            notes.append(f"{plan.domain}: warning: implausible for streets: {odd}")
-        notes += _twice(plan, written)
-    write_journal(folder, kept)
+    written, left_out = [r for r in kept.values() if "files" in r], _left_out(plan, kept)
+    splits, sizes = Counter(r["split"] for r in written), {tuple(r["size"]) for r in written}
+    plan.check_splits(splits, left_out)
+    _check_palettes(plan, written)
+    _write_journal(folder, kept)
     table = io.StringIO()
-    csv.writer(table, lineterminator="\n").writerows([("split", "name", "reason"), *gone])
-    settle(folder / "left_out.csv", table.getvalue())
+    csv.writer(table, lineterminator="\n").writerows([("split", "name", "reason"), *left_out])
+    files.write_text(folder / "left_out.csv", table.getvalue())
     about |= {
         "complete": True,
         "counts": dict(sorted(splits.items())),
-        "classes": mappings.shares(counts),
         "size": list(sizes.pop()) if len(sizes) == 1 else None,
-        "left_out": len(gone),
-        "notes": notes,
+        "left_out": len(left_out),
+        "notes": plan.notes + [f"{plan.domain}: {note}" for note in _notes(plan, written, left_out)],
     }
     files.write_json(folder / "about.json", about)
 
 
-def _twice(plan: Plan, written: list[dict]) -> list[str]:
-    """Return a note about pictures that are in two splits."""
-    first, twice = {}, []
-    for record in sorted(written, key=lambda record: (record["split"], record["name"])):
-        here = f"{record['split']}/images/{record['name']}.png"
-        other = first.setdefault(record["files"][here][3], here)
-        if Path(other).parent != Path(here).parent:
-            twice.append(f"{other} and {here}")
-    return (
-        [f"{plan.domain}: {len(twice)} picture(s) are in two splits: {'; '.join(twice[:3])}"] if twice else []
-    )
+def _notes(plan: Plan, written: list[dict], left_out: list) -> list[str]:
+    notes, counts = [], np.zeros(256, np.int64)
+    if left_out:
+        notes.append(f"{len(left_out)} frame(s) left out, see {plan.domain}/left_out.csv")
+    if not plan.recipe.labeled:
+        return [*notes, "no labels, so nothing that is trained or scored on them"]
+    for record in written:
+        _, _, pixels, _ = record["files"][f"{record['split']}/labels/{record['name']}.png"]
+        counts[[int(value) for value in pixels]] += list(pixels.values())
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in mappings.shares(counts).items())
+    notes.append(f"shares of the classes: {shares}")
+    if odd := mappings.unlikely(counts):
+        notes.append(f"warning: implausible for streets: {odd}; is another mapping needed?")
+    worst = max(written, key=lambda record: record.get("ignored", 0))
+    if worst.get("ignored"):
+        share = np.mean([record["ignored"] for record in written])
+        notes.append(
+            f"{share:.2%} of the label pixels have no color of {plan.recipe.mapping.name} (exactly in PNG, within "
+            f"{plan.recipe.max_color_distance:g} in JPEG) and are ignored, for example {tuple(worst['example'])}"
+        )
+    return notes
+
+
+def _combine(out: Path, name: str, made_by: str) -> list[str]:
+    """Describe what is in `out`, and once both domains are, list every file of it; return what is missing.
+
+    A domain that lacks a file is missing too. Without `manifest.csv` nothing is trained on the data, so half of them
+    cannot be taken for all.
+    """
+    parts = {domain: _about(out / domain) for domain in files.DOMAINS}
+    parts = {d: part for d, part in parts.items() if part.get("complete") and _intact(out, _rows(out, [d]))}
+    missing = [domain for domain in files.DOMAINS if domain not in parts]
+    sizes = {tuple(part["size"] or ()) for part in parts.values()}
+    undivided = [domain for domain, part in parts.items() if part["settings"].get("divided") is False]
+    about = {
+        "data": name,
+        "made_by": made_by,
+        "oracle": False,
+        "labels": {domain: part["labels"] for domain, part in parts.items()},
+        "seen_in_training": [f"{domain}/{split}" for domain in undivided for split in ("val", "test")],
+        "counts": {split: count for part in parts.values() for split, count in part["counts"].items()},
+        "size": list(sizes.pop()) or None if len(sizes) == 1 else None,
+        "missing": missing,
+        "settings": {domain: part["settings"] for domain, part in parts.items()},
+        "notes": [note for part in parts.values() for note in part["notes"]],
+    }
+    if about != _about(out):
+        files.write_json(out / "about.json", about)
+    if missing:
+        (out / "manifest.csv").unlink(missing_ok=True)
+        return missing
+    rows = _rows(out)
+    if not (out / "manifest.csv").is_file():
+        files.write_manifest(out, {name: [*row[:2], _counted(row[2])] for name, row in rows.items()})
+    contents.remember(out, [out / name for name in rows], {name: row[3] for name, row in rows.items()})
+    files.check_manifest(out)
+    return missing
+
+
+def _counted(pixels: dict[str, int] | None) -> str:
+    return " ".join(f"{value}:{count}" for value, count in (pixels or {}).items())

@@ -50,6 +50,8 @@ class Task:
         Only for what all tasks share: the target layouts whose data must exist.
     settings : dict
         Fields of Config that differ from the profile, beside the parameters.
+    protocol : str
+        Path of the protocol whose folder takes the evidence; "" leaves it with the results.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Task:
     threads: int = 1
     layouts: tuple[str, ...] = ()
     settings: dict[str, object] = field(default_factory=dict)
+    protocol: str = ""
 
     @property
     def folder(self) -> Path:

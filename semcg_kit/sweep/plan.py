@@ -5,19 +5,35 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import torch
+
 from semcg import config as configs
 from semcg import files
 from semcg.config import Config
 from semcg.protocol import Protocol
-from semcg.runs import datasets, recipes
+from semcg.runs import budget, datasets, recipes
 from semcg.runs.store import load
-from semcg.training import precision_for
+from semcg.training import fabric_for, precision_for
+from semcg_kit.evidence.collect import is_collected
 from semcg_kit.execution.course import code_digest, notebook_path, reusable
 from semcg_kit.execution.execute import parameters_of
 from semcg_kit.sweep.attempt import Task
 
-__all__ = ["config_of", "finished", "key_of", "missing", "shared", "tasks", "write_failure"]
+__all__ = [
+    "config_at",
+    "config_of",
+    "finished",
+    "foretold",
+    "key_of",
+    "missing",
+    "shared",
+    "tasks",
+    "write_failure",
+]
 
+_AROUND = (
+    25.0  # seconds of a task that are not training: two kernels start, 120 frames are translated and measured
+)
 _NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks" / "sweep"
 
 
@@ -33,6 +49,7 @@ def tasks(
     notebooks: Path | None = None,
     threads: int = 1,
     settings: Mapping[str, object] | None = None,
+    kept_with: Path | None = None,
 ) -> list[Task]:
     """Return the tasks of a protocol in the order in which they are to be done.
 
@@ -52,7 +69,9 @@ def tasks(
     notebooks : Path, optional
         Folder of `train.ipynb` and, if tasks measure, `measure.ipynb`.
     settings : mapping, optional
-        Fields of Config that differ from the profile in every task.
+        Fields of Config that differ from the profile in every task, beside the protocol's.
+    kept_with : path, optional
+        A protocol whose folder takes the evidence of every task (`semcg_kit.evidence.collect`).
 
     Raises
     ------
@@ -86,7 +105,8 @@ def tasks(
         if seeds and seed not in seeds:
             continue
         name = f"{recipes.slug(condition.name)}-s{seed}"
-        declared = {field: value for field, value in settings.items() if field in _declared(books[0])}
+        own = {k: v for k, v in protocol.settings.items() if k not in condition.parameters} | settings
+        declared = {field: value for field, value in own.items() if field in _declared(books[0])}
         parameters = common | {"seed": seed, "condition": condition.name} | declared | condition.parameters
         for book in books:
             if unknown := sorted(parameters.keys() - _declared(book)):
@@ -94,7 +114,8 @@ def tasks(
                     f"condition {condition.name!r}: {book.name} has no parameter {', '.join(unknown)}; "
                     f"it has {', '.join(sorted(_declared(book)))}"
                 )
-        task = Task(name, parameters, tuple(map(str, books)), str(files.home()), threads, settings=settings)
+        task = Task(name, parameters, tuple(map(str, books)), str(files.home()), threads, settings=own)
+        task = replace(task, protocol=str(kept_with.resolve()) if kept_with else "")
         config_of(task)
         made.append(task)
     if len({task.name for task in made}) < len(made):
@@ -135,6 +156,12 @@ def config_of(task: Task) -> Config:
     return configs.make(**task.settings | configs.chosen(fields))
 
 
+def config_at(protocol: Protocol, condition: str, seed: int) -> Config:
+    """Return the config of a condition of the protocol at a seed."""
+    own = protocol.settings | protocol.condition(condition).parameters | {"seed": seed, "data": protocol.data}
+    return configs.make(protocol.profile, **{k: v for k, v in own.items() if k in Config.model_fields})
+
+
 def missing(task: Task) -> list[str]:
     """Return what of a `shared` task does not exist yet, in words."""
     if not task.layouts:
@@ -162,8 +189,41 @@ def missing(task: Task) -> list[str]:
     return absent
 
 
+def foretold(todo: Sequence[Task], device: str) -> float:
+    """Return about how many seconds tasks take one after the other, from true steps of each kind of training here."""
+    took: dict[str, float] = {}
+    trained: set[str] = set()
+    seconds = _AROUND * len(todo)
+    torch.set_num_threads(max(task.threads for task in todo))
+    for task in todo:
+        config = config_of(task)
+        config = config.model_copy(update={"precision": precision_for(config.precision, device)})
+        fabric = fabric_for(device, config.precision)
+        kinds = {"translation": "translates", "downstream": "learns"}
+        steps = {"translation": config.translation_steps(max(budget.frames(config)))}
+        steps["downstream"] = config.downstream_steps
+        for kind in (kind for kind, given in kinds.items() if task.parameters.get(given, True)):
+            numbers = config.part(kind)
+            name = f"{kind} {files.digest(numbers)} {task.name if kind == 'downstream' else ''}"
+            if name in trained:  # by another task: a second way to translate with the same generators
+                continue
+            trained.add(name)
+            alike = files.digest(
+                {k: v for k, v in numbers.items() if k not in ("seed", "steps")} | {"kind": kind}
+            )
+            if alike not in took:
+                took[alike] = budget.timed(budget.Stage("", kind, kind, config, 1, steps[kind]), fabric)
+            seconds += steps[kind] * took[alike]
+    return seconds
+
+
 def finished(task: Task) -> bool:
-    """Tell whether every notebook of a task is executed and nothing that it depends on has changed since."""
+    """Tell whether every notebook of a task is executed and nothing that it depends on has changed since.
+
+    Or whether its evidence lies with the protocol.
+    """
+    if task.protocol and not task.layouts and is_collected(task, Path(task.protocol).parent):
+        return True
     before: dict | None = None
     for notebook, output in task.outputs.items():
         before = reusable(output, key_of(notebook, task, before))

@@ -7,8 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Protocol as Interface
 
-from semcg.system import stop_signals
-from semcg.terminal import duration, live
+from semcg.system import duration, live, stop_signals
 from semcg_kit.execution.failures import Failed, Stopped
 from semcg_kit.sweep import plan
 from semcg_kit.sweep.attempt import Attempt, Outcome, Task

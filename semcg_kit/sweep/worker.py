@@ -12,10 +12,13 @@ import signal
 import sys
 import tempfile
 import threading
+from pathlib import Path
 
 from semcg import files, locks
 from semcg.runs import datasets
 from semcg.system import stop_signals
+from semcg_kit.evidence import measuring
+from semcg_kit.evidence.collect import collect
 from semcg_kit.execution.course import reusable
 from semcg_kit.execution.execute import execute
 from semcg_kit.execution.failures import Failed, Stopped
@@ -69,6 +72,8 @@ def _execute(task: Task) -> int:
         except Exception as error:  # any error is this task's alone: the other tasks continue
             plan.write_failure(task, output, f"{notebook.stem}: {type(error).__name__}: {error}")
             return 1
+    if task.protocol:
+        collect(Path(task.protocol), measuring.folder_of(plan.config_of(task)))
     return 0
 
 

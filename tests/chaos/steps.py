@@ -15,7 +15,7 @@ import torch
 from semcg import config, gan, labels, segmenters, training
 from semcg.data import Batches, Scenes, Unpaired
 from semcg.labels import CLASSES
-from semcg.world import draw, scene, styles
+from semcg.world import scene, styles
 
 SEMANTIC = ("scores_l2", "scores_norm", "softmax_l2", "ce_pseudo", "ce_labels", "kl", "scores_in")
 SEGMENTERS = {"drn26": {"width": 1 / 32, "stride": 4}, "segnet": {"width": 1 / 32}, "unet": {"width": 4}}
@@ -61,7 +61,7 @@ def main(folder: Path, workers: int, seed: int) -> dict[str, str]:
         "labels": digest([list(labels.CATEGORIES), [c.name for c in CLASSES]]),
     }
     made = scene.Scene.sample(seed, "source")
-    drawing = draw.draw(made, (32, 64))
+    drawing = made.draw((32, 64))
     for style in ("game", "camera"):
         found[f"drawn, {style}"] = digest(
             torch.from_numpy(np.ascontiguousarray(styles.paint_scene(made, drawing, style, 1.0)))

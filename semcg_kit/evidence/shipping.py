@@ -1,0 +1,236 @@
+"""Puts what trained generators leave behind into the repository, so that a clone can look before it trains.
+
+second/generators/<condition>/    G_st and G_ts in half precision, provenance.json of their run
+second/generators/README.md       what they are, what they are not, and what the rounding to half precision costs
+reference/lambda/lambda_s_<w>.png    one frame under each weight of the protocol's curve, and which classes flipped
+"""
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from matplotlib.figure import Figure
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from semcg import files, labels, segmenters, translate
+from semcg.config import Config
+from semcg.data import Scenes
+from semcg.plots import frames
+from semcg.protocol import REFERENCE, Condition, Protocol
+from semcg.runs import recipes, trained
+from semcg.runs.checkpoint import sha256
+from semcg.runs.datasets import data
+from semcg.runs.shipped import GENERATORS, UNSEEN, compared, street
+from semcg.training import fabric_for, precision_for
+from semcg.world import Scene, annotations
+
+__all__ = ["WEIGHTS_SHOWN", "front_picture", "ship", "ship_curve", "ship_front"]
+
+WEIGHTS_SHOWN = REFERENCE / "lambda"
+"""Where the pictures over lambda_s lie."""
+WEIGHTS = "G_st.safetensors"
+FRAMES = 20
+"""Test frames on which the rounding is measured."""
+
+
+def ship(config: Config, decided: Protocol, *, device: str = "auto", out: Path = GENERATORS) -> list[str]:
+    """Put both generators of each main condition that something learns from, at the protocol's first seed, into `out`, with a card.
+
+    A condition that is not trained on this machine keeps what was shipped before.
+
+    Returns
+    -------
+    list of str
+        The conditions that were written.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the data are missing or not those of `config`; says which command makes them.
+    """
+    config, fabric = _settled(config, device)
+    test = Scenes(data(config) / "source" / "test")
+    batch = torch.stack([test.frame(i)[0] for i in range(min(FRAMES, len(test)))]).to(fabric.device)
+    written = []
+    main = [c.name for c in decided.conditions if not c.few and _is_shipped(c)]
+    for name, cfg in _first_seed(config, decided, main).items():
+        run = _run(cfg)
+        if not (run / "provenance.json").is_file():
+            continue
+        G_st, _ = trained.generators(cfg, fabric, baseline=not cfg.lambda_s)
+        folder = out / recipes.slug(name)
+        end = "_ema" if cfg.generator_weights == "ema" else ""
+        made = files.read_json(run / "provenance.json") | {"condition": name, "weights": {}}
+        for direction in ("st", "ts"):
+            path = folder / f"G_{direction}.safetensors"
+            with files.atomic(path) as partial:
+                whole = load_file(run / f"G_{direction}{end}.safetensors")
+                save_file({key: value.half() for key, value in whole.items()}, partial)
+            made["weights"][path.name] = sha256(path)
+        files.write_json(folder / "provenance.json", made)
+        rounded = trained.generator_from(folder, "st", fabric)
+        with torch.inference_mode():
+            off = translate.difference(*(translate.Padded(G)(batch) for G in (rounded, G_st)))
+        made["float16"] = {
+            "sha256": sha256(folder / WEIGHTS),
+            "made_of": sha256(run / f"G_st{end}.safetensors"),
+            "frames": len(batch),
+            "grey_levels": {key: round(value, 3) for key, value in off.items()},
+        }
+        files.write_json(folder / "provenance.json", made)
+        written.append(name)
+    if written:
+        files.write_text(out / "README.md", _card(out))
+    return written
+
+
+def ship_curve(
+    config: Config, decided: Protocol, *, frame: int = 0, device: str = "auto", out: Path = WEIGHTS_SHOWN
+) -> list[Path]:
+    """Put one test frame's translation under each weight of the curve into `out`, at the protocol's first seed.
+
+    Each picture shows, from left to right, the translation, what the judge reads in it, and the pixels whose class
+    flipped, in the colour of what they are read as. A weight that is not trained on this machine keeps its picture.
+
+    Returns
+    -------
+    list of Path
+        The pictures that were written.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If data or judge are missing or not those of `config`; says which command makes them.
+    """
+    config, fabric = _settled(config, device)
+    x, y = Scenes(data(config) / "source" / "test").frame(frame)
+    points = dict(zip(decided.curve.points, decided.curve.weights, strict=True))
+    found = {
+        n: c
+        for n, c in _first_seed(config, decided, points).items()
+        if (_run(c) / "provenance.json").is_file()
+    }
+    judge, written = trained.judge(config, fabric) if found else None, []
+    for name, cfg in found.items():
+        G_st, _ = trained.generators(cfg, fabric, baseline=not cfg.lambda_s)
+        with torch.inference_mode():
+            made = translate.Padded(G_st)(x[None].to(fabric.device))
+            read = segmenters.upsample(judge(made), y.shape)[0].argmax(0).cpu()
+        flipped = torch.where((read != y) & (y != labels.IGNORE), read, labels.IGNORE)
+        views = [translate.to_bytes(made[0]).permute(1, 2, 0).cpu().numpy()]
+        views += [labels.to_colors(view.numpy().astype(np.uint8)) for view in (read, flipped)]
+        path = out / f"lambda_s_{points[name]:g}.png"
+        with files.atomic(path) as partial:
+            Image.fromarray(np.concatenate(views, axis=1)).save(partial, format="PNG", optimize=True)
+        written.append(path)
+    return written
+
+
+def _is_shipped(condition: Condition) -> bool:
+    own = condition.parameters
+    return bool(own.get("translates", True) and own.get("learns", True)) and not own.get("guided")
+
+
+def _settled(config: Config, device: str) -> tuple[Config, Fabric]:
+    # As `semcg.notebook.settle` does: the precision is part of what the runs are recognised by.
+    return config.model_copy(update={"precision": precision_for(config.precision, device)}), fabric_for(
+        device
+    )
+
+
+def _run(config: Config) -> Path:
+    recipe = recipes.translation(config, baseline=not config.lambda_s)
+    return files.results_folder(config.data, config.profile) / recipe.name
+
+
+def _first_seed(config: Config, decided: Protocol, names: Iterable[str]) -> dict[str, Config]:
+    """Return the configs of some conditions, each at the protocol's first seed."""
+    wanted = set(names)
+    return {
+        c.name: config.model_copy(
+            update={"seed": decided.seeds[0]}
+            | {k: v for k, v in c.parameters.items() if k in Config.model_fields}
+        )
+        for c in decided.conditions
+        if c.name in wanted
+    }
+
+
+_CARD = """# Small generators
+
+Both generators of main conditions of [protocol.toml](../protocol.toml), trained at its first seed ({seed}), which was not chosen by looking. `G_st` turns
+a game frame of the miniature street world into a camera frame, `G_ts` the other way round:
+
+```
+make first-look STREET=12
+.venv/bin/semcg translate --weights results/second/generators/semantic IN_FOLDER OUT_FOLDER
+```
+
+| condition | folder | steps | lambda_s | reading of Eq. (4) | MB each | half precision changes a value by (mean, at most) |
+|---|---|---|---|---|---|---|
+{rows}
+
+The last column is in grey levels of 255, on {frames} test frames. `provenance.json` beside each says what trained it, on which data, at which commit.
+
+**Data.** {train} drawn source frames as game and as many other drawn target frames as camera, {size}; no photograph and no
+frame of a real game. **Use.** For lessons and for trying the kit out. One seed shows what a condition can look like, not what it is like: that is the
+[report](../../../notebooks/06_report.ipynb). **Limits.** They know this drawn world alone. On photographs or frames of a real game they give colours
+without meaning, and nothing that they show may be taken for what a street looks like. They flip classes: that is their subject.
+**Licence.** BSD-3-Clause, as the kit.
+
+Written by `semcg ship`.
+"""
+
+
+def _card(out: Path) -> str:
+    """Return what a reader must know of the generators in `out`, from their records."""
+    records = {path.parent.name: files.read_json(path) for path in sorted(out.glob("*/provenance.json"))}
+    rows = []
+    for folder, made in records.items():
+        c, small = Config(**made["config"]), made["float16"]
+        off, reading = small["grey_levels"], c.semantic_loss if c.lambda_s else "-"
+        size = (out / folder / WEIGHTS).stat().st_size / 1e6
+        rows.append(
+            f"| {made['condition']} | `{folder}` | {made['steps']} | {c.lambda_s:g} | {reading} | {size:.1f} "
+            f"| {off['mean']:.3f}, {off['largest']:.2f} |"
+        )
+    return _CARD.format(
+        seed=c.seed,
+        rows="\n".join(rows),
+        frames=small["frames"],
+        train=c.train_scenes,
+        size="x".join(map(str, c.size)),
+    )
+
+
+def front_picture(fabric: Fabric, *, seed: int = 12, size: tuple[int, int] = (128, 256)) -> Figure:
+    """Return one street for the front page: game, each shipped generator, and the perfect translation.
+
+    Below each frame a part of the sky and the largest plate that is seen whole, enlarged without smoothing.
+    """
+    game, camera = street(seed, size=size)
+    views = {"game": game} | compared(game, fabric) | {"perfect translation": camera}
+    plates = [t for t in annotations(Scene.sample(UNSEEN + seed, "source"), size) if t["kind"] == "plate"]
+    x0, y0, x1, y1 = max((t for t in plates if t["visible"] > 0.97), key=lambda t: t["digit_px"])["box"]
+    top, left = round((y0 + y1) / 2) - 10, min(round((x0 + x1) / 2) - 20, size[1] - 40)
+    boxes = {"sky": (96, 0, 160, 32), "plate": (left, top, left + 40, top + 20)}
+    rows = [[translate.to_bytes(x).permute(1, 2, 0).numpy() for x in views.values()]]
+    for box in boxes.values():
+        parts = [
+            Image.fromarray(frame).crop(box).resize(size[::-1], Image.Resampling.NEAREST) for frame in rows[0]
+        ]
+        rows.append([np.asarray(part) for part in parts])
+    return frames.sheet(rows, titles=list(views), names=["", *boxes], width=13)
+
+
+def ship_front(fabric: Fabric, *, out: Path = GENERATORS.parent / "front.png") -> Path:
+    """Write `front_picture` with 256 colors, and return its path."""
+    drawn = io.BytesIO()
+    front_picture(fabric).savefig(drawn, dpi=100, bbox_inches="tight")
+    with Image.open(drawn) as opened, files.atomic(out) as partial:
+        opened.convert("RGB").quantize(256).save(partial, format="PNG", optimize=True)
+    return out

@@ -1,0 +1,63 @@
+"""The prediction region of another seed: against scipy's by hand, its coverage, and a planted lambda_s = 0."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from semcg.protocol import REFERENCE, read
+from semcg_kit.evidence import replicate
+from semcg_kit.sweep import plan
+
+FOLDER = REFERENCE.parent / "second"
+DECIDED = read(FOLDER / "protocol.toml")
+ROWS, CONFIDENCE = replicate.rows_of(DECIDED, FOLDER / "replicate.toml")
+
+
+def measures(differences):
+    """As measures.csv would hold them: CycleGAN at .3, the semantic CycleGAN above it by the differences (seeds, rows)."""
+    rows = []
+    for seed, of in zip(DECIDED.seeds, differences, strict=False):
+        for row, d in zip(ROWS, of, strict=True):
+            rows += [
+                (row.a, seed, row.measure, row.of_class, 0.3),
+                (row.b, seed, row.measure, row.of_class, 0.3 + d),
+            ]
+    return pd.DataFrame(rows, columns=["condition", "seed", "measure", "class", "value"])
+
+
+def draws(n, seed=0):
+    means, spread = np.array([0.096, 0.103, 0.139, -0.021]), np.diag([0.019, 0.032, 0.034, 0.0055])
+    return means + np.random.default_rng(seed).normal(size=(n, 4)) @ spread
+
+
+def test_one_row_is_the_usual_prediction_interval():
+    d = draws(12)[:, :1]
+    table = measures(np.repeat(d, 4, axis=1))
+    of = replicate.region(table, DECIDED, ROWS[:1], CONFIDENCE, without=99)
+    half = stats.t.ppf(0.975, 11) * d.std(ddof=1) * np.sqrt(1 + 1 / 12)
+    assert of.distance(d.mean() + np.array([half])) == pytest.approx(of.limit)
+
+
+def test_another_seed_is_inside_in_95_of_100_cases_and_a_planted_zero_is_not():
+    inside, zero = 0, 0
+    for seed in range(400):
+        d = draws(13, seed)
+        of = replicate.region(measures(d[:12]), DECIDED, ROWS, CONFIDENCE, without=99)
+        inside += of.distance(d[12]) <= of.limit
+        zero += of.distance(np.zeros(4)) <= of.limit
+    assert 0.92 <= inside / 400 <= 0.98
+    assert zero / 400 <= 0.05
+
+
+def test_the_seed_itself_does_not_count_and_too_few_are_refused():
+    d = draws(12)
+    assert replicate.region(measures(d), DECIDED, ROWS, CONFIDENCE, without=31).seeds == 11
+    with pytest.raises(ValueError, match="5 seeds with all of C1, .*: at least 6 are needed"):
+        replicate.region(measures(d[:5]), DECIDED, ROWS, CONFIDENCE, without=99)
+
+
+def test_it_trains_what_the_protocol_says():
+    config = plan.config_at(DECIDED, "semantic", 31)
+    assert (config.seed, config.lambda_s, config.steps, config.precision) == (31, 1.0, 1000, "fp32")
+    assert config.test_streets == "report"

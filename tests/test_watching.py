@@ -1,0 +1,87 @@
+"""What `keep_every` leaves: weights, sheets and scores, which change no bit of the training and survive a stop."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from semcg import config as configs
+from semcg import files, notebook, runs
+from semcg.runs import recipes, watching
+from semcg.training import fabric_for
+from semcg_kit.commands import evidence
+from semcg_kit.evidence import trainings
+
+FABRIC = fabric_for("cpu")
+
+
+@pytest.fixture
+def cfg(home):
+    made = configs.make("smoke", steps=6, lambda_s=0.0, keep_every=2, save_every=2, judge_steps=2)
+    runs.draw(made, processes=1)
+    trainings.segmenter(made, "judge", FABRIC)
+    return made
+
+
+def weights(config):
+    folder = files.results_folder("world", "smoke") / recipes.translation(config, baseline=True).name
+    return folder, (folder / "G_st.safetensors").read_bytes()
+
+
+def test_it_leaves_sheets_weights_and_scores_and_changes_nothing(cfg):
+    trainings.translation(cfg, FABRIC)
+    folder, trained = weights(cfg)
+    assert sorted(p.name for p in (folder / "kept").iterdir()) == ["2", "4", "6"]
+    sheet = np.array(Image.open(folder / "sheets" / "0000004.png"))
+    assert sheet.shape == (2 * 64, 4 * 128, 3)
+    scores = pd.read_csv(folder / "validation.csv")
+    assert (list(scores["step"]), set(scores["frames"])) == ([2, 4, 6], {8})
+    assert scores["judge mIoU"].between(0, 1).all()
+    assert (folder / "kept" / "6" / "G_st.safetensors").read_bytes() == (
+        folder / "G_st_ema.safetensors"
+    ).read_bytes()
+    without = cfg.model_copy(update={"keep_every": 0})
+    assert recipes.translation(without, baseline=True).fingerprint == (
+        recipes.translation(cfg, baseline=True).fingerprint
+    )
+    (folder / "provenance.json").unlink()
+    trainings.translation(without, FABRIC)
+    assert weights(without)[1] == trained
+
+
+def test_a_stopped_training_goes_on_with_its_sheets(cfg):
+    seen = []
+
+    def stopped(records, steps):
+        for record in records:
+            seen.append(record["step"])
+            if record["step"] == 5:
+                raise KeyboardInterrupt
+            yield record
+
+    with pytest.raises(KeyboardInterrupt):
+        trainings.translation(cfg, FABRIC, progress=stopped)
+    run = files.results_folder("world", "smoke") / recipes.translation(cfg, baseline=True).name
+    assert watching.folder_of(run).name.endswith(".partial")
+    trainings.translation(cfg, FABRIC)
+    assert watching.folder_of(run) == run
+    assert list(pd.read_csv(run / "validation.csv")["step"]) == [2, 4, 6]
+    torch.manual_seed(0)
+    with pytest.raises(FileNotFoundError, match="give its folder"):
+        watching.folder_of(run.with_name("none"))
+
+
+def test_the_command_and_the_notebook_show_a_run(cfg, capsys, monkeypatch):
+    trainings.translation(cfg, FABRIC)
+    run = weights(cfg)[0]
+    evidence.watch(run)
+    said = capsys.readouterr().out
+    assert said.startswith(f"{run.name}: 6 steps\n")
+    assert "judge mIoU" in said
+    assert f"last sheet: {run / 'sheets' / '0000006.png'}" in said
+    drawn = []
+    handle = type("Handle", (), {"update": lambda self, figure: drawn.append(figure)})()
+    monkeypatch.setattr(notebook, "display", lambda **_: handle)
+    notebook.watch(run)
+    assert [len(figure.axes) >= 3 for figure in drawn] == [True]
