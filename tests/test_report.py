@@ -157,17 +157,20 @@ def row_of(rows: list[dict], id: str, **changes: object) -> list[dict]:
 def test_what_a_verdict_hides_follows_from_the_numbers(shipped):
     measures, rows, _ = shipped
     rider = {"difference": 0.002, "low": 0.001, "high": 0.006, "smallest_effect": 0.01}
-    assert "all of it below" in front.hidden(row_of(rows, "C3 rider", **rider), measures)[0]
-    assert "which reaches" in front.hidden(row_of(rows, "C3 rider", **rider | {"high": 0.02}), measures)[0]
+    assert "all of it below" in front.hidden(row_of(rows, "C3 rider", **rider), measures, DECIDED)[0]
+    assert (
+        "which reaches"
+        in front.hidden(row_of(rows, "C3 rider", **rider | {"high": 0.02}), measures, DECIDED)[0]
+    )
     (as_is,) = claims.series_of(measures, "identity", "plates read", "all")
     for share, words in (
         (0.3, "70%: most of them are lost"),
         (0.8, "some are lost"),
         (0.95, "they are kept"),
     ):
-        said = front.hidden(row_of(rows, "C5", mean_b=share * as_is), measures)
+        said = front.hidden(row_of(rows, "C5", mean_b=share * as_is), measures, DECIDED)
         assert words in said[-1]
-    assert front.hidden(row_of(rows, "C5", mean_b=as_is), measures) == []
+    assert front.hidden(row_of(rows, "C5", mean_b=as_is), measures, DECIDED) == []
 
 
 def test_a_row_without_numbers_and_a_claim_that_nothing_measures_do_no_harm(shipped):

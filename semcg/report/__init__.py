@@ -96,20 +96,17 @@ def settings_apart(protocol: Protocol) -> dict[str, dict[str, object]]:
 
     That is the second of them for conditions with a semantic loss, and the first for those without.
     """
-    fields = (
-        configs.Config.model_fields
-    )  # "learns" is none of them: it is about what happens after the training
-    settings = {
-        c.name: {k: v for k, v in c.parameters.items() if k in fields}
-        for c in protocol.conditions
-        if c.parameters.get("translates", True)
-    }
+    settings = {}
+    for condition in protocol.conditions:
+        if condition.parameters.get("translates", True):
+            given = {k: v for k, v in condition.parameters.items() if k in configs.Config.model_fields}
+            made = configs.make(protocol.profile, **protocol.settings | given)
+            settings[condition.name] = made.model_dump()
     first, second = (settings[name] for name in pair(protocol))
     apart = {}
     for name, mine in settings.items():
-        other = second if mine.get("lambda_s") else first
-        keys = sorted(mine.keys() | other.keys())
-        apart[name] = {k: mine.get(k) for k in keys if mine.get(k) != other.get(k)}
+        other = second if mine["lambda_s"] else first
+        apart[name] = {k: v for k, v in mine.items() if v != other[k]}
     return apart
 
 

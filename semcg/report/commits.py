@@ -19,9 +19,11 @@ LEDGER = "results/reference/ledger.json"
 TRAINS = ("labels", "config", "world", "data", "segmenters", "gan", "losses", "training")
 """Modules of the package that decide what a training ends with."""
 MEASURES = ("metrics", "edges", "distances", "reader", "statistics", "evaluate", "translate", "claims")
+MEASURES += ("runs/measuring", "runs/evidence", "semcg_kit/evidence/measuring", "semcg_kit/evidence/tables")
 """Modules that turn a trained generator into numbers and verdicts."""
-_PATHS = [f"semcg/{module}{end}" for module in MEASURES for end in ("", ".py")]
-_DIFF = ("diff", "--name-only", "--no-renames", "--relative=semcg/")
+_PATHS = [
+    f"semcg/{m}{end}".replace("semcg/semcg_kit/", "semcg_kit/") for m in MEASURES for end in ("", ".py")
+]
 
 
 def provenance(commits: Sequence[str], root: Path = DEFAULT.parent.parent) -> list[str]:
@@ -51,9 +53,9 @@ def provenance(commits: Sequence[str], root: Path = DEFAULT.parent.parent) -> li
         lines.append("every training contains that last change: no later commit touched the protocol")
     for commit in known:
         lines.append(f"code changed from the protocol ({protocol[:10]}) to the trainings ({commit[:10]}):")
-        lines += _by_purpose(git(*_DIFF, protocol, commit))
+        lines += _by_purpose(_changed(git, protocol, commit, "semcg", *_PATHS))
         lines.append(f"code changed from the trainings ({commit[:10]}) to this commit:")
-        lines += _by_purpose(git(*_DIFF, commit, "HEAD"))
+        lines += _by_purpose(_changed(git, commit, "HEAD", "semcg", *_PATHS))
     since = {"the protocol": protocol} | {f"the trainings' code ({c[:10]})": c for c in known}
     return lines + _measuring(git, since)
 
@@ -73,6 +75,11 @@ def _log(git: Callable[..., list[str]], *arguments: str) -> list[list[str]]:
     return [line.split(" ", 1) for line in listed]
 
 
+def _changed(git: Callable[..., list[str]], a: str, b: str, *paths: str) -> list[str]:
+    """Return the files that differ between two commits, those of semcg relative to it."""
+    return [n.removeprefix("semcg/") for n in git("diff", "--name-only", "--no-renames", a, b, "--", *paths)]
+
+
 def _added(git: Callable[..., list[str]], since: str) -> dict[str, str]:
     """Return measuring file -> commit that first had it, of those that came after `since` and are still there."""
     listed = ("log", "--diff-filter=A", "--no-renames", "--name-only", "--format=commit %H")
@@ -89,11 +96,8 @@ def _by_purpose(changed: Sequence[str]) -> list[str]:
     """Return a line for the files that train, that measure, and for all others: module and number of files."""
     lines, left = [], set(changed)
     for purpose, modules in (("trains", TRAINS), ("measures", MEASURES), ("does neither", None)):
-        ours = {
-            n
-            for n in left
-            if modules is None or n.startswith(tuple(f"{m}{end}" for m in modules for end in "/."))
-        }
+        starts = "" if modules is None else tuple(f"{m}{end}" for m in modules for end in "/.")
+        ours = {name for name in left if name.startswith(starts)}
         left -= ours
         counted = Counter(name.partition("/")[0].removesuffix(".py") for name in ours)
         files = ", ".join(f"{module} {n}" for module, n in sorted(counted.items()))
@@ -123,7 +127,7 @@ def _measuring(git: Callable[..., list[str]], since: dict[str, str]) -> list[str
     ledger, date = ledgers[-1]
     earlier = git("rev-list", ledger)
     late = sorted(name for name, commit in when.items() if commit not in earlier)
-    changed = sorted(set(git(*_DIFF, ledger, "HEAD", "--", *_PATHS)) - set(late))
+    changed = sorted(set(_changed(git, ledger, "HEAD", *_PATHS)) - set(late))
     return [
         *lines,
         f"the first ledger was committed in {ledger[:10]} of {date}; after it came {', '.join(late) or 'none of these'}",

@@ -14,6 +14,7 @@ from semcg.report import common, labeled_pixels, pair, seed_range, settings_apar
 __all__ = ["front", "hidden", "why"]
 
 _ROW = "{:<4}{:<30}{:>9}{:>9}{:>9}{:>8}{:>12}  {:<18}{:>8}  {}"
+_LOST = ("they are kept", "some are lost", "most of them are lost")
 _ENDS = "{difference:{form}} [{low:{form}}, {high:{form}}]"
 _NOTES = """: our reading of Eq. (4), the mean squared difference of the score maps (the paper says L2-norm, and
 neither of what nor squared or not), weight 1. Identity: frames as they are. Oracle: the same street drawn in
@@ -43,14 +44,14 @@ def front(
     table.sort(key=lambda line: order.index(line[0]) if line[0] in order else len(order))
     seeds = [row["seeds"] for row in rows if row["primary"] and row["seeds"]] or [0]
     counted = " to ".join(map(str, sorted({min(seeds), max(seeds)})))
-    size = "x".join(map(str, configs.make(protocol.profile).size))
+    size = "x".join(map(str, configs.make(protocol.profile, **protocol.settings).size))
     lines = [
         _ROW.format(*heads, "p (Holm)", "verdict"),
         *(line for _, line in table),
         "",
         f"{counted} of the protocol's {len(protocol.seeds)} paired seeds, profile {protocol.profile}: {size}, drawn world.",
         _short(compared[1]).capitalize() + _NOTES,
-        *hidden(ledger, measures),
+        *hidden(ledger, measures, protocol),
         *(f"Not measurable here: {what} ({reason})." for what, reason in claims.UNMEASURED.items()),
     ]
     if explained := why(measures, protocol, folder):
@@ -95,30 +96,29 @@ def _curve_line(ledger: Sequence[Mapping], measures: pd.DataFrame, protocol: Pro
     return f"{curve.claim:<4}lambda_s of {weights}: {where} {claims.overall(ledger, curve.claim)}"
 
 
-def hidden(ledger: Sequence[Mapping], measures: pd.DataFrame) -> list[str]:
+def hidden(ledger: Sequence[Mapping], measures: pd.DataFrame, protocol: Protocol) -> list[str]:
     """Return what a reader of the verdicts alone would not see, from the numbers."""
-    lines = []
+    plain, lines = pair(protocol)[0], []
     for row in ledger:
         if row["difference"] is None:
             continue
-        a, b = row["condition_a"], _short(row["condition_b"])
-        if row["claim"] == "C3" and not row["primary"] and row["class"] == "all":
+        a, b, secondary = row["condition_a"], _short(row["condition_b"]), not row["primary"]
+        if secondary and (row["claim"], row["class"], a) == ("C3", "all", plain):
             lines += [
                 "C3 compares with a segmenter that learned from frames as they are (identity); against one that learned",
                 f"from {a}'s translations the difference is {_ENDS.format(**row, form='+.3f')}.",
             ]
-        if row["id"] == "C3 rider":
+        if secondary and row["id"] == "C3 rider":
             ends, least = _ENDS.format(**row, form="+.4f"), row["smallest_effect"]
             small = "all of it below" if row["high"] < least else "which reaches"
             lines.append(
                 f"C3 also names the rider: {ends}, {small} the smallest effect of interest, {least:g}."
             )
         readable = claims.series_of(measures, "identity", row["measure"], row["class"])
-        if row["claim"] == "C5" and row["primary"] and readable and row["mean_b"] < readable[0]:
+        plates = (row["claim"], row["measure"]) == ("C5", "plates read")
+        if plates and readable and row["mean_b"] < readable[0]:
             lost_a, lost_b = (1 - row[f"mean_{side}"] / readable[0] for side in "ab")
-            still = ("they are kept", "some are lost", "most of them are lost")[
-                (lost_b > 0.1) + (lost_b > 0.5)
-            ]
+            still = _LOST[(lost_b > 0.1) + (lost_b > 0.5)]
             lines += [
                 f"C5 compares with {a}. Of the plates that are read in frames as they are, {a} loses {lost_a:.0%} and the",
                 f"{b} {a} {lost_b:.0%}: {still}.",
