@@ -257,7 +257,12 @@ class Answers(http.server.BaseHTTPRequestHandler):
         if how == "absent":
             self.send_error(404)
             return
-        self.send_response(302 if how == "away" else 200)
+        begun = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        if how == "whole" and begun:
+            content = content[int(begun[1]) :]
+            self.send_response(206 if content else 416)
+        else:
+            self.send_response(302 if how == "away" else 200)
         if how == "away":
             self.send_header("Location", "http://example.com/drn-00000000.pth")
         body = {"altered": content[:-1] + b"?", "page": PAGE, "ends": content[:-9], "away": b""}
@@ -322,16 +327,29 @@ def test_what_comes_wrong_is_named_and_not_kept(how, server, tmp_path):
         fetch_imagenet(folder, url=server.at(how))
     assert server.at(how) in str(error.value)
     assert str(error.value).endswith(f"put the file by hand at {folder / server.name}")
-    assert not folder.exists()
+    part = folder / f".{server.name}.part"
+    assert list(folder.iterdir()) == ([part] if how == "cut" else [])
+    if how == "cut":  # what came is kept, and only the rest is asked for
+        assert 0 < part.stat().st_size < len(server.content)
     assert fetch_imagenet(folder, url=server.at("whole")).read_bytes() == server.content
     assert list(folder.iterdir()) == [folder / server.name]
+
+
+def test_a_part_from_a_server_that_sends_everything_again(server, tmp_path):
+    (tmp_path / f".{server.name}.part").write_bytes(server.content[:1000])
+    assert fetch_imagenet(tmp_path, url=server.at("again")).read_bytes() == server.content
+
+
+def test_a_part_that_is_all(server, tmp_path):
+    (tmp_path / f".{server.name}.part").write_bytes(server.content)
+    assert fetch_imagenet(tmp_path, url=server.at("whole")).read_bytes() == server.content
 
 
 def test_a_detour_to_plain_http_is_not_taken(server, tmp_path):
     with pytest.raises(OSError, match=r"did not come: it leads to http://example\.com/.*, and .* by https\."):
         fetch_imagenet(tmp_path / "weights", url=server.at("away"))
     assert server.asked == [f"/away/{server.name}"]
-    assert not (tmp_path / "weights").exists()
+    assert list((tmp_path / "weights").iterdir()) == []
 
 
 def test_no_network(server, tmp_path):
@@ -340,7 +358,7 @@ def test_no_network(server, tmp_path):
     for url in (server.at("whole"), IMAGENET):  # nobody listens; the tests let nothing out
         with pytest.raises(OSError, match=r"did not come: .* put the file by hand at"):
             fetch_imagenet(tmp_path / "weights", url=url)
-    assert not (tmp_path / "weights").exists()
+    assert list((tmp_path / "weights").iterdir()) == []
 
 
 def test_a_wrong_file_that_is_already_there_is_said_so_and_kept(server, tmp_path):

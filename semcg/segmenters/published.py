@@ -13,19 +13,20 @@ No file can run code: a pickle is read as plain weights or not at all.
 
 import copy
 import hashlib
+import os
 import re
+import shutil
 import textwrap
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from pathlib import Path, PurePosixPath
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, build_opener
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from semcg import files
 from semcg.segmenters.networks import DRN26
 
 __all__ = ["IMAGENET", "fetch_imagenet", "load_published"]
@@ -114,7 +115,7 @@ def fetch_imagenet(folder: Path | str, *, url: str = IMAGENET) -> Path:
     ValueError
         For another kind of url, and if what came, or what was there already, has another digest.
     OSError
-        If nothing came, or not all of it.
+        If nothing came, or not all of it. The part that came is kept, and the next call fetches the rest.
     """
     name = PurePosixPath(urlsplit(url).path).name
     digits = re.search(r"-([0-9a-f]{8,64})\.pth$", name)
@@ -127,19 +128,36 @@ def fetch_imagenet(folder: Path | str, *, url: str = IMAGENET) -> Path:
         if wrong := _wrong(path.read_bytes(), digits[1]):
             raise ValueError(f"{path} is {wrong}. Remove it, and it is fetched again from {url}")
         return path
-    again = f"Try again later, or put the file by hand at {path}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part, again = path.with_name(f".{name}.part"), f"or put the file by hand at {path}"
     try:
-        with build_opener(_PrivateRedirects).open(url, timeout=60) as response:
-            content = response.read()
-    except (OSError, HTTPException) as error:
-        if isinstance(error, HTTPError):
-            error.close()
-        raise OSError(f"{url} did not come: {error}. {again}") from None
-    if wrong := _wrong(content, digits[1]):
-        raise ValueError(f"what came from {url} is {wrong}. {again}")
-    with files.atomic(path) as partial:
-        partial.write_bytes(content)
+        _download(url, part)
+    except (URLError, HTTPException, TimeoutError) as error:  # of the network; what a disk says is passed on
+        raise OSError(
+            f"{url} did not come: {error}. Try again later: the download resumes; {again}"
+        ) from None
+    if wrong := _wrong(part.read_bytes(), digits[1]):
+        part.unlink()
+        raise ValueError(f"what came from {url} is {wrong}. Try again later, {again}")
+    os.replace(part, path)
     return path
+
+
+def _download(url: str, part: Path) -> None:
+    """Write what is at `url` to `part`, or the rest of it where `part` holds a beginning."""
+    there = part.stat().st_size if part.exists() else 0
+    request = Request(url, headers={"Range": f"bytes={there}-"} if there else {})
+    try:
+        response = build_opener(_PrivateRedirects).open(request, timeout=60)
+    except HTTPError as error:
+        error.close()
+        if error.code == 416:  # nothing is missing
+            return
+        raise
+    with response, open(part, "ab" if response.status == 206 else "wb") as handle:
+        shutil.copyfileobj(response, handle)
+        if response.length:
+            raise IncompleteRead(b"", response.length)
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -194,7 +212,7 @@ class _PrivateRedirects(HTTPRedirectHandler):
     def redirect_request(self, request, response, code, message, headers, url):
         if not _private(url):
             response.close()
-            raise OSError(f"it leads to {url}, and weights are fetched by https")
+            raise HTTPException(f"it leads to {url}, and weights are fetched by https")
         return super().redirect_request(request, response, code, message, headers, url)
 
 
