@@ -257,7 +257,11 @@ def images_in(folder: Path, *, below: bool = False) -> Listing:
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
     found = Listing([], [])
-    paths = (path for path in folder.rglob("*") if not path.is_dir()) if below else folder.iterdir()
+    paths = (
+        (p for p in folder.rglob("*") if not p.is_dir() or p.suffix.lower() in IMAGES)
+        if below
+        else folder.iterdir()
+    )
     for path in sorted(paths, key=lambda path: natural(path.relative_to(folder).as_posix())):
         if path.suffix.lower() in IMAGES and not path.name.startswith("."):
             found.images.append(path)

@@ -43,7 +43,7 @@ def test_train_ids_get_the_colours_of_cityscapes():
         (np.zeros((4, 4, 3), np.float32), r"shape \(4, 4, 3\) and type float32"),
         (np.zeros((4, 4)), r"shape \(4, 4\) and type float64"),
         (np.zeros((1, 3, 4, 4), np.float32), r"shape \(1, 3, 4, 4\)"),
-        (np.array([[0, 19]]), "these occur: 19"),
+        (np.array([[0, 19]]), r"not \[19\]"),
         (np.array([[0, -1]]), r"these are -1\.\.0"),
         (np.array([[0, 300]]), r"these are 0\.\.300"),
     ],

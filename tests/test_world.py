@@ -452,7 +452,13 @@ def test_an_older_folder_is_replaced(tmp_path):
     assert about["counts"]["source/train"] == about["counts"]["target/train"] == 1
     assert sum(about["counts"].values()) == 2
     assert about["size"] == [32, 64]
-    assert about["settings"] == {"version": VERSION, "seed": 1, "strength": 1.0, "layout": "own"}
+    assert about["settings"] == {
+        "version": VERSION,
+        "seed": 1,
+        "strength": 1.0,
+        "layout": "own",
+        "streets": "test",
+    }
     assert about["oracle"] is False
 
 

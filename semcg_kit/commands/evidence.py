@@ -152,7 +152,7 @@ def replicate(
 def watch(
     run: Annotated[Path, typer.Argument(help="Folder of a run, such as results/mini/cyclegan-s0.")],
     once: Annotated[bool, typer.Option("--once", help="Print what there is now, and end.")] = False,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Between two looks.")] = 5.0,
+    seconds: Annotated[float, typer.Option(min=0.1, max=3600.0, help="Between two looks.")] = 5.0,
 ) -> None:
     """Show how a training goes: its losses, the scores in validation.csv, and where its last sheet of frames lies."""
     import time
