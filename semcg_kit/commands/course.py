@@ -166,8 +166,12 @@ def sweep(
     if dry_run:
         for name in (name for task in first for name in plan.missing(task)):
             say(f"{'first':<16}  {name}")
+        todo = [task for task in tasks if not plan.finished(task)]
         for task in tasks:
-            say(f"{'finished' if plan.finished(task) else 'to do':<16}  {task.name}")
+            say(f"{'to do' if task in todo else 'finished':<16}  {task.name}")
+        if todo and notebooks is None:  # what another notebook trains is not known
+            hours = plan.foretold(todo, device) / 3600
+            say(f"about {hours:.1f} hours, one after the other, from true steps timed now")
         return
     if given:
         say(
