@@ -155,7 +155,7 @@ def test_rooms_hold_one_idea():
     assert not long, f"these files hold more than one idea: {long}"
 
 
-LIMITS = {"semcg": (9_050, 75), "semcg_kit": (4_327, 36)}
+LIMITS = {"semcg": (9_050, 75), "semcg_kit": (4_326, 36)}
 """Lines of code and files that a package may have. To be lowered with the code, never raised."""
 
 
