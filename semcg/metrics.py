@@ -134,7 +134,7 @@ def category_iou(counts: Tensor) -> dict[str, float]:
         If the table is not that of the 19 classes.
     """
     if _table(counts).shape[0] != len(CLASSES):
-        raise ValueError(f"categories are those of {len(CLASSES)} classes, not of {counts.shape[0]}")
+        raise ValueError(f"categories need the counts of {len(CLASSES)} classes, not of {counts.shape[0]}")
     rows = torch.stack([counts[list(members)].sum(0) for members in CATEGORIES.values()])
     columns = [rows[:, list(members)].sum(1) for members in CATEGORIES.values()]
     merged = torch.stack([*columns, rows[:, -1]], 1)

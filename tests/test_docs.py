@@ -1,4 +1,4 @@
-"""The pages: a short README, numbers that are those of the evidence, minutes that add up, files that name the same versions.
+"""The pages: a short README, numbers that match the evidence, minutes that add up, files that name the same versions.
 
 `python tests/test_docs.py` renews the table of compute in docs/times.md.
 """

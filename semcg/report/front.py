@@ -17,7 +17,7 @@ _ROW = "{:<4}{:<30}{:>9}{:>9}{:>9}{:>8}{:>12}  {:<18}{:>8}  {}"
 _LOST = ("they are kept", "some are lost", "most of them are lost")
 _ENDS = "{difference:{form}} [{low:{form}}, {high:{form}}]"
 _NOTES = """: our reading of Eq. (4), the mean squared difference of the score maps (the paper says L2-norm, and
-neither of what nor squared or not), weight 1. Identity: frames as they are. Oracle: the same street drawn in
+not what is compared, nor whether squared), weight 1. Identity: frames as they are. Oracle: the same street drawn in
 the target's style. C7: a ratio of seconds per training step.
 A claim with several rows holds only if each row does; p is then the largest of theirs, in all of them."""
 

@@ -148,7 +148,7 @@ def upsample(scores: Tensor, size: tuple[int, int]) -> Tensor:
 class DRN26(Segmenter):
     """DRN-C-26, a residual network that trades two of its five strides for dilation; it returns scores at its own stride.
 
-    CyCADA (Hoffman et al., ICML 2018) calls it drn26. The block table and the names in the state dict are those of the
+    CyCADA (Hoffman et al., ICML 2018) calls it drn26. The block table and the names in the state dict match the
     published weights (github.com/fyu/drn, drn_c_26); with 19 classes the state dict has 182 entries and the network
     20,623,331 parameters. What differs: images come in [-1, 1] and are normalised inside; `width` scales the channels;
     `stride=4` keeps layer 4 at the finer grid for small images (the published weights were trained at stride 8); and
@@ -326,7 +326,7 @@ class SmallUNet(Segmenter):
     def __init__(self, *, classes: int = 19, width: int = 16) -> None:
         super().__init__()
         if width != int(width) or width < 1:
-            raise ValueError(f"the width of SmallUNet counts channels (16, say), so it cannot be {width}")
+            raise ValueError(f"the width of SmallUNet counts channels, such as 16, so it cannot be {width}")
         c1, c2, c3, c4 = (int(width) * k for k in (1, 2, 4, 8))
         self.down1 = level(3, c1, c1)
         self.down2 = level(c1, c2, c2, stride=2)
