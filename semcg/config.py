@@ -19,15 +19,24 @@ STAGES = ("data", "segmenter", "judge", "translation", "downstream", "evaluation
 """What a field can change the result of. "translation" is the CycleGAN, with or without the semantic loss."""
 
 
-def _field(default: Any, source: str, stages: str, words: str, **limits: Any) -> Any:
-    return Field(
-        default, description=words, json_schema_extra={"source": source, "stages": stages.split()}, **limits
-    )
-
-
-Share = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Natural = Annotated[int, Field(ge=0)]
 Whole = Annotated[int, Field(ge=1)]
+Frames = Annotated[int, Field(ge=2)]
+Channels = Annotated[int, Field(ge=4)]
 Size = tuple[Whole, Whole]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Width = Annotated[float, Field(gt=0, le=2)]
+Weight = Annotated[float, Field(ge=0, le=1e4)]
+
+_ALL = "segmenter judge translation downstream"
+
+
+def _field(default: Any, stages: str, words: str, *, source: str = "ours", **limits: Any) -> Any:
+    extra = {"source": source, "stages": stages.split()}
+    return Field(default, description=words, json_schema_extra=extra, **limits)
 
 
 class Config(BaseModel):
@@ -35,155 +44,118 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
-    profile: str = _field("paper", "ours", "", "name of the set of differences this config started from")
-    data: str = _field("world", "ours", "", "the drawn world, or a name in data/ or a path", min_length=1)
-    seed: int = _field(
-        0, "ours", "translation downstream", "initial weights, order, augmentation, pool", ge=0, lt=2**31
-    )
-    world_seed: int = _field(0, "ours", "data", "the drawn scenes", ge=0, lt=2**31)
-    segmenter_seed: int = _field(0, "ours", "segmenter judge", "Sem_s, Sem_t and the judge", ge=0, lt=2**31)
+    profile: str = _field("paper", "", "name of the set of differences this config started from")
+    data: str = _field("world", "", "the drawn world, or a name in data/ or a path", min_length=1)
+    seed: Seed = _field(0, "translation downstream", "initial weights, order, augmentation, pool")
+    world_seed: Seed = _field(0, "data", "the drawn scenes")
+    segmenter_seed: Seed = _field(0, "segmenter judge", "Sem_s, Sem_t and the judge")
     instruments: Literal["shipped", "trained"] = _field(
         "shipped",
-        "ours",
         "",
         "Sem_s, Sem_t, judges and plate reader: those of results/instruments where they fit, or trained here",
     )
-    sem_s: str = _field("", "ours", "", "file or run folder of a trained Sem_s, from the repository's folder")
-    sem_t: str = _field("", "ours", "", "the same of Sem_t")
-    judge: str = _field("", "ours", "", "the same of the judge; never a network of the loss")
+    sem_s: str = _field("", "", "file or run folder of a trained Sem_s, from the repository's folder")
+    sem_t: str = _field("", "", "the same of Sem_t")
+    judge: str = _field("", "", "the same of the judge; never a network of the loss")
     test_streets: Literal["course", "report"] = _field(
-        "course",
-        "ours",
-        "evaluation",
-        "drawn test frames that are scored; nobody looks at those of the report",
+        "course", "evaluation", "drawn test frames that are scored; nobody looks at those of the report"
     )
 
-    size: Size = _field((1024, 1024), "2.1", "data", "frames as (H, W), bilinear")
-    crop: int = _field(
-        768, "2.1", "segmenter judge translation downstream", "side of the random training crop", ge=32
-    )
-    flip: float = _field(0.5, "2.1", "segmenter judge translation downstream", "chance of a flip", ge=0, le=1)
+    size: Size = _field((1024, 1024), "data", "frames as (H, W), bilinear", source="2.1")
+    crop: int = _field(768, _ALL, "side of the random training crop", source="2.1", ge=32)
+    flip: Fraction = _field(0.5, _ALL, "chance of a flip", source="2.1")
     mean: Literal[0.5] = _field(
-        0.5, "2.1", "", "subtracted from pixels in 0..1; G ends in tanh, so no other will do"
+        0.5, "", "subtracted from pixels in 0..1; G ends in tanh, so no other will do", source="2.1"
     )
-    std: Literal[0.5] = _field(0.5, "2.1", "", "divides them afterwards, to [-1, 1]")
+    std: Literal[0.5] = _field(0.5, "", "divides them afterwards, to [-1, 1]", source="2.1")
 
-    train_scenes: int = _field(600, "ours", "data", "drawn training scenes a domain", ge=2)
-    val_scenes: int = _field(120, "ours", "data", "drawn validation scenes a domain", ge=2)
-    test_scenes: int = _field(120, "ours", "data", "drawn test scenes a domain", ge=2)
-    judge_scenes: int = _field(
-        600, "ours", "data", "drawn scenes that only the judge trains on, both layouts", ge=2
-    )
-    style_strength: float = _field(
-        1.0, "ours", "data", "0 draws the target in the source's style", ge=0, le=1
-    )
+    train_scenes: Frames = _field(600, "data", "drawn training scenes a domain")
+    val_scenes: Frames = _field(120, "data", "drawn validation scenes a domain")
+    test_scenes: Frames = _field(120, "data", "drawn test scenes a domain")
+    judge_scenes: Frames = _field(600, "data", "drawn scenes that only the judge trains on, both layouts")
+    style_strength: Fraction = _field(1.0, "data", "0 draws the target in the source's style")
 
     segmenter: Literal["drn26", "deeplabv3", "segnet"] = _field(
-        "drn26", "2.2.2", "segmenter", "Sem_s and Sem_t"
+        "drn26", "segmenter", "Sem_s and Sem_t", source="2.2.2"
     )
-    segmenter_width: float = _field(1.0, "ours", "segmenter", "share of the published channels", gt=0, le=2)
-    segmenter_stride: Literal[4, 8] = _field(8, "ours", "segmenter", "pixels of the frame per score")
-    segmenter_start: Literal["imagenet", "random"] = _field(
-        "imagenet", "ours", "segmenter", "initial weights"
-    )
-    segmenter_optimizer: Literal["sgd", "adamw"] = _field("sgd", "ours", "segmenter", "SGD has momentum 0.9")
-    segmenter_lr: float = _field(1e-3, "2.3", "segmenter", "learning rate", gt=0, le=1)
-    segmenter_decay: float = _field(5e-4, "ours", "segmenter", "weight decay", ge=0, le=1)
-    segmenter_batch: int = _field(2, "2.3", "segmenter", "crops per step", ge=1)
-    segmenter_steps: int = _field(100_000, "ours", "segmenter", "steps", ge=1)
+    segmenter_width: Width = _field(1.0, "segmenter", "share of the published channels")
+    segmenter_stride: Literal[4, 8] = _field(8, "segmenter", "pixels of the frame per score")
+    segmenter_start: Literal["imagenet", "random"] = _field("imagenet", "segmenter", "initial weights")
+    segmenter_optimizer: Literal["sgd", "adamw"] = _field("sgd", "segmenter", "SGD has momentum 0.9")
+    segmenter_lr: Rate = _field(1e-3, "segmenter", "learning rate", source="2.3")
+    segmenter_decay: Fraction = _field(5e-4, "segmenter", "weight decay")
+    segmenter_batch: Whole = _field(2, "segmenter", "crops per step", source="2.3")
+    segmenter_steps: Whole = _field(100_000, "segmenter", "steps")
     segmenter_schedule: Literal["constant", "poly"] = _field(
-        "constant", "ours", "segmenter", "poly: 50 steps of warm-up, then (1 - n/steps)^0.9"
+        "constant", "segmenter", "poly: 50 steps of warm-up, then (1 - n/steps)^0.9"
     )
-    segmenter_weights: bool = _field(False, "ours", "segmenter", "weight classes by 1 / sqrt(frequency)")
-    segmenter_color: bool = _field(False, "ours", "segmenter", "colour augmentation")
+    segmenter_weights: bool = _field(False, "segmenter", "weight classes by 1 / sqrt(frequency)")
+    segmenter_color: bool = _field(False, "segmenter", "colour augmentation")
 
-    judge_width: int = _field(16, "ours", "judge", "channels of the judge's U-Net", ge=4)
-    second_judge_width: float = _field(
-        1.0, "ours", "judge", "share of the channels of the second judge, a SegNet", gt=0, le=2
-    )
-    judge_steps: int = _field(20_000, "ours", "judge", "steps", ge=1)
-    judge_batch: int = _field(6, "ours", "judge downstream", "crops per step", ge=1)
-    judge_lr: float = _field(2e-3, "ours", "judge downstream", "learning rate (AdamW, poly)", gt=0, le=1)
-    judge_decay: float = _field(5e-4, "ours", "judge downstream", "weight decay", ge=0, le=1)
-    judge_color: bool = _field(True, "ours", "judge downstream", "colour augmentation")
-    downstream_width: int = _field(
-        12, "ours", "downstream", "channels of the U-Net trained on translations", ge=4
-    )
-    downstream_steps: int = _field(10_000, "ours", "downstream", "steps", ge=1)
-    downstream_frames: int = _field(400, "ours", "downstream", "translated training frames", ge=2)
+    judge_width: Channels = _field(16, "judge", "channels of the judge's U-Net")
+    second_judge_width: Width = _field(1.0, "judge", "share of the channels of the second judge, a SegNet")
+    judge_steps: Whole = _field(20_000, "judge", "steps")
+    judge_batch: Whole = _field(6, "judge downstream", "crops per step")
+    judge_lr: Rate = _field(2e-3, "judge downstream", "learning rate (AdamW, poly)")
+    judge_decay: Fraction = _field(5e-4, "judge downstream", "weight decay")
+    judge_color: bool = _field(True, "judge downstream", "colour augmentation")
+    downstream_width: Channels = _field(12, "downstream", "channels of the U-Net trained on translations")
+    downstream_steps: Whole = _field(10_000, "downstream", "steps")
+    downstream_frames: Frames = _field(400, "downstream", "translated training frames")
 
-    generator: Literal["unet", "resnet9", "recolor"] = _field("unet", "2.2.1", "translation", "G_st and G_ts")
-    generator_width: int = _field(64, "ours", "translation", "channels of the first layer", ge=4)
+    generator: Literal["unet", "resnet9", "recolor"] = _field(
+        "unet", "translation", "G_st and G_ts", source="2.2.1"
+    )
+    generator_width: Channels = _field(64, "translation", "channels of the first layer")
     generator_depth: int = _field(
-        8, "ours", "translation", "down-samplings of the U-Net, and of recolor's", ge=2, le=10
+        8, "translation", "down-samplings of the U-Net, and of recolor's", ge=2, le=10
     )
-    generator_skip: Literal["half", "full"] = _field(
-        "half", "ours", "translation", "finest skip of the U-Net"
+    generator_skip: Literal["half", "full"] = _field("half", "translation", "finest skip of the U-Net")
+    generator_grain: Fraction = _field(
+        0.25, "translation", "largest residual that recolor adds to its colors"
     )
-    generator_grain: float = _field(
-        0.25, "ours", "translation", "largest residual that recolor adds to its colors", ge=0, le=1
-    )
-    generator_ema: float = _field(
-        0.99, "ours", "translation", "decay of the moving average of the generators' weights", ge=0, lt=1
+    generator_ema: Decay = _field(
+        0.99, "translation", "decay of the moving average of the generators' weights"
     )
     generator_weights: Literal["raw", "ema"] = _field(
-        "raw", "ours", "downstream evaluation", "which weights translate: the last, or their moving average"
+        "raw", "downstream evaluation", "which weights translate: the last, or their moving average"
     )
     guided: Literal["", "own", "another"] = _field(
         "",
-        "ours",
         "downstream evaluation",
         "own: translate by the generator's local colors alone; another: by those of another street, a control",
     )
-    discriminator_width: int = _field(
-        64, "ours", "translation", "channels of the first layer; patches are 70 x 70", ge=4
+    discriminator_width: Channels = _field(
+        64, "translation", "channels of the first layer; patches are 70 x 70"
     )
-    gan_loss: Literal["log", "lsgan"] = _field("log", "2.4", "translation", "Eqs. 1-2; log is non-saturating")
-    lambda_c: float = _field(10.0, "2.3", "translation", "weight of the cycle consistency loss", ge=0, le=1e4)
-    lambda_s: float = _field(
-        1.0, "2.3", "translation", "weight of the semantic consistency loss", ge=0, le=1e4
+    gan_loss: Literal["log", "lsgan"] = _field(
+        "log", "translation", "Eqs. 1-2; log is non-saturating", source="2.4"
     )
+    lambda_c: Weight = _field(10.0, "translation", "weight of the cycle consistency loss", source="2.3")
+    lambda_s: Weight = _field(1.0, "translation", "weight of the semantic consistency loss", source="2.3")
     semantic_loss: Literal[
         "scores_l2", "scores_norm", "softmax_l2", "ce_pseudo", "ce_labels", "kl", "scores_in"
-    ] = _field("scores_l2", "2.2.2", "translation", "reading of Eq. 4")
-    one_segmenter: bool = _field(
-        False, "ours", "translation", "Sem_s on both sides of Eq. 4; the paper has two"
-    )
-    identity: float = _field(
-        0.0, "ours", "translation", "weight of the identity loss; Eq. 5 has none", ge=0, le=1e4
-    )
-    lr: float = _field(2e-4, "2.3", "translation", "learning rate of G and D", gt=0, le=1)
-    betas: tuple[Share, Share] = _field((0.5, 0.999), "ours", "translation", "Adam")
-    batch: int = _field(1, "2.3", "translation", "crops of each domain per step", ge=1)
-    pool: int = _field(50, "ours", "translation", "translations that D is shown again", ge=0)
+    ] = _field("scores_l2", "translation", "reading of Eq. 4", source="2.2.2")
+    one_segmenter: bool = _field(False, "translation", "Sem_s on both sides of Eq. 4; the paper has two")
+    identity: Weight = _field(0.0, "translation", "weight of the identity loss; Eq. 5 has none")
+    lr: Rate = _field(2e-4, "translation", "learning rate of G and D", source="2.3")
+    betas: tuple[Decay, Decay] = _field((0.5, 0.999), "translation", "Adam")
+    batch: Whole = _field(1, "translation", "crops of each domain per step", source="2.3")
+    pool: Natural = _field(50, "translation", "translations that D is shown again")
     target_layout: Literal["own", "source"] = _field(
-        "own",
-        "ours",
-        "translation",
-        "source: the drawn target streets are built like the source's (a control)",
+        "own", "translation", "source: the drawn target streets are built like the source's (a control)"
     )
-    leaf_split: bool = _field(
-        True, "ours", "translation", "one loss after the other: equal gradients in less memory"
-    )
-    init_std: float = _field(0.02, "ours", "translation", "weights start as N(0, std)", gt=0, le=1)
-    epochs: int = _field(
-        20, "ours", "translation", "passes of the larger domain, half of them with a falling rate", ge=1
-    )
-    steps: int = _field(0, "ours", "translation", "steps; 0 means `epochs` passes", ge=0)
+    leaf_split: bool = _field(True, "translation", "one loss after the other: equal gradients in less memory")
+    init_std: Rate = _field(0.02, "translation", "weights start as N(0, std)")
+    epochs: Whole = _field(20, "translation", "passes of the larger domain, half of them with a falling rate")
+    steps: Natural = _field(0, "translation", "steps; 0 means `epochs` passes")
 
     precision: Literal["fp32", "bf16", "auto"] = _field(
-        "fp32",
-        "ours",
-        "segmenter judge translation downstream",
-        "auto: bf16 where the processor has instructions for it",
+        "fp32", _ALL, "auto: bf16 where the processor has instructions for it"
     )
-    save_every: int = _field(1000, "ours", "", "steps between saved training states", ge=1)
-    keep_every: int = _field(
-        0,
-        "ours",
-        "",
-        "steps between kept generators, sheets of frames and rows of validation.csv; 0: none",
-        ge=0,
+    save_every: Whole = _field(1000, "", "steps between saved training states")
+    keep_every: Natural = _field(
+        0, "", "steps between kept generators, sheets of frames and rows of validation.csv; 0: none"
     )
 
     @model_validator(mode="after")
@@ -351,8 +323,5 @@ def table(*profiles: str) -> pd.DataFrame:
 
 
 def _shown(value: Any) -> str:
-    return (
-        " x ".join(str(v) for v in value)
-        if isinstance(value, tuple) and isinstance(value[0], int)
-        else str(value)
-    )
+    pair = isinstance(value, tuple) and isinstance(value[0], int)
+    return " x ".join(map(str, value)) if pair else str(value)
