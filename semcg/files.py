@@ -1,4 +1,4 @@
-"""Atomic writes, hashes, and the one folder layout that everything shares.
+"""Atomic writes, locks, digests, and the one folder layout that everything shares.
 
     data/<name>/<source|target>/<train|val|test>/{images,labels}/   what `semcg.world` draws or `semcg_kit.prepare` copies
     data/<name>/judge/<train|val>/{images,labels}/                  what only the judge ever reads
@@ -7,7 +7,8 @@
     data/<name>/manifest.csv                                        every file with its size and CRC-32
     results/<profile>/<run>/                                        what a training leaves (`semcg.runs`)
 
-Both `data/` and `results/` lie in `home()`.
+Both `data/` and `results/` lie in `home()`. Only Python's own library is imported at the top, since the doctor must start
+where packages are missing.
 """
 
 import csv
@@ -20,13 +21,17 @@ import re
 import shutil
 import socket
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from semcg.system import cores
+
 __all__ = [
+    "CACHE",
     "DOMAINS",
     "IMAGES",
     "SPLITS",
@@ -34,19 +39,24 @@ __all__ = [
     "Listing",
     "atomic",
     "check_manifest",
-    "data_files",
+    "content_digest",
+    "data_digest",
     "data_folder",
     "digest",
+    "hold",
     "home",
     "images_in",
     "manifest_digest",
     "natural",
     "read_json",
     "read_record",
+    "release",
+    "remember",
     "remove_torn",
     "repository",
     "results_folder",
     "swap",
+    "taken",
     "unfinished",
     "write_json",
     "write_manifest",
@@ -59,6 +69,10 @@ STRAY = frozenset({"Thumbs.db", "desktop.ini"})
 """File names that operating systems leave behind; never data, as is every name that begins with a dot."""
 IMAGES = frozenset({".png", ".jpg", ".jpeg"})
 """Endings of pictures, in lower case."""
+CACHE = ".contents.json"
+"""In a data folder: file -> its size and time, and the digest of what it held then."""
+_NOTES = "scenes.jsonl"  # what is written on the drawn plates
+_held: dict[Path, object] = {}  # the locks of this process
 
 
 def home() -> Path:
@@ -95,8 +109,6 @@ def results_folder(data: str, profile: str) -> Path:
     """
     if data == "world":
         return home() / "results" / profile
-    from semcg.contents import data_digest  # here: it reads pictures, which this module does not
-
     root = data_folder(data, profile)
     return home() / "results" / f"{root.resolve().name}-{data_digest(root)[:6]}-{profile}"
 
@@ -137,7 +149,7 @@ def _machine() -> str:
 
 def remove_torn(root: Path) -> None:
     """Remove what processes of this machine that are no more have left half-written below `root`."""
-    import psutil  # here, since the doctor must start where it is missing
+    import psutil
 
     for path in root.rglob(".*.partial*"):
         made_by = re.search(rf"\.(\d+)-{_machine()}\.partial(\.|$)", path.name)
@@ -221,6 +233,70 @@ def _sync(folder: Path) -> None:
             os.close(handle)
 
 
+def hold(path: Path, what: str, *, patience: float = 5.0) -> None:
+    """Lock `path` for this process until `release`, or until the process ends, for whatever reason.
+
+    Locking a path twice in one process changes nothing.
+
+    Parameters
+    ----------
+    path : Path
+        A file that serves as a lock only. It contains the number of the process and the name of its machine.
+    what : str
+        What is locked, for the message: "the training of cyclegan-s0".
+    patience : float
+        Seconds to wait for another process; -1 waits until it ends. The default outlasts a kernel whose parent was
+        killed, which notices after one second.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process still holds the lock; names that process.
+    """
+    path = Path(path).resolve()
+    if path in _held:
+        return
+    from filelock import FileLock, SoftFileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=patience, poll_interval=0.1, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        holder = ""
+        with suppress(OSError):  # it has just been released
+            holder = " ".join(path.read_text(errors="replace").split())
+        raise BlockingIOError(
+            f"{what} is locked by {holder or 'another process'}. Wait until it ends, or end it, then run the same command "
+            "again."
+        ) from None
+    if not isinstance(lock, SoftFileLock):  # on a disk without locks, the file's own content is the lock
+        path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+    _held[path] = lock
+
+
+def release(path: Path) -> None:
+    """Free a lock that this process holds, and remove its file."""
+    path = Path(path).resolve()
+    if (lock := _held.pop(path, None)) is not None:
+        path.unlink(missing_ok=True)  # before it is free: another process might lock it in between
+        lock.release()
+
+
+def taken(path: Path) -> bool:
+    """Return whether any process holds the lock `path`."""
+    path = Path(path).resolve()
+    if path in _held or not path.exists():
+        return path in _held
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
 def digest(value) -> str:
     """Return 16 hexadecimal digits of the SHA-256 of a JSON-able value, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -297,14 +373,9 @@ def write_manifest(root: Path, known: dict[str, list] | None = None) -> Path:
     """
     table, known = io.StringIO(), known or {}
     rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(["name", "bytes", "crc32", *(["pixels"] if known else [])])
-    for path in data_files(root):
-        name = path.relative_to(root).as_posix()
-        if name not in known:
-            content = path.read_bytes()
-            rows.writerow([name, len(content), _crc32(content), *([""] if known else [])])
-        else:
-            rows.writerow([name, *known[name]])
+    rows.writerow(["name", "bytes", "crc32", *["pixels"] * bool(known)])
+    for name, path in _data_files(root).items():
+        rows.writerow([name, *(known.get(name) or [path.stat().st_size, _crc32(path), *[""] * bool(known)])])
     write_text(root / "manifest.csv", table.getvalue())
     return root / "manifest.csv"
 
@@ -329,13 +400,13 @@ def check_manifest(root: Path, *, contents: bool = False) -> None:
             expected = {row["name"]: (int(row["bytes"]), row["crc32"]) for row in csv.DictReader(handle)}
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise ValueError(f"{listed} is damaged ({error}); write the data in {root} again.") from None
-    found = {path.relative_to(root).as_posix(): path for path in data_files(root)}
+    found = _data_files(root)
     wrong = [f"{name} is missing" for name in expected.keys() - found.keys()]
     wrong += [f"{name} was added" for name in found.keys() - expected.keys()]
     for name in expected.keys() & found.keys():
         if found[name].stat().st_size != expected[name][0]:
             wrong.append(f"{name} has another size")
-        elif contents and _crc32(found[name].read_bytes()) != expected[name][1]:
+        elif contents and _crc32(found[name]) != expected[name][1]:
             wrong.append(f"{name} has other contents")
     if wrong:
         shown = "; ".join(sorted(wrong)[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
@@ -349,12 +420,13 @@ def manifest_digest(root: Path) -> str:
     return hashlib.sha256((Path(root) / "manifest.csv").read_bytes()).hexdigest()[:16]
 
 
-def data_files(root: Path) -> list[Path]:
-    """Return the files below `root` that are data: no manifest, nothing hidden or left behind by an operating system."""
-    found = []
+def _data_files(root: Path) -> dict[str, Path]:
+    """Return name -> file, sorted, of the data below `root`: no manifest, nothing hidden or left by an operating system."""
+    found = {}
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(folder) / name for name in sorted(names) if _is_data(name) and name != "manifest.csv"]
+        paths = [Path(folder) / name for name in sorted(names) if _is_data(name) and name != "manifest.csv"]
+        found |= {path.relative_to(root).as_posix(): path for path in paths}
     return found
 
 
@@ -362,5 +434,66 @@ def _is_data(name: str) -> bool:
     return name not in STRAY and not name.startswith(".")
 
 
-def _crc32(content: bytes) -> str:
-    return f"{zlib.crc32(content):08x}"
+def _crc32(path: Path) -> str:
+    return f"{zlib.crc32(path.read_bytes()):08x}"
+
+
+def data_digest(root: Path | str) -> str:
+    """Return 16 hexadecimal digits for all pixels, labels and plate texts in a data folder, decoded.
+
+    So it is the same for every encoder and machine. The digest of each file is kept in `CACHE` and computed again when
+    the file's size or time differs.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise FileNotFoundError(f"no data in {root}")
+    paths = [p for p in _data_files(root).values() if p.suffix.lower() in IMAGES or p.name == _NOTES]
+    return digest(remember(root, paths))
+
+
+def remember(root: Path, paths: Iterable[Path], known: dict[str, str] | None = None) -> dict[str, str]:
+    """Return name -> digest of the contents of some files below `root`, and keep them in `CACHE`.
+
+    Parameters
+    ----------
+    known : dict, optional
+        Digests that are known already, by name: those of pixels that were just written.
+    """
+    cached, known = read_record(root / CACHE), known or {}
+    stats = {path.relative_to(root).as_posix(): path.stat() for path in paths}
+    now = {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+    fresh = {name: cached[name] for name in now if cached.get(name, [])[:2] == now[name]}
+    missing = [name for name in now if name not in fresh]
+    with ThreadPoolExecutor(cores()) as pool:  # decoding leaves Python's lock
+        digests = pool.map(lambda name: known.get(name) or content_digest(root / name), missing)
+        fresh |= {name: [*now[name], digest] for name, digest in zip(missing, digests, strict=True)}
+    if missing:
+        with suppress(OSError):  # data on a disk that cannot be written are digested each time
+            write_text(root / CACHE, json.dumps(cached | fresh))
+    return {name: fresh[name][2] for name in sorted(fresh)}
+
+
+def content_digest(content) -> str:
+    """Return the digest of a picture's decoded pixels, or of any other file's bytes.
+
+    Parameters
+    ----------
+    content : path or array
+        A file, or the pixels that a file will hold.
+    """
+    import numpy as np
+    from PIL import Image
+
+    if isinstance(content, Path) and content.suffix.lower() not in IMAGES:
+        return hashlib.sha256(content.read_bytes()).hexdigest()[:16]
+    if isinstance(content, Path):
+        with Image.open(content, formats=("PNG", "JPEG")) as opened:
+            content = np.asarray(opened)
+    seen = hashlib.sha256(f"{content.dtype}{content.shape}".encode())
+    seen.update(np.ascontiguousarray(content).tobytes())
+    return seen.hexdigest()[:16]

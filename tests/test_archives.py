@@ -20,8 +20,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from semcg import config, files, labels, runs, system
-from semcg.contents import CACHE
 from semcg.data import Batches, Scenes
+from semcg.files import CACHE
 from semcg_kit import prepare
 from semcg_kit.__main__ import main
 from semcg_kit.prepare import cityscapes, gta5

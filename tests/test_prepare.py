@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from semcg import files
-from semcg.contents import CACHE
 from semcg.data import Scenes
+from semcg.files import CACHE
 from semcg_kit import prepare as preparing
 from semcg_kit.prepare import Domain
 from semcg_kit.prepare.folders import divide

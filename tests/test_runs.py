@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from semcg import config, files, runs
-from semcg.contents import data_digest
+from semcg.files import data_digest
 from semcg.runs import checkpoint, recipes
 from semcg.runs.recipes import Recipe
 from semcg.training import fit

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "semcg"
 KIT = PACKAGE.with_name("semcg_kit")
 
 FLOORS = [  # a room may import from lower floors, and from its own if listed in BESIDE
-    {"labels", "config", "files", "locks", "pictures", "mappings", "system", "contents"},
+    {"labels", "config", "files", "pictures", "mappings", "system"},
     {"world", "data", "segmenters", "gan", "losses", "metrics", "statistics", "plots", "protocol"}
     | {"edges", "distances", "reader"},
     {"instruments"},
@@ -60,7 +60,6 @@ CONFIG_FREE = {
     "plots",
     "labels",
     "files",
-    "locks",
     "protocol",
     "translate",
     "export",

@@ -29,7 +29,6 @@ from torch import Tensor, nn
 from semcg import config as configs
 from semcg import files, metrics, training
 from semcg.config import Config
-from semcg.contents import remember
 from semcg.data import Batches, Scenes, Unpaired
 from semcg.evaluate import Pictures, collect, values
 from semcg.losses import SEMANTIC_KINDS
@@ -179,7 +178,7 @@ def _world(device: str, scratch: Path) -> Arms:
     counts = {"train": 1, "val": 1, "test": 2, "judge_train": 2, "judge_val": 0}
     for layout in ("own", "source"):
         root = write(scratch / layout, size=(64, 128), seed=3, layout=layout, **counts)
-        digests = remember(root, [*root.rglob("*.png"), root / "scenes.jsonl"])
+        digests = files.remember(root, [*root.rglob("*.png"), root / "scenes.jsonl"])
         yield f"{layout} layout", [int(digest, 16) >> 16 for digest in digests.values()]
 
 

@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 
 from semcg import config as configs
-from semcg import evaluate, files, locks, losses
+from semcg import evaluate, files, losses
 from semcg.data import Scenes
 from semcg.labels import names
 from semcg.protocol import REFERENCE, Protocol
@@ -182,7 +182,7 @@ def progress(
         bad = next((record for record in records if record.get("status", "ok") != "ok"), {})
         status = bad.get("status") or ("ok" if all(records) else "waiting")
         rows[condition, seed] = {
-            "status": "running" if locks.taken(folder / f".{task}.task") else status,
+            "status": "running" if files.taken(folder / f".{task}.task") else status,
             "minutes": round(sum(record.get("seconds", 0) for record in records) / 60, 1),
             "reason": bad.get("reason", ""),
         }

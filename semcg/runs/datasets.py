@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from semcg import files, locks
+from semcg import files
 from semcg import world as drawn
 from semcg.config import Config
-from semcg.contents import data_digest
 from semcg.data import Scenes
 from semcg.labels import IGNORE
 from semcg.runs import recipes
@@ -33,7 +32,7 @@ def draw(config: Config, *, processes: int = 0, progress: Callable[[int, int], N
     if differs(folder, wanted):
         begun = time.perf_counter()
         lock = folder.with_name(f".{folder.name}.lock")
-        locks.hold(lock, f"the drawing of {folder}")
+        files.hold(lock, f"the drawing of {folder}")
         try:
             drawn.write(
                 folder,
@@ -50,7 +49,7 @@ def draw(config: Config, *, processes: int = 0, progress: Callable[[int, int], N
                 recipe=wanted,
             )
         finally:
-            locks.release(lock)
+            files.release(lock)
         note("clock", what="draw", seconds=time.perf_counter() - begun)
     return data(config)
 
@@ -143,7 +142,7 @@ def data(config: Config) -> Path:
         raise ValueError(
             f"the world in {folder} differs in {', '.join(changed)} from what is asked for. Draw it anew: {command}"
         )
-    note("data", data=config.data, digest=data_digest(folder))
+    note("data", data=config.data, digest=files.data_digest(folder))
     return folder
 
 

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 
-from semcg import locks
+from semcg import files
 from semcg.runs.checkpoint import as_csv
 from semcg.runs.store import Run, Start
 from semcg.system import stop_signals
@@ -53,7 +53,7 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
     try:
         yield from _kept(run, records)
     finally:
-        locks.release(run.lock)
+        files.release(run.lock)
 
 
 def _kept(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:

@@ -17,7 +17,6 @@ from torch import Tensor
 from semcg import canary, files, instruments
 from semcg import config as configs
 from semcg.config import Config
-from semcg.contents import data_digest
 from semcg.training import precision_for
 
 __all__ = [
@@ -84,7 +83,7 @@ def _parts(config: Config, stage: str, part: str, **more) -> dict:
     return {
         "stage": canary.version(stage),
         "config": fields,
-        "data": data_digest(files.data_folder(config.data, config.profile)),
+        "data": files.data_digest(files.data_folder(config.data, config.profile)),
         **more,
     }
 
@@ -180,7 +179,7 @@ def translation(config: Config, *, baseline: bool = False, step: Callable | None
     else:  # an unweighted loss decides nothing
         del parts["config"]["semantic_loss"]
     if config.target_layout != "own":
-        parts["control"] = data_digest(control_folder(config))
+        parts["control"] = files.data_digest(control_folder(config))
     if own := _notebook_source(step):
         parts["step"] = own
     made_by = "03_cyclegan" if baseline else "04_semantic_cyclegan"
@@ -304,7 +303,7 @@ def recognized(made: dict, recipe: dict, folder: Path, root: Path, *, averaged: 
     if not averaged and "lambda_c" in stored["config"]:  # fields that came later, and decide nothing else
         stored["config"] = {k: v for k, v in recipe["config"].items() if k in _LATER} | stored["config"]
     if (root / "manifest.csv").is_file() and stored.get("data") == files.manifest_digest(root):
-        stored["data"] = data_digest(root)
+        stored["data"] = files.data_digest(root)
     if "reads" in stored:
         stored["reads"] = _converted(stored["reads"], folder, root)
     return stored

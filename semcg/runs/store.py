@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from semcg import files, locks
+from semcg import files
 from semcg.instruments import load_instrument
 from semcg.runs import checkpoint
 from semcg.runs.checkpoint import as_csv
@@ -52,7 +52,7 @@ class Run:
     folder, partial : Path
         Of the complete run, and of the run while it trains.
     lock : Path
-        What a process holds while it trains this run; see `locks.hold`.
+        What a process holds while it trains this run; see `files.hold`.
     parts : dict
         Everything that must be equal for a stored run to be this one: the recipe, and what training begins with.
     start, why : Start, str
@@ -201,7 +201,7 @@ def start(
 
 def _find(run: Run) -> None:
     """Look at what is stored of a run, load it if it is this very one, and make its partial folder ready."""
-    locks.hold(run.lock, f"the training of {run.name}")
+    files.hold(run.lock, f"the training of {run.name}")
     for left_by_a_kill in run.partial.glob(".*.partial*"):
         left_by_a_kill.unlink()
     saved, begun = run._differs(run.folder), run._differs(run.partial)
@@ -216,7 +216,7 @@ def _find(run: Run) -> None:
     elif changed := saved or begun:
         run.why = f"the saved run has another {_in_words(changed)}: training from scratch"
     if run.start is Start.REUSED:
-        locks.release(run.lock)
+        files.release(run.lock)
         return
     if run.start is Start.RESUMED:
         # Rows after the state, the last perhaps cut, would come before those of its successors.

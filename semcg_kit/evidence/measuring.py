@@ -15,7 +15,6 @@ from torch import nn
 from semcg import canary, evaluate, files, translate
 from semcg import config as configs
 from semcg.config import Config
-from semcg.contents import data_digest
 from semcg.data import Scenes
 from semcg.evaluate.parts import table_part
 from semcg.evaluate.reading import notes
@@ -135,7 +134,9 @@ def _paired_colors(size: tuple[int, int], *, streets: int = 60) -> list[np.ndarr
 def _ceiling(config: Config, fabric: Fabric) -> None:
     """Keep what the reader reads in the target's test frames, where the data say what is written there."""
     root, run = scored(config), recipes.slug(CEILING)
-    key = files.digest({"read": CEILING, "data": data_digest(root), "stage": canary.version("measures")})
+    key = files.digest(
+        {"read": CEILING, "data": files.data_digest(root), "stage": canary.version("measures")}
+    )
     if not notes(root, "target", "test") or _open(config, run, key) is not None:
         return
     reader, _ = _reader_and_target(config, fabric, trained.judge(config, fabric))
@@ -154,7 +155,7 @@ def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: in
             "reading": config.part("evaluation") if recipe else {},
             "judges": [recipes.judge(config, **kind).fingerprint for kind in judges],
             "Sem_t": recipes.segmenter(config, "target").fingerprint,
-            "data": data_digest(root),
+            "data": files.data_digest(root),
             "stage": canary.version("measures"),
         }
     )
@@ -189,7 +190,7 @@ def _reader_and_target(config: Config, fabric: Fabric, judge: nn.Module) -> tupl
     """Return the plate reader and the judge's features of target frames, from the last run that needed them."""
     root, shipped = scored(config), bool(recipes.instrument(config, "reader"))
     key = files.digest(
-        [data_digest(root), recipes.judge(config).fingerprint, canary.version("measures"), shipped]
+        [files.data_digest(root), recipes.judge(config).fingerprint, canary.version("measures"), shipped]
     )
     kept, reader = folder_of(config) / f"judging-{key}.safetensors", None
     if kept.is_file():
@@ -239,7 +240,7 @@ def _keep(
     folder = files.results_folder(config.data, config.profile) / (trained_as or run)
     made = files.read_record(folder / "provenance.json")
     record = {"run": run, "condition": condition, "seed": seed, "key": key, "counts": sha256(counts)}
-    record |= {"data": data_digest(scored(config))}
+    record |= {"data": files.data_digest(scored(config))}
     record |= {name: made[name] for name in _COPIED if name in made}
     stage = str(made.get("recipe", {}).get("stage", ""))
     if "unreleased" in stage:

@@ -11,7 +11,6 @@ import nbformat
 
 from semcg import canary, files
 from semcg.config import Config
-from semcg.contents import data_digest
 from semcg.system import duration
 from semcg.training.devices import place
 from semcg_kit.doctor import setup_seconds
@@ -197,7 +196,7 @@ def reusable(output: Path, key: Mapping[str, object]) -> dict | None:
             return None
     for data, digest in record["data"].items():
         folder = files.data_folder(data, str(key["parameters"]["profile"]))
-        if not (folder / "manifest.csv").is_file() or data_digest(folder) != digest:
+        if not (folder / "manifest.csv").is_file() or files.data_digest(folder) != digest:
             return None
     return record
 

@@ -18,7 +18,6 @@ import numpy as np
 from PIL import Image
 
 from semcg import files, mappings, pictures
-from semcg.contents import content_digest
 from semcg.labels import IGNORE
 
 __all__ = ["Plan", "Recipe", "reshaped", "size_of", "write"]
@@ -235,7 +234,7 @@ def write(root: Path, recipe: Recipe, frame: Frame) -> dict:
     -------
     dict
         "name", "split", "of" (`Frame.made_of`), and either "left_out" (the reason) or "size" (H, W) and "files": name
-        below `root` -> bytes, CRC-32, of a label the number of pixels of each value, and `content_digest` of the pixels.
+        below `root` -> bytes, CRC-32, of a label the number of pixels of each value, and `files.content_digest` of the pixels.
         With a strict recipe also what `_noticed` returns.
 
     Raises
@@ -275,7 +274,7 @@ def write(root: Path, recipe: Recipe, frame: Frame) -> dict:
         counts = resized.histogram() if kind != "images" else []
         pixels = {str(value): count for value, count in enumerate(counts) if count}
         crc = f"{zlib.crc32(content.getbuffer()):08x}"
-        written[name] = [content.tell(), crc, pixels, content_digest(np.asarray(resized))]
+        written[name] = [content.tell(), crc, pixels, files.content_digest(np.asarray(resized))]
     return record | {"size": [height, width], "files": written}
 
 

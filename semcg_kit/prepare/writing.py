@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from semcg import contents, files, mappings
+from semcg import files, mappings
 from semcg.system import each
 from semcg_kit.prepare import frames as one
 from semcg_kit.prepare.frames import ARCHIVES, FOLDERS, Frame, Plan, Progress, shown
@@ -362,7 +362,7 @@ def _combine(out: Path, name: str, made_by: str) -> list[str]:
     rows = _rows(out)
     if not (out / "manifest.csv").is_file():
         files.write_manifest(out, {name: [*row[:2], _counted(row[2])] for name, row in rows.items()})
-    contents.remember(out, [out / name for name in rows], {name: row[3] for name, row in rows.items()})
+    files.remember(out, [out / name for name in rows], {name: row[3] for name, row in rows.items()})
     files.check_manifest(out)
     return missing
 
