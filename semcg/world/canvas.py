@@ -20,7 +20,7 @@ NEAREST = 1.0  # meters; nearer points are moved there
 GROUND, SKY = -1.0, -2.0  # depths that mean "by the row": of the ground plane and of the sky
 CONTACT, CAST = 128, 255  # values of the shadow mask: under a thing, and thrown by the sun
 TRAIN_ID = {name: train_id for train_id, name in enumerate(names())} | {"ignored": IGNORE}
-# A row of the table of parts: train id, name in `styles.MATERIALS`, number of the color, factor on it, meters.
+# A row of the table of parts: train id, material in `styles.toml`, number of the color, factor on it, meters.
 PART = np.dtype([("label", "u1"), ("material", object), ("hue", "i8"), ("shade", "f4"), ("depth", "f4")])
 
 # Glyphs of 3 x 5 cells: a digit per row from the top, its bits from the left. No font file to differ.

@@ -5,7 +5,7 @@ color (`semcg.world.styles`); the records know no colors.
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from semcg.world.canvas import CAST, FINE, SKY, Canvas, Pen, inset
 
@@ -16,8 +16,7 @@ FLOOR, BAY = 3.0, 2.3  # from floor to floor and from window to window
 Disc = tuple[float, float, float]  # offset to the right, offset upward, radius
 
 
-@dataclass(frozen=True, slots=True)
-class Cloud:
+class Cloud(NamedTuple):
     x: float
     y: float
     puffs: tuple[Disc, ...]
@@ -29,8 +28,7 @@ class Cloud:
                 canvas.ellipse(part, (self.x + x, self.y + y + drop * radius, 1000), radius, 0.36 * radius)
 
 
-@dataclass(frozen=True, slots=True)
-class Vista:
+class Vista(NamedTuple):
     """What closes the view at the end of the street."""
 
     hills: tuple[float, ...]  # heights of a ridge from left to right; empty where there are no hills
@@ -60,8 +58,7 @@ class Vista:
                 pen.disc("leaf", 0.2 * canvas.sun, y + shade, radius * 1.2 * shade, shade)
 
 
-@dataclass(frozen=True, slots=True)
-class Street:
+class Street(NamedTuple):
     """The ground: a road between two sidewalks, all parallel to Z."""
 
     half_width: float
@@ -108,8 +105,7 @@ class Street:
                 canvas.ground("road", "white line", x, self.crossing, x + 0.5, self.crossing + 3)
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(NamedTuple):
     x: float
     z: float
     height: float  # of the middle of the crown; of a palm, the top of its trunk
@@ -164,8 +160,7 @@ class Tree:
             pen.poly(("leaf shade", "leaf", "leaf light")[k % 3], [*upper, tip, *reversed(lower)])
 
 
-@dataclass(frozen=True, slots=True)
-class Facade:
+class Facade(NamedTuple):
     """One plot along the street: a building, or a gap that a wall or a fence closes."""
 
     kind: str  # "building", "wall" or "fence"

@@ -4,7 +4,7 @@ Lengths are in meters; x, z is the position of the near end. Every motor vehicle
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from semcg.world.canvas import Canvas, Pen, inset
 
@@ -13,15 +13,19 @@ DIGIT = 0.216  # height of a plate's digits: deliberately toy-sized, so that 128
 LENGTH = {"car": 4.2, "truck": 6.2, "bus": 10.0, "train": 22.0}
 
 
-@dataclass(frozen=True, slots=True)
-class Lamp:
+def _stand(canvas: Canvas, thing, label: str, half: float, length: float, height: float, hue: int = 0) -> Pen:
+    """Darken the ground under a thing and return a pen that draws it."""
+    canvas.contact(thing.x, thing.z, half, length, height)
+    return Pen(canvas, label, thing.x, thing.z, hue)
+
+
+class Lamp(NamedTuple):
     x: float
     z: float
     height: float
 
     def draw(self, canvas: Canvas) -> None:
-        canvas.contact(self.x, self.z, 0.1, 0.2, 3.0)
-        pen = Pen(canvas, "pole", self.x, self.z)
+        pen = _stand(canvas, self, "pole", 0.1, 0.2, 3.0)
         inward, top = -1 if self.x > 0 else 1, self.height
         pen.rect("pole", -0.09, 0, 0.09, 0.9, 0.8)
         pen.poly("pole", [(-0.055, 0), (0.055, 0), (0.035, top), (-0.035, top)])
@@ -30,31 +34,27 @@ class Lamp:
         pen.poly("lamp", [(x * inward, top + y) for x, y in head])
 
 
-@dataclass(frozen=True, slots=True)
-class TrafficLight:
+class TrafficLight(NamedTuple):
     x: float
     z: float
     state: int  # 0 red, 1 amber, 2 green
 
     def draw(self, canvas: Canvas) -> None:
-        canvas.contact(self.x, self.z, 0.1, 0.2, 2.0)
-        Pen(canvas, "pole", self.x, self.z).rect("pole", -0.06, 0, 0.06, 2.6)
+        _stand(canvas, self, "pole", 0.1, 0.2, 2.0).rect("pole", -0.06, 0, 0.06, 2.6)
         pen = Pen(canvas, "traffic light", self.x, self.z)
         pen.rect("light box", -0.22, 2.5, 0.22, 3.6)
         for k, lamp in enumerate(("red lamp", "amber lamp", "green lamp")):
             pen.disc(lamp, 0, 3.38 - 0.33 * k, 0.14, 1.0 if k == self.state else 0.28)
 
 
-@dataclass(frozen=True, slots=True)
-class Sign:
+class Sign(NamedTuple):
     x: float
     z: float
     kind: str  # "limit", "warning", "arrow", "stop", "entry" or "priority"
     text: str  # the number of a speed limit; other signs have none
 
     def draw(self, canvas: Canvas) -> None:
-        canvas.contact(self.x, self.z, 0.08, 0.2, 2.0)
-        Pen(canvas, "pole", self.x, self.z).rect("pole", -0.04, 0, 0.04, 2.45)
+        _stand(canvas, self, "pole", 0.08, 0.2, 2.0).rect("pole", -0.04, 0, 0.04, 2.45)
         pen = Pen(canvas, "traffic sign", self.x, self.z)
         match self.kind:
             case "limit":
@@ -88,21 +88,18 @@ def _polygon(corners: int, radius: float, turn: float, y: float = 2.45) -> list[
     return [(radius * math.sin(t), y + radius * math.cos(t)) for t in turns]
 
 
-@dataclass(frozen=True, slots=True)
-class Bin:
+class Bin(NamedTuple):
     x: float
     z: float
 
     def draw(self, canvas: Canvas) -> None:
-        canvas.contact(self.x, self.z, 0.3, 0.5, 0.9)
-        pen = Pen(canvas, "ignored", self.x, self.z)
+        pen = _stand(canvas, self, "ignored", 0.3, 0.5, 0.9)
         pen.poly("bin", [(-0.24, 0), (0.24, 0), (0.3, 0.85), (-0.3, 0.85)])
         pen.rect("bin", -0.34, 0.85, 0.34, 0.97, 0.7)
         pen.rect("bin", -0.2, 0.45, 0.2, 0.6, 1.5)
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     x: float
     z: float
     height: float
@@ -111,8 +108,7 @@ class Person:
     hue: int
 
     def draw(self, canvas: Canvas) -> None:
-        canvas.contact(self.x, self.z, 0.22, 0.3, self.height)
-        pen = Pen(canvas, "person", self.x, self.z, self.hue)
+        pen = _stand(canvas, self, "person", 0.22, 0.3, self.height, self.hue)
         tall, step = self.height / 1.75, self.stride if self.facing else 0.13
         for x, shade in ((-step, 0.85), (step, 1.0)):
             pen.line("trousers", 0.45 * x, 0.88 * tall, x, 0.06, 0.17 * tall, shade)
@@ -140,8 +136,7 @@ def _draw_body(pen: Pen, x: float, seat: float, tall: float, facing: int, reach:
     pen.poly("hair", [(lean + dx - 0.03 * facing, neck + dy * tall) for dx, dy in hair])
 
 
-@dataclass(frozen=True, slots=True)
-class Vehicle:
+class Vehicle(NamedTuple):
     kind: str  # "car", "truck", "bus" or "train"
     x: float
     z: float
@@ -160,8 +155,7 @@ class Vehicle:
         }
         half_width, height, draw = bodies[self.kind]
         length = LENGTH[self.kind]
-        canvas.contact(self.x, self.z, half_width, length, height)
-        draw(Pen(canvas, self.kind, self.x, self.z, self.hue), length)
+        draw(_stand(canvas, self, self.kind, half_width, length, height, self.hue), length)
 
     def _draw_car(self, pen: Pen, length: float) -> None:
         waist, roof = 0.86, 0.86 + 0.56 * self.tall
@@ -183,15 +177,13 @@ class Vehicle:
         if self.oncoming:
             pen.rect("chassis", -0.88, 0.28, 0.88, 0.38)
             pen.rect("grille", -0.5, 0.4, 0.5, 0.76)
-            for x in (-0.68, 0.68):
-                pen.rect("headlamp", x - 0.17, 0.6, x + 0.17, 0.8)
-                pen.rect("amber lamp", x - 0.12, 0.47, x + 0.12, 0.54)
+            _pair(pen, "headlamp", 0.68 - 0.17, 0.68 + 0.17, 0.6, 0.8)
+            _pair(pen, "amber lamp", 0.68 - 0.12, 0.68 + 0.12, 0.47, 0.54)
         else:
             pen.rect("chassis", -0.88, 0.28, 0.88, 0.4)
             pen.rect("paint", -0.82, 0.74, 0.82, 0.77, 0.7)
-            for outer, inner in ((-0.68, -0.54), (0.68, 0.54)):
-                pen.rect("tail lamp", outer - 0.17, 0.6, outer + 0.17, 0.8)
-                pen.rect("headlamp", inner - 0.03, 0.6, inner + 0.03, 0.7)
+            _pair(pen, "tail lamp", 0.68 - 0.17, 0.68 + 0.17, 0.6, 0.8)
+            _pair(pen, "headlamp", 0.54 - 0.03, 0.54 + 0.03, 0.6, 0.7)
         _write_plate(pen, self.plate, 0, 0.555)
 
     def _draw_truck(self, pen: Pen, length: float) -> None:
@@ -261,11 +253,9 @@ def _draw_wheels(pen: Pen, half: float, places: tuple[float, ...], radius: float
     if abs(offset) < half:
         return
     x = -half if offset > 0 else half
-    turns = [2 * math.pi * k / 10 for k in range(10)]
     for place in places:
         for material, size in (("tire", radius), ("hub", 0.5 * radius)):
-            circle = [(x, radius + size * math.sin(t), place + size * math.cos(t)) for t in turns]
-            pen.poly(material, circle)
+            pen.poly(material, [(x, radius + y, place + z) for y, z in _polygon(10, size, 0, 0)])
 
 
 def _draw_glint(pen: Pen, face: list, left: float, low: float, high: float) -> None:
@@ -288,8 +278,7 @@ def _draw_windows(pen: Pen, near: list, side: list | None, count: int, low: floa
             pen.poly("glass", inset(side, (k + 0.1) / count, (k + 0.9) / count, low, high), 0.95)
 
 
-@dataclass(frozen=True, slots=True)
-class TwoWheeler:
+class TwoWheeler(NamedTuple):
     kind: str  # "bicycle" or "motorcycle"
     x: float
     z: float
@@ -300,8 +289,8 @@ class TwoWheeler:
 
     def draw(self, canvas: Canvas) -> None:
         half, length = (0.8, 0.4) if self.heading else (0.25, 1.6)
-        canvas.contact(self.x, self.z, half, length, 0.8 if self.rider is None else 1.6)
-        pen = Pen(canvas, self.kind, self.x, self.z, self.hue)
+        height = 0.8 if self.rider is None else 1.6
+        pen = _stand(canvas, self, self.kind, half, length, height, self.hue)
         body = Pen(canvas, "rider", self.x, self.z, self.rider or 0)
         if not self.heading:
             self._draw_from_behind(pen, body)
