@@ -124,7 +124,7 @@ def test_a_street_of_ones_own(home, capsys, monkeypatch):
 
 
 def test_streets_of_the_first_look_are_in_no_split():
-    from semcg.world.write import STREAMS
+    from semcg.world import STREAMS
 
     assert shipped.UNSEEN // 10**6 not in STREAMS.values()
     assert shipped.UNSEEN // 10**6 < 8

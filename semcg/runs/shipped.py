@@ -15,7 +15,7 @@ __all__ = ["GENERATORS", "compared", "generators", "street"]
 GENERATORS = REFERENCE.with_name("second") / "generators"
 """Where they lie in this repository: a folder for each condition."""
 UNSEEN = 5 * 10**6
-"""Where the seeds begin of which no split of the drawn world makes use (`semcg.world.write.STREAMS`)."""
+"""Where the seeds begin of which no split of the drawn world makes use (`semcg.world.STREAMS`)."""
 
 
 def generators(fabric: Fabric, *, folder: Path = GENERATORS) -> dict[str, translate.Translation]:
