@@ -12,8 +12,11 @@ SEMCG := $(PY) -m semcg_kit
 .DEFAULT_GOAL := help
 .PHONY: help setup first-look course paper sweep ledger report verify replicate lint test test-slow chaos audit promises bench browser-test site status doctor lab draw figures student times notebooks clean
 
-help:  ## list these targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-12s %s\n", $$1, $$2}'
+FIRST := setup first-look course lab doctor
+help:  ## list these targets: what a newcomer needs, then the rest
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' -v first=" $(FIRST) " \
+	  '{ line = sprintf("make %-12s %s\n", $$1, $$2) } index(first, " " $$1 " ") { printf "%s", line; next } \
+	   { rest = rest line } END { printf "\nThe rest:\n%s", rest }'
 
 setup: .venv/.ready  ## create .venv with the locked versions
 

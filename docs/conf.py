@@ -1,8 +1,13 @@
 """Settings of Sphinx for the site that `semcg site` builds: README, docs and notebooks."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # for build_site
+
 project = "semcg"
 author = project_copyright = "The semcg developers"
-extensions = ["myst_nb", "semcg_kit.site"]
+extensions = ["myst_nb", "build_site"]
 root_doc = "README"
 include_patterns = [
     "README.md",
@@ -24,7 +29,7 @@ nb_merge_streams = True
 myst_enable_extensions = ["amsmath", "dollarmath", "html_image"]
 myst_dmath_double_inline = True  # $$...$$ in the middle of a paragraph
 myst_heading_anchors = 4
-myst_heading_slug_func = "semcg_kit.site.slug"
+myst_heading_slug_func = "build_site.slug"
 
 highlight_language = "none"  # a fence without a language is a table or a tree
 html_theme = "furo"

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from semcg_kit.teaching import stated
+from notebooks.exercises.teaching import stated
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "results" / "reference"

@@ -8,13 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from notebooks.exercises import teaching
 from semcg import claims, evaluate, files, protocol, report
 from semcg.config import Config
 from semcg.data import Batches, Scenes, Unpaired
 from semcg.report import front
 from semcg.runs import datasets
 from semcg.training import build_translation, fabric_for, fit, precision_for
-from semcg_kit import evidence, site, teaching
+from semcg_kit import evidence
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "results" / "reference"
@@ -147,7 +148,7 @@ def test_the_shipped_report_is_the_committed_notebook(tmp_path):
     """Written from a copy of the folders, since its links depend on where both lie."""
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
     out = tmp_path / "results" / "reference" / "report"
-    text = site.markdown(tmp_path / "notebooks" / "06_report.ipynb", out).read_text()
+    text = teaching.markdown(tmp_path / "notebooks" / "06_report.ipynb", out).read_text()
     assert text == (REFERENCE / "report" / "06_report.md").read_text(), "run: make notebooks"
     assert all((out / link).is_file() for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link)
     figures = [

@@ -15,11 +15,10 @@ from skimage.exposure import match_histograms
 from torch import nn
 
 from notebooks import exercises
-from notebooks.exercises import Question, feedback, graded, quiz_text
+from notebooks.exercises import Question, feedback, graded, quiz_text, teaching
 from semcg import config, files, labels, losses, metrics, protocol, statistics
 from semcg.plots import frames
 from semcg.runs import recipes
-from semcg_kit import teaching
 from semcg_kit.execution.course import REPORT, SEQUENCE
 
 SHEETS = exercises.sheets()

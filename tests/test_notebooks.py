@@ -18,10 +18,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from notebooks.exercises.teaching import RESULTS, generated, table_in
 from semcg import files
 from semcg.runs.figures import CAPTIONS
 from semcg_kit.execution.course import SEQUENCE, code_digest
-from semcg_kit.teaching import RESULTS, generated, table_in
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = [ROOT / "notebooks" / f"{name}.ipynb" for name in SEQUENCE]

@@ -7,11 +7,11 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import build_site as site  # of docs/
 import pytest
 from bs4 import BeautifulSoup, NavigableString
 from fontTools.ttLib import TTFont
 
-from semcg_kit import site
 from semcg_kit.commands import pages
 
 ROOT = Path(__file__).parent.parent

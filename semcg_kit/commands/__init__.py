@@ -21,20 +21,6 @@ Data = Annotated[
     str,
     typer.Option(help="A folder that `semcg prepare` wrote; default: the drawn world.", show_default=False),
 ]
-Kernel = Annotated[str, typer.Option(help="Another installed Jupyter kernel; default: this interpreter.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of reusing or resuming.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        "-p",
-        metavar="NAME=VALUE",
-        help="Change a number of the profile, any field of Config; of `run` also a parameter of the notebook. Repeatable.",
-    ),
-]
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="TOML file of such numbers; --set comes before it.")
-]
 
 
 def say(line: str) -> None:

@@ -8,25 +8,18 @@ from typing import Annotated
 import typer
 
 from semcg import protocol as protocols
-from semcg_kit.commands import (
-    ConfigFile,
-    Data,
-    Device,
-    Fresh,
-    Kernel,
-    Profile,
-    Seed,
-    Set,
-    checked,
-    say,
-    settings_of,
-)
+from semcg_kit.commands import Data, Device, Profile, Seed, checked, say, settings_of
 
 __all__ = ["course", "draw", "run", "sweep"]
 
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print steps, memory and time, measured here, and train nothing.")
-]
+SET = "Change a number of the profile, any field of Config; of `run` also a parameter of the notebook. Repeatable."
+DRY_RUN = "Print steps, memory and time, measured here, and train nothing."
+
+Set = Annotated[list[str] | None, typer.Option("--set", "-p", metavar="NAME=VALUE", help=SET)]
+ConfigFile = Annotated[Path | None, typer.Option(help="TOML file of such numbers; --set comes before it.")]
+Kernel = Annotated[str, typer.Option(help="Another installed Jupyter kernel; default: this interpreter.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of reusing or resuming.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help=DRY_RUN)]
 
 
 def course(

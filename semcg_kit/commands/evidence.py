@@ -1,6 +1,5 @@
 """Commands on what a sweep measured: the ledger, its verification, the report."""
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -17,21 +16,21 @@ Protocol = Annotated[Path | None, typer.Option(help="Default: results/protocol.t
 
 def ledger(profile: Profile = "", protocol: Protocol = None, data: Data = "") -> None:
     """Compute measures, curves and verdicts from what a sweep has counted so far, and print every row's verdict."""
-    from semcg import claims
+    from semcg import claims, training
+    from semcg import report as reports
     from semcg_kit import evidence
 
     decided, config, folder = _evidence(profile, protocol, data)
-    floor = _floor(config, folder)
+    floor = reports.write_floor(config, training.fabric_for("auto", config.precision), folder)
     rows = evidence.gather(folder, decided, histories=folder.parent)
     for row in rows:
         counted = f"{row['seeds']} seeds: " if row["seeds"] and row["verdict"].startswith("undecided") else ""
         print(f"{row['id']:<26} {row['measure'] or '':<24} {counted}{row['verdict'].partition(' (')[0]}")
     for claim in claims.CLAIMS:
         print(f"{claim.id:<4} {claims.overall(rows, claim.id)}")
-    if absent := sorted(
-        {row["measure"] for row in rows if row["verdict"] == "not measured" and row["measure"]}
-    ):
-        print(f"not in these data, or not measured yet: {', '.join(absent)}")
+    absent = {row["measure"] for row in rows if row["verdict"] == "not measured" and row["measure"]}
+    if absent:
+        print(f"not in these data, or not measured yet: {', '.join(sorted(absent))}")
     if not floor:
         print(
             "the floor of the semantic loss was not measured: data with an oracle and segmenters are needed"
@@ -41,30 +40,21 @@ def ledger(profile: Profile = "", protocol: Protocol = None, data: Data = "") ->
 
 def ship(profile: Profile = "", protocol: Protocol = None) -> None:
     """Put the ledger of the drawn world, and a generator of each condition, where they are committed."""
-    from semcg import protocol as protocols
-    from semcg import report as reports
-    from semcg.report import front
+    from notebooks.exercises import teaching
+    from semcg.protocol import REFERENCE
     from semcg.training import fabric_for
-    from semcg_kit import evidence, teaching
+    from semcg_kit import evidence
     from semcg_kit.evidence import shipping
 
     decided, config, folder = _evidence(profile, protocol, "world")
-    evidence.ship(folder, protocols.REFERENCE)
-    if (folder / reports.FLOOR).is_file():
-        with files.atomic(protocols.REFERENCE / reports.FLOOR) as partial:
-            shutil.copyfile(folder / reports.FLOOR, partial)
-    root = protocols.REFERENCE.parent.parent
-    measures, rows, _ = reports.tables(protocols.REFERENCE, decided)
-    table = front.front(rows, measures, decided, protocols.REFERENCE)
-    for page, shown in (root / "README.md", table.partition("\n\n")[0]), (root / teaching.RESULTS, table):
-        text = teaching.table_in(page.read_text(encoding="utf-8"), shown, teaching.LEDGER)
-        files.write_text(page, text)
-    print(f"the evidence is in {protocols.REFERENCE}, README.md and {teaching.RESULTS}")
+    evidence.ship(folder, REFERENCE)
+    teaching.write_verdicts(decided)
+    print(f"the evidence is in {REFERENCE}, README.md and {teaching.RESULTS}")
     for name in shipping.ship(config, decided):
         print(f"a generator of {name} is in {shipping.GENERATORS}")
     for path in (*shipping.ship_curve(config, decided), shipping.ship_front(fabric_for("auto"))):
         print(path)
-    evidence.seal(protocols.REFERENCE)
+    evidence.seal(REFERENCE)
 
 
 def _evidence(profile: str, protocol: Path | None, data: str) -> tuple:
@@ -78,14 +68,6 @@ def _evidence(profile: str, protocol: Path | None, data: str) -> tuple:
     made = configs.make(profile or decided.profile, **decided.settings | {"data": data or decided.data})
     made = made.model_copy(update={"precision": precision_for(made.precision, "auto")})
     return decided, made, measuring.folder_of(made)
-
-
-def _floor(config, folder: Path) -> bool:
-    """Measure the floor of the semantic loss, if the data allow it."""
-    from semcg import report as reports
-    from semcg.training import fabric_for
-
-    return bool(reports.write_floor(config, fabric_for("auto", config.precision), folder))
 
 
 def cost(profile: Profile = "", protocol: Protocol = None, device: Device = "auto") -> None:
@@ -137,15 +119,12 @@ def replicate(
     say(f"training {' and '.join(configs)} at seed {seed}; this takes minutes")
     found = replicates.measured(configs, rows, device=device)
     for row, here, mean in zip(rows, found, region.mean, strict=True):
-        say(
-            f"{row.id:<16} {row.measure} ({row.of_class}): {here:+.4f} here, {mean:+.4f} in the mean of {region.seeds} seeds"
-        )
-    distance = region.distance(found)
-    inside = "inside" if distance <= region.limit else "OUTSIDE"
-    say(
-        f"{inside} the joint {confidence:.0%} region: squared distance {distance:.1f}, its limit {region.limit:.1f}"
-    )
-    if distance > region.limit:
+        there = f"{mean:+.4f} in the mean of {region.seeds} seeds"
+        say(f"{row.id:<16} {row.measure} ({row.of_class}): {here:+.4f} here, {there}")
+    distance, limit = region.distance(found), region.limit
+    place = f"{'inside' if distance <= limit else 'OUTSIDE'} the joint {confidence:.0%} region"
+    say(f"{place}: squared distance {distance:.1f}, its limit {limit:.1f}")
+    if distance > limit:
         raise typer.Exit(1)
 
 
@@ -176,9 +155,9 @@ def report(
     ] = "reference",
 ) -> None:
     """Execute the report and write it as Markdown too."""
+    from notebooks.exercises import teaching
     from semcg import config as configs
     from semcg import report as reports
-    from semcg_kit import site
     from semcg_kit.execution import course as courses
 
     reports.folder_of(evidence, profile)
@@ -187,4 +166,4 @@ def report(
     courses.run(path, given, say=say)
     executed = courses.output_of(path, given)
     print(executed)
-    print(site.markdown(executed, executed.parent.parent / "report"))
+    print(teaching.markdown(executed, executed.parent.parent / "report"))

@@ -41,9 +41,8 @@ def first_look(
     x, oracle = shipped.street(street) if image is None else (_shrunk(translate.image(image)), None)
     seen = {"game": x} | shipped.compared(x, fabric)
     if oracle is None:
-        print(
-            "These generators were trained on the synthetic world only: on other pictures their colors mean nothing."
-        )
+        known = "These generators were trained on the synthetic world only"
+        print(f"{known}: on other pictures their colors mean nothing.")
     else:
         print(f"{f'street {street}':<20} mean distance to the oracle, in gray levels of 255")
         for title, picture in seen.items():
@@ -79,9 +78,8 @@ def translate(
     from semcg.training import fabric_for
 
     if not tile and (overlap >= 0 or norm_from_whole or compare):
-        raise ValueError(
-            "--overlap, --norm-from-whole and --compare are about tiles: add --tile 512, for example"
-        )
+        of_tiles = "--overlap, --norm-from-whole and --compare"
+        raise ValueError(f"{of_tiles} are about tiles: add --tile 512, for example")
     plain = trained.generator_from(weights, direction, fabric_for(device))
     sizes = translation.sizes(in_folder)
     if passed_over := files.images_in(in_folder).passed_over():
@@ -163,9 +161,8 @@ def evaluate(
     of_labels = "" if stated else ", the size of the labels"
     print(f"{len(truth)} frames, {present} of 19 classes present; IoU 0..1, scored at {sizes}{of_labels}")
     if stated and labelled != [stated]:
-        print(
-            "labels of another size were brought to it by the nearest pixel: not comparable with published numbers"
-        )
+        moved = "labels of another size were brought to it by the nearest pixel"
+        print(f"{moved}: not comparable with published numbers")
 
 
 def score(
@@ -213,14 +210,15 @@ def _shrunk(x):
     height, width = x.shape[-2:]
     if max(height, width) <= LONGEST:
         return x
-    small = [round(side * LONGEST / max(height, width)) for side in (height, width)]
+    small, size = (
+        [round(side * LONGEST / max(height, width)) for side in (height, width)],
+        f"{height}x{width}",
+    )
     if min(small) < 16:
         raise ValueError(
-            f"a picture of {height}x{width} (height x width) is too narrow to look at; cut out a part of it"
+            f"a picture of {size} (height x width) is too narrow to look at; cut out a part of it"
         )
-    print(
-        f"the picture is shrunk from {height}x{width} to {small[0]}x{small[1]} (height x width) for this look"
-    )
+    print(f"the picture is shrunk from {size} to {small[0]}x{small[1]} (height x width) for this look")
     return resize(x, small, antialias=True)
 
 

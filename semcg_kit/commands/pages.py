@@ -1,5 +1,6 @@
 """Commands about the course itself: its last runs, whether this machine is ready, its site, and what its authors need."""
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -19,12 +20,15 @@ def site(
     out: Annotated[Path | None, typer.Option(help="Default: site/ in the repository.")] = None,
 ) -> None:
     """Build the course as pages that work offline."""
-    from semcg_kit import site as pages
+    folder, out = _ROOT / "docs", (out or _ROOT / "site").resolve()
+    if not (folder / "conf.py").is_file():
+        raise ValueError(f"no docs/conf.py in {_ROOT}: the site is built from a checkout of the repository")
+    sys.path.insert(0, str(folder))  # what builds the pages is not installed
+    import build_site
 
-    out = (out or _ROOT / "site").resolve()
-    for warning in pages.build(out):
+    for warning in build_site.build(out):
         print(warning)
-    print(f"open {out / pages.FIRST_PAGE}")
+    print(f"open {out / build_site.FIRST_PAGE}")
 
 
 def status(
@@ -79,7 +83,7 @@ def doctor() -> None:
 
 def student() -> None:
     """Write quizzes, starters and folded solutions into the notebooks, from notebooks/exercises."""
-    from semcg_kit import teaching
+    from notebooks.exercises import teaching
 
     changed = teaching.update()
     for path in changed:
@@ -93,25 +97,15 @@ def times(profile: Profile = "mini") -> None:
 
     The shipped report is one of them as Markdown, and is written again.
     """
-    from notebooks import exercises
-    from semcg import protocol
-    from semcg_kit import evidence, teaching
-    from semcg_kit.execution import course
-    from semcg_kit.site import markdown
+    from notebooks.exercises import teaching
 
-    notebooks = [sheet.notebook for sheet in exercises.sheets().values()]
-    results = files.results_folder("world", profile)
-    for line in teaching.write_minutes(teaching.FOLDER, notebooks, results):
+    for line in teaching.write_times(profile):
         print(line)
-    shipped = protocol.REFERENCE
-    print(f"written: {markdown(course.notebook_path(course.REPORT), shipped / 'report')}")
-    report = [path.relative_to(shipped).as_posix() for path in shipped.glob("report/**/*.*")]
-    evidence.seal(shipped, [*teaching.COPIED, *report])
 
 
 def refresh(profile: Profile = "mini", seed: Seed = None) -> None:
     """Run the course and replace the committed notebooks by its executed ones, cleaned and with their minutes."""
-    from semcg_kit import teaching
+    from notebooks.exercises import teaching
     from semcg_kit.execution import course
 
     given = checked(profile, "world", seed, "auto")

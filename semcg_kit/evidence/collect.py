@@ -26,15 +26,15 @@ def committed(path: Path) -> dict[str, str]:
     ValueError
         If it is in no commit as it is: a protocol that can still change decides nothing.
     """
-    git = ["git", "-C", str(path.resolve().parent)]
-    asked = [
-        [*git, "status", "--porcelain", "--", path.name],
-        [*git, "log", "-1", "--format=%H", "--", path.name],
-    ]
-    changed, commit = (subprocess.run(a, capture_output=True, text=True, check=True).stdout for a in asked)
-    if changed.strip() or not commit.strip():
+
+    def git(*question: str) -> str:
+        command = ["git", "-C", str(path.resolve().parent), *question, "--", path.name]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    commit = git("log", "-1", "--format=%H")
+    if git("status", "--porcelain") or not commit:
         raise ValueError(f"{path} is not committed as it is: commit it before the first seed is trained")
-    return {"sha256": sha256(path), "commit": commit.strip()}
+    return {"sha256": sha256(path), "commit": commit}
 
 
 def is_collected(task: Task, folder: Path) -> bool:
@@ -42,10 +42,8 @@ def is_collected(task: Task, folder: Path) -> bool:
     wanted = bool(task.parameters.get("translates", True)) + bool(task.parameters.get("learns", True))
     condition, seed = task.parameters["condition"], task.parameters["seed"]
     records = map(files.read_record, (folder / "records").glob(f"*-s{seed}*.json"))
-    return (
-        wanted > 0
-        and sum((r.get("condition"), r.get("seed")) == (condition, seed) for r in records) >= wanted
-    )
+    found = sum((r.get("condition"), r.get("seed")) == (condition, seed) for r in records)
+    return 0 < wanted <= found
 
 
 def collect(protocol: Path, evidence: Path) -> list[str]:
@@ -70,9 +68,8 @@ def collect(protocol: Path, evidence: Path) -> list[str]:
         if out.is_file() or not _asked_for(record, decided):
             continue
         if decided.test_frames and record["data"] != decided.test_frames:
-            raise ValueError(
-                f"{path} was measured on the frames {record['data']}, not on the protocol's {decided.test_frames}"
-            )
+            wanted = f"not on the protocol's {decided.test_frames}"
+            raise ValueError(f"{path} was measured on the frames {record['data']}, {wanted}")
         counts = protocol.parent / "counts" / f"{path.stem}.csv"
         with files.atomic(counts) as partial:
             shutil.copyfile(evidence / "counts" / counts.name, partial)

@@ -9,7 +9,7 @@ from semcg.runs.budget import begin
 from semcg.runs.record import machine, origin
 from semcg.training import fabric_for, precision_for
 
-__all__ = ["recount", "write"]
+__all__ = ["at_condition", "recount", "write"]
 
 
 _FIRST_EDITION = {"segmenter_width": 0.25, "segmenter_stride": 4}
@@ -32,7 +32,7 @@ def write(config: Config, decided: Protocol, *, device: str = "auto") -> tuple[o
     fabric = fabric_for(device, config.precision)
     steps = {}
     for name in (decided.cost.a, decided.cost.b):
-        steps[name], batch = begin("translation", _of(config, decided, name), fabric)
+        steps[name], batch = begin("translation", at_condition(config, decided, name), fabric)
     found = {
         "operations": {name: operations(step, batch) for name, step in steps.items()},
         "seconds": seconds(steps, batch, rounds=decided.cost.rounds),
@@ -69,9 +69,10 @@ def recount(found: dict, decided: Protocol) -> dict[str, int]:
     def counted(own: Config) -> int:
         return count(lambda: begin("translation", own, fabric))["operations"]
 
-    return {name: counted(_of(config, decided, name)) for name in (decided.cost.a, decided.cost.b)}
+    return {name: counted(at_condition(config, decided, name)) for name in (decided.cost.a, decided.cost.b)}
 
 
-def _of(config: Config, decided: Protocol, name: str) -> Config:
+def at_condition(config: Config, decided: Protocol, name: str) -> Config:
+    """Return a config with the numbers of a condition of the protocol."""
     parameters = decided.condition(name).parameters
     return config.model_copy(update={k: v for k, v in parameters.items() if k in Config.model_fields})

@@ -29,10 +29,7 @@ from semcg.world import Scene, render
 
 __all__ = ["folder_of", "measure", "references", "untrained"]
 
-_COLORS, _FRAMES = (
-    200_000,
-    200,
-)  # pixels that a color table is made of, and the frames that they are drawn from
+_COLORS, _FRAMES = 200_000, 200  # pixels that a color table is made of, and frames that they are from
 _PAIRS = 7_000_000  # drawn streets from here on are in no data
 
 _COPIED = ("fingerprint", "commit", "uncommitted_changes", "device", "threads", "seconds", "steps")
@@ -80,10 +77,8 @@ def measure(
             net = trained.new_downstream(config)
             load(recipe, net=net)
             net = net.to(fabric.device).eval()
-            counts = evaluate.segmentation_counts(
-                net, Scenes(scored(config) / "target" / "test"), fabric=fabric
-            )
-            parts = {"downstream": table_part(counts)}
+            frames = Scenes(scored(config) / "target" / "test")
+            parts = {"downstream": table_part(evaluate.segmentation_counts(net, frames, fabric=fabric))}
             _keep(config, recipe.name, parts, recipe.fingerprint, condition, config.seed)
         found |= evaluate.values(_open(config, recipe.name, recipe.fingerprint))
     return found
@@ -189,10 +184,8 @@ def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: in
 def _reader_and_target(config: Config, fabric: Fabric, judge: nn.Module) -> tuple[nn.Module | None, object]:
     """Return the plate reader and the judge's features of target frames, from the last run that needed them."""
     root, shipped = scored(config), bool(recipes.instrument(config, "reader"))
-    key = files.digest(
-        [files.data_digest(root), recipes.judge(config).fingerprint, canary.version("measures"), shipped]
-    )
-    kept, reader = folder_of(config) / f"judging-{key}.safetensors", None
+    of = [files.data_digest(root), recipes.judge(config).fingerprint, canary.version("measures"), shipped]
+    kept, reader = folder_of(config) / f"judging-{files.digest(of)}.safetensors", None
     if kept.is_file():
         tensors = load_file(kept)
         target = tensors.pop("target")
@@ -213,16 +206,10 @@ def _reader_and_target(config: Config, fabric: Fabric, judge: nn.Module) -> tupl
 
 def _open(config: Config, run: str, key: str) -> dict | None:
     """Return the parts of a measurement with this key, None if there is none."""
-    record, counts = (
-        folder_of(config) / "records" / f"{run}.json",
-        folder_of(config) / "counts" / f"{run}.csv",
-    )
-    if not (record.is_file() and counts.is_file()):
-        return None
-    written = files.read_record(record)
-    if written.get("key") != key or written.get("counts") != sha256(counts):
-        return None
-    return evaluate.read_parts(counts)
+    record, counts = (folder_of(config) / name for name in (f"records/{run}.json", f"counts/{run}.csv"))
+    written = files.read_record(record) if counts.is_file() else {}
+    same = written.get("key") == key and written.get("counts") == sha256(counts)
+    return evaluate.read_parts(counts) if same else None
 
 
 def _reading(config: Config) -> str:

@@ -27,6 +27,7 @@ from semcg.runs.datasets import data
 from semcg.runs.shipped import GENERATORS, UNSEEN, compared, street
 from semcg.training import fabric_for, precision_for
 from semcg.world import Scene, annotations
+from semcg_kit.evidence.costs import at_condition
 
 __all__ = ["WEIGHTS_SHOWN", "front_picture", "ship", "ship_curve", "ship_front"]
 
@@ -57,10 +58,8 @@ def ship(config: Config, decided: Protocol, *, device: str = "auto", out: Path =
     batch = torch.stack([test.frame(i)[0] for i in range(min(FRAMES, len(test)))]).to(fabric.device)
     written = []
     main = [c.name for c in decided.conditions if not c.few and _is_shipped(c)]
-    for name, cfg in _first_seed(config, decided, main).items():
+    for name, cfg in _trained_here(config, decided, main).items():
         run = _run(cfg)
-        if not (run / "provenance.json").is_file():
-            continue
         G_st, _ = trained.generators(cfg, fabric, baseline=not cfg.lambda_s)
         folder = out / recipes.slug(name)
         end = "_ema" if cfg.generator_weights == "ema" else ""
@@ -109,11 +108,7 @@ def ship_curve(
     config, fabric = _settled(config, device)
     x, y = Scenes(data(config) / "source" / "test").frame(frame)
     points = dict(zip(decided.curve.points, decided.curve.weights, strict=True))
-    found = {
-        n: c
-        for n, c in _first_seed(config, decided, points).items()
-        if (_run(c) / "provenance.json").is_file()
-    }
+    found = _trained_here(config, decided, points)
     judge, written = trained.judge(config, fabric) if found else None, []
     for name, cfg in found.items():
         G_st, _ = trained.generators(cfg, fabric, baseline=not cfg.lambda_s)
@@ -137,9 +132,8 @@ def _is_shipped(condition: Condition) -> bool:
 
 def _settled(config: Config, device: str) -> tuple[Config, Fabric]:
     # As `semcg.notebook.settle` does: the precision is part of what the runs are recognised by.
-    return config.model_copy(update={"precision": precision_for(config.precision, device)}), fabric_for(
-        device
-    )
+    precision = precision_for(config.precision, device)
+    return config.model_copy(update={"precision": precision}), fabric_for(device)
 
 
 def _run(config: Config) -> Path:
@@ -147,17 +141,11 @@ def _run(config: Config) -> Path:
     return files.results_folder(config.data, config.profile) / recipe.name
 
 
-def _first_seed(config: Config, decided: Protocol, names: Iterable[str]) -> dict[str, Config]:
-    """Return the configs of some conditions, each at the protocol's first seed."""
-    wanted = set(names)
-    return {
-        c.name: config.model_copy(
-            update={"seed": decided.seeds[0]}
-            | {k: v for k, v in c.parameters.items() if k in Config.model_fields}
-        )
-        for c in decided.conditions
-        if c.name in wanted
-    }
+def _trained_here(config: Config, decided: Protocol, names: Iterable[str]) -> dict[str, Config]:
+    """Return the configs of those conditions that are trained on this machine, at the protocol's first seed."""
+    first = config.model_copy(update={"seed": decided.seeds[0]})
+    made = {name: at_condition(first, decided, name) for name in names}
+    return {name: cfg for name, cfg in made.items() if (_run(cfg) / "provenance.json").is_file()}
 
 
 _CARD = """# Small generators
@@ -198,13 +186,8 @@ def _card(out: Path) -> str:
             f"| {made['condition']} | `{folder}` | {made['steps']} | {c.lambda_s:g} | {reading} | {size:.1f} "
             f"| {off['mean']:.3f}, {off['largest']:.2f} |"
         )
-    return _CARD.format(
-        seed=c.seed,
-        rows="\n".join(rows),
-        frames=small["frames"],
-        train=c.train_scenes,
-        size="x".join(map(str, c.size)),
-    )
+    numbers = {"seed": c.seed, "frames": small["frames"], "train": c.train_scenes}
+    return _CARD.format(rows="\n".join(rows), size="x".join(map(str, c.size)), **numbers)
 
 
 def front_picture(fabric: Fabric, *, seed: int = 12, size: tuple[int, int] = (128, 256)) -> Figure:
@@ -220,10 +203,8 @@ def front_picture(fabric: Fabric, *, seed: int = 12, size: tuple[int, int] = (12
     boxes = {"sky": (96, 0, 160, 32), "plate": (left, top, left + 40, top + 20)}
     rows = [[translate.to_bytes(x).permute(1, 2, 0).numpy() for x in views.values()]]
     for box in boxes.values():
-        parts = [
-            Image.fromarray(frame).crop(box).resize(size[::-1], Image.Resampling.NEAREST) for frame in rows[0]
-        ]
-        rows.append([np.asarray(part) for part in parts])
+        parts = (Image.fromarray(frame).crop(box) for frame in rows[0])
+        rows.append([np.asarray(part.resize(size[::-1], Image.Resampling.NEAREST)) for part in parts])
     return frames.sheet(rows, titles=list(views), names=["", *boxes], width=13)
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 import pandas as pd
 
 from semcg import canary, claims, evaluate, files, protocol
+from semcg.report import FLOOR
 from semcg.runs.checkpoint import read_csv, sha256
 from semcg_kit.evidence import costs
 
@@ -45,11 +46,9 @@ def measures_of(folder: Path) -> pd.DataFrame:
     """
     rows = []
     for record in _records(folder):
-        values = evaluate.values(evaluate.read_parts(folder / "counts" / f"{record['run']}.csv"))
-        rows += [
-            (record["condition"], record["seed"], measure, of_class, value, record["run"])
-            for (measure, of_class), value in values.items()
-        ]
+        condition, seed, run = (record[name] for name in ("condition", "seed", "run"))
+        values = evaluate.values(evaluate.read_parts(folder / "counts" / f"{run}.csv"))
+        rows += [(condition, seed, *measure, value, run) for measure, value in values.items()]
     table = pd.DataFrame(rows, columns=["condition", "seed", "measure", "class", "value", "run"])
     table["seed"] = table["seed"].astype("Int64")
     return table.sort_values(["condition", "seed", "run", "measure", "class"], ignore_index=True)
@@ -149,8 +148,7 @@ def verify(
     if decided.cost and (folder / "cost.json").is_file():
         found = files.read_json(folder / "cost.json")
         for name, counted in costs.recount(found, decided).items():
-            if found["operations"].get(name) != counted:
-                said = found["operations"].get(name)
+            if (said := found["operations"].get(name)) != counted:
                 raise ValueError(
                     f"cost.json, operations, {name}: {said}, but counted again they are {counted}"
                 )
@@ -189,15 +187,12 @@ def _verified_runs(folder: Path) -> str:
         parts = evaluate.read_parts(counts)
         if wrong := evaluate.contradictions(parts):
             raise ValueError(f"{counts} contradicts itself: {wrong[0]}")
-        for part in ("judge", "downstream"):
-            pixels = evaluate.counts_of(parts, part).sum(1).tolist() if part in parts else None
-            if (
-                pixels
-                and (first := labelled.setdefault((part, record.get("data")), (run, pixels)))[1] != pixels
-            ):
-                raise ValueError(
-                    f"{counts}: {part} counted other labelled pixels than in counts/{first[0]}.csv, of the same frames"
-                )
+        for part in (name for name in ("judge", "downstream") if name in parts):
+            pixels = evaluate.counts_of(parts, part).sum(1).tolist()
+            first, expected = labelled.setdefault((part, record.get("data")), (run, pixels))
+            if pixels != expected:
+                of = f"than in counts/{first}.csv, of the same frames"
+                raise ValueError(f"{counts}: {part} counted other labelled pixels {of}")
     if left := sorted(counted - set(records)):
         raise ValueError(f"counts/{left[0]}.csv has no record: records/{left[0]}.json is missing")
     made = pd.DataFrame(list(records.values())).to_csv(index=False)
@@ -209,9 +204,8 @@ def _verified_runs(folder: Path) -> str:
     for old, new in zip(listed.to_dict("records"), derived.to_dict("records"), strict=True):
         for column, value in new.items():
             if not _same_text(old[column], value):
-                raise ValueError(
-                    f"runs.csv and records/{new['run']}.json differ in {column}: {old[column]} and {value}"
-                )
+                where = f"runs.csv and records/{new['run']}.json"
+                raise ValueError(f"{where} differ in {column}: {old[column]} and {value}")
     return f"counts of {len(records)} runs: their digests are those of their records, and runs.csv says what these say"
 
 
@@ -226,8 +220,7 @@ def _verified_protocol(folder: Path, decided: protocol.Protocol, path: Path) -> 
             raise ValueError(f"records/{name}.json was measured on other frames than the protocol's")
         if "date" not in record:
             raise ValueError(f"records/{name}.json has no date")
-    commits = {record["protocol"]["commit"] for record in _records(folder)}
-    for commit in commits:
+    for commit in {record["protocol"]["commit"] for record in _records(folder)}:
         later = subprocess.run([*git, "merge-base", "--is-ancestor", commit, "HEAD"], capture_output=True)
         if later.returncode:
             raise ValueError(
@@ -241,24 +234,19 @@ def _verified_measures(folder: Path, derived: pd.DataFrame, tolerance: float) ->
     if list(stored) != list(derived):
         raise ValueError(f"measures.csv has the columns {', '.join(stored)}, not {', '.join(derived)}")
     names = ["condition", "seed", "run", "measure", "class"]
-    old, new = (
-        [", ".join(map(str, row)) for row in table[names].itertuples(index=False)]
-        for table in (stored, derived)
-    )
-    _same_rows("measures.csv", old, new, "the counts")
+    rows = ([", ".join(map(str, row)) for row in t[names].itertuples(index=False)] for t in (stored, derived))
+    _same_rows("measures.csv", *rows, "the counts")
     for row, value in zip(stored.itertuples(), derived["value"], strict=True):
         if not _close(row.value, value, tolerance):
-            raise ValueError(
-                f"measures.csv, {row.run}, {row.measure}: {row.value}, but its counts give {value}"
-            )
+            where = f"measures.csv, {row.run}, {row.measure}"
+            raise ValueError(f"{where}: {row.value}, but its counts give {value}")
     return f"measures: {len(stored)} numbers follow from the counts"
 
 
 def _verified_ledger(folder: Path, derived: list[dict], decided: protocol.Protocol) -> str:
     stored = files.read_json(folder / "ledger.json")
-    _same_rows(
-        "ledger.json", [row.get("id") for row in stored], [row["id"] for row in derived], "the protocol"
-    )
+    ids = ([row.get("id") for row in rows] for rows in (stored, derived))
+    _same_rows("ledger.json", *ids, "the protocol")
     for old, new in zip(stored, derived, strict=True):
         of_time = decided.cost is not None and new["id"] == decided.cost.claim
         given = "cost.json gives" if of_time else "the measures and the protocol give"
@@ -327,15 +315,11 @@ def _write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def ship(folder: Path, out: Path) -> None:
-    """Copy the evidence of a sweep to where it is committed: tables, records and counts, no weights.
-
-    Whoever puts more there afterwards calls `seal` at the end.
-    """
+    """Copy the evidence of a sweep to where it is committed: tables, records and counts, no weights; to be sealed."""
     for part in ("counts", "records"):
         shutil.rmtree(out / part, ignore_errors=True)
         shutil.copytree(folder / part, out / part)
-    for name in (*_TABLES, "cost.json"):
+    for name in (*_TABLES, "cost.json", FLOOR):
         if (folder / name).is_file():
             with files.atomic(out / name) as partial:
                 shutil.copyfile(folder / name, partial)
-    seal(out)

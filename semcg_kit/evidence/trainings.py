@@ -30,6 +30,18 @@ def _silent(records: Iterable[dict], steps: int) -> Iterable[dict]:
     return records
 
 
+def _train(recipe, t, step, batches, *, steps, fabric, progress, watch=None) -> tuple[Run, list[dict]]:
+    """Train from the last saved state to the end, and return the run with the history of this call."""
+
+    def batch(n: int) -> tuple:
+        return fabric.to_device(batches(n))
+
+    run = start(recipe, steps=steps, state=t.state(), batch=batch)
+    records = training.fit(step, batch, steps, start=run.step)
+    records = watch(run, t, fabric, records) if watch else records
+    return run, list(progress(keep(run, records), steps))
+
+
 def segmenter(config: Config, name: str, fabric: Fabric, *, progress: Progress = _silent) -> Run:
     """Train one of the segmenters that notebook 02 trains, or load it where it is trained already; never the shipped one.
 
@@ -49,10 +61,8 @@ def segmenter(config: Config, name: str, fabric: Fabric, *, progress: Progress =
     own = {"crop": config.crop, "flip": config.flip, "seed": config.segmenter_seed}
     if "judge" in name:
         second, plain = name == "second_judge", name == "plain_judge"
-        recipe, kind = (
-            recipes.judge(config, second=second, plain=plain),
-            "second judge" if second else "judge",
-        )
+        recipe = recipes.judge(config, second=second, plain=plain)
+        kind = "second judge" if second else "judge"
         crops = Scenes(data(config) / "judge" / "train", color=config.judge_color, artefacts=not plain, **own)
         size, steps = config.judge_batch, config.judge_steps
     else:
@@ -65,13 +75,7 @@ def segmenter(config: Config, name: str, fabric: Fabric, *, progress: Progress =
     t, step = build_segmentation(config, kind, fabric, weights=training.class_weights(crops.frequencies()))
     if kind == "segmenter" and config.segmenter_start == "imagenet":
         segmenters.load_published(t.net, segmenters.fetch_imagenet(files.home() / "data" / "published"))
-
-    def batch(n: int) -> tuple:
-        return fabric.to_device(batches(n))
-
-    run = start(recipe, steps=steps, state=t.state(), batch=batch)
-    for _ in progress(keep(run, training.fit(step, batch, steps, start=run.step)), steps):
-        pass
+    run, _ = _train(recipe, t, step, batches, steps=steps, fabric=fabric, progress=progress)
     return run
 
 
@@ -104,14 +108,10 @@ def translation(
     batches = Batches(pairs, **training.share(config.batch, fabric))
     steps = config.translation_steps(pairs.epoch)
     t, step = build_translation(config, fabric, steps=steps, Sem_s=Sem_s, Sem_t=Sem_t)
-
-    def batch(n: int) -> tuple:
-        return fabric.to_device(batches(n))
-
     recipe = recipes.translation(config, baseline=not config.lambda_s)
-    run = start(recipe, steps=steps, state=t.state(), batch=batch)
-    records = watched(run, t, fabric, training.fit(step, batch, steps, start=run.step))
-    history = list(progress(keep(run, records), steps))
+    _, history = _train(
+        recipe, t, step, batches, steps=steps, fabric=fabric, progress=progress, watch=watched
+    )
     return *trained.translators(config, *t.translators(config.generator_weights)), history
 
 
@@ -158,12 +158,6 @@ def downstream(
     steps = config.downstream_steps
     weights = training.class_weights(crops.frequencies())
     t, step = build_segmentation(config, "downstream", fabric, weights=weights)
-
-    def batch(n: int) -> tuple:
-        return fabric.to_device(batches(n))
-
-    run = start(recipe, steps=steps, state=t.state(), batch=batch)
-    for _ in progress(keep(run, training.fit(step, batch, steps, start=run.step)), steps):
-        pass
+    _train(recipe, t, step, batches, steps=steps, fabric=fabric, progress=progress)
     shutil.rmtree(made)
     return t.net.eval()

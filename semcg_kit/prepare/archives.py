@@ -8,6 +8,7 @@ is ever unpacked to disk.
 """
 
 import io
+import itertools
 import os
 import re
 import stat
@@ -156,8 +157,9 @@ def cityscapes(root: Path | str, *, extra: bool = False, by_frames: bool = False
         notes.append(f"{unlabeled}, without a label: every pixel is 255, ignored" if labels else unlabeled)
     usual = rf"gtFine/.*_gtFine_(labelIds|{kinds})\.(png|json)$"
     notes += _passed_over("target", listed, [*images.values(), *labels.values()], usual, labels)
-    recipe, splits = _recipe(root, frames), CITYSCAPES_SPLITS
-    return Plan(Path(root), "target", sorted(frames), splits, recipe, left_out=sorted(left_out), notes=notes)
+    settings = {"split_by": "frames"} if by_frames else {}
+    more = {"settings": settings, "left_out": sorted(left_out), "notes": notes}
+    return Plan(Path(root), "target", sorted(frames), CITYSCAPES_SPLITS, _recipe(root, frames), **more)
 
 
 def divide_cities(cities: set[str], root: Path | str = "train") -> dict[str, str]:
@@ -248,9 +250,8 @@ def _passed_over(domain: str, listed: list[Entry], used: list[Entry], usual: str
     likely = [name for name in rest if LABEL_LIKE.search(name)]
     notes = [f"{domain}: passed over {len(rest)} other file(s), for example {rest[0]}"] if rest else []
     if likely and not labels:
-        notes.append(
-            f"{domain}: not used, though they may hold labels: {len(likely)} file(s), for example {likely[0]}"
-        )
+        unused = f"{len(likely)} file(s), for example {likely[0]}"
+        notes.append(f"{domain}: not used, though they may hold labels: {unused}")
     return notes
 
 
@@ -303,7 +304,7 @@ def entries(root: Path | str) -> list[Entry]:
     else:
         raise FileNotFoundError(f"no folder and no zip file {root}")
     by_name: dict[str, Entry] = {}
-    for entry in [*listed, *(entry for path in zips for entry in _zipped(path))]:
+    for entry in itertools.chain(listed, *map(_zipped, zips)):
         first = by_name.setdefault(entry.name, entry)
         if first.size != entry.size:
             raise ValueError(

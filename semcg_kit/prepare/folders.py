@@ -12,9 +12,7 @@ from semcg_kit.prepare.writing import check_place
 
 __all__ = ["Domain", "divide", "plans"]
 
-BLOCKS = (
-    10  # without sequences, the files of a domain are dealt out in about so many blocks of consecutive files
-)
+BLOCKS = 10  # without sequences, a domain is dealt out in about so many blocks of consecutive files
 LABEL_LIKE = re.compile(r"label|annot|mask|(^|[/_])(gt|seg)", re.IGNORECASE)  # names of what may hold labels
 
 
@@ -45,10 +43,8 @@ class Domain:
     sequence: str = ""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.max_color_distance < float("inf"):
-            raise ValueError(
-                f"max_color_distance = {self.max_color_distance}: a distance is 0 or more, and finite"
-            )
+        if not 0 <= (limit := self.max_color_distance) < float("inf"):
+            raise ValueError(f"max_color_distance = {limit}: a distance is 0 or more, and finite")
         if self.mapping and not self.labels:
             raise ValueError(f"a mapping ({self.mapping}) is given, but no folder of labels")
 
@@ -127,25 +123,13 @@ def plans(
             dealt = [f"{name}: only {len(frames)} frame(s), so val and test are the frames of train"]
         # Names instead of paths, which differ between machines.
         names = {part: path.name for part, path in domain.paths.items()}
-        planned.append(
-            Plan(
-                root=Path(domain.images),
-                domain=name,
-                frames=sorted(
-                    frames[stem]._replace(split=split) for split in splits for stem in splits[split]
-                ),
-                splits=tuple(splits),
-                recipe=replace(
-                    recipe,
-                    labeled=bool(domain.labels),
-                    mapping=mapping,
-                    max_color_distance=domain.max_color_distance,
-                ),
-                made_by=FOLDERS,
-                settings=shares | {"few": few, "divided": divided} | vars(domain) | names,
-                notes=[f"{name}: {note}" for note in notes] + dealt,
-            ).sized(size, keep_aspect=keep_aspect)
-        )
+        settings = shares | {"few": few, "divided": divided} | vars(domain) | names
+        limit = domain.max_color_distance
+        how = replace(recipe, labeled=bool(domain.labels), mapping=mapping, max_color_distance=limit)
+        placed = sorted(frames[stem]._replace(split=split) for split in splits for stem in splits[split])
+        told = [f"{name}: {note}" for note in notes] + dealt
+        plan = Plan(Path(domain.images), name, placed, tuple(splits), how, FOLDERS, settings, notes=told)
+        planned.append(plan.sized(size, keep_aspect=keep_aspect))
     return planned
 
 

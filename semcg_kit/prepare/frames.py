@@ -25,9 +25,7 @@ __all__ = ["Plan", "Recipe", "reshaped", "size_of", "write"]
 ARCHIVES = "prepare archives"  # `made_by` of GTA5 and Cityscapes, by which `semcg.runs.reference` knows them
 FOLDERS = "prepare folder"  # `made_by` of your own folders
 PLATE = 34  # label id of a license plate in GTA5; none of the 19 classes, and drawn in no Cityscapes label
-Progress = Callable[
-    [str, int, int], None
-]  # called with what is done, how many are done, and how many there are
+Progress = Callable[[str, int, int], None]  # called with what is done, how many are, and how many there are
 
 
 class Entry(NamedTuple):
@@ -328,9 +326,8 @@ def _decoded(recipe: Recipe, frame: Frame) -> tuple[np.ndarray, Label | None]:
     label = read_label(recipe, frame) if frame.label else None
     if label and label.decoded.train_ids.shape != image.shape[:2]:
         (h, w), (y, x) = image.shape[:2], label.decoded.train_ids.shape
-        raise ValueError(
-            f"sizes differ (height x width): {frame.image.name} is {h}x{w}, {frame.label.name} is {y}x{x}"
-        )
+        sizes = f"{frame.image.name} is {h}x{w}, {frame.label.name} is {y}x{x}"
+        raise ValueError(f"sizes differ (height x width): {sizes}")
     return image, label
 
 

@@ -19,7 +19,7 @@ from typing import Literal
 
 from semcg import files
 
-__all__ = ["DIED", "Outcome", "Task", "carry_out", "gpus", "stop_all", "take_gpu"]
+__all__ = ["DIED", "Outcome", "Task", "carry_out", "gpus", "stop_all", "take_gpu", "write_failure"]
 
 DIED = 75
 """Exit code of a worker whose kernel died: another attempt may succeed."""
@@ -71,9 +71,8 @@ class Task:
     def outputs(self) -> dict[Path, Path]:
         """Notebook -> its executed copy: named like the task, further ones with their own name appended."""
         first, *others = map(Path, self.notebooks)
-        return {first: self.folder / f"{self.name}.ipynb"} | {
-            other: self.folder / f"{self.name}-{other.stem}.ipynb" for other in others
-        }
+        named = {first: self.name} | {other: f"{self.name}-{other.stem}" for other in others}
+        return {notebook: self.folder / f"{name}.ipynb" for notebook, name in named.items()}
 
     @property
     def lock(self) -> Path:
@@ -113,9 +112,8 @@ _running: set[_Worker] = set()
 def carry_out(task: Task) -> Outcome:
     """Execute a task in a process of its own and return how it ended."""
     begun = time.monotonic()
-    environment = {
-        "OMP_WAIT_POLICY": "passive"
-    } | os.environ  # spinning threads take the cores from other tasks
+    # Threads that spin while they wait take the cores from other tasks.
+    environment = {"OMP_WAIT_POLICY": "passive"} | os.environ
     environment |= dict.fromkeys(_THREADS, str(task.threads)) | {"SEMCG_HOME": task.home}
     with tempfile.TemporaryFile() as stderr:
         worker = _Worker(
@@ -157,6 +155,12 @@ def _ending(task: Task, code: int, asked_to_stop: bool, last: str) -> tuple[str,
     if code < 0:
         return "died", f"its process was ended by {signal.Signals(-code).name}"
     return "died", f"its process ended with code {code}: {last}"
+
+
+def write_failure(task: Task, output: Path, reason: str, seconds: float = 0.0) -> None:
+    """Write the record of a task that failed outside of its notebooks, in the form of `semcg_kit.execution.execute`."""
+    record = {"status": "failed", "reason": reason, "seconds": round(seconds, 1)}
+    files.write_json(output.with_suffix(".json"), record | {"parameters": task.parameters})
 
 
 def gpus(device: str) -> list[str]:

@@ -63,9 +63,8 @@ class Dask:
         try:
             self._client = Client(self._cluster or scheduler, timeout=20, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise OSError(
-                f"no Dask scheduler at {scheduler!r} ({error}); write --scheduler tcp://host:8786"
-            ) from None
+            seen = f"no Dask scheduler at {scheduler!r} ({error})"
+            raise OSError(f"{seen}; write --scheduler tcp://host:8786") from None
         if local:
             self._client.register_plugin(_IgnoreInterrupt())
         self._client.wait_for_workers(1, timeout=60)

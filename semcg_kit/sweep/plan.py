@@ -19,21 +19,11 @@ from semcg_kit.execution.course import code_digest, notebook_path, reusable
 from semcg_kit.execution.execute import parameters_of
 from semcg_kit.sweep.attempt import Task
 
-__all__ = [
-    "config_at",
-    "config_of",
-    "finished",
-    "foretold",
-    "key_of",
-    "missing",
-    "shared",
-    "tasks",
-    "write_failure",
-]
+__all__ = ["config_at", "config_of", "finished", "foretold", "key_of", "missing", "shared", "tasks"]
 
-_AROUND = (
-    25.0  # seconds of a task that are not training: two kernels start, 120 frames are translated and measured
-)
+_AROUND = 25.0
+"""Seconds of a task that are not training: two kernels start, 120 frames are translated and measured."""
+
 _NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks" / "sweep"
 
 
@@ -84,14 +74,12 @@ def tasks(
     if not books[0].is_file():
         raise FileNotFoundError(f"no {books[0]}: it is what a sweep executes")
     books = [book for book in books if book.is_file()]
-    wanted = [protocol.condition(name) for name in dict.fromkeys(only)] or [
-        condition for condition in protocol.conditions if few or not condition.few
-    ]
+    wanted = [protocol.condition(name) for name in dict.fromkeys(only)]
+    wanted = wanted or [condition for condition in protocol.conditions if few or not condition.few]
     known = {seed for condition in wanted for seed in condition.seeds}
     if strange := sorted(set(seeds) - known):
-        raise ValueError(
-            f"seeds = {','.join(map(str, strange))}: not in the protocol; it has {','.join(map(str, sorted(known)))} here"
-        )
+        listed, there = (",".join(map(str, numbers)) for numbers in (strange, sorted(known)))
+        raise ValueError(f"seeds = {listed}: not in the protocol; it has {there} here")
     settings = dict(settings or {})
     for condition in wanted:
         if both := sorted(settings.keys() & condition.parameters.keys()):
@@ -100,7 +88,7 @@ def tasks(
     pairs = [(c, s) for s in protocol.seeds for c in wanted if not c.few and s in c.seeds]
     pairs += [(c, s) for c in wanted if not c.few for s in c.seeds if s not in protocol.seeds]
     pairs += [(c, s) for c in wanted if c.few for s in c.seeds]
-    made = []
+    made, evidence = [], str(kept_with.resolve()) if kept_with else ""
     for condition, seed in pairs:
         if seeds and seed not in seeds:
             continue
@@ -110,14 +98,12 @@ def tasks(
         parameters = common | {"seed": seed, "condition": condition.name} | declared | condition.parameters
         for book in books:
             if unknown := sorted(parameters.keys() - _declared(book)):
-                raise ValueError(
-                    f"condition {condition.name!r}: {book.name} has no parameter {', '.join(unknown)}; "
-                    f"it has {', '.join(sorted(_declared(book)))}"
-                )
-        task = Task(name, parameters, tuple(map(str, books)), str(files.home()), threads, settings=own)
-        task = replace(task, protocol=str(kept_with.resolve()) if kept_with else "")
-        config_of(task)
-        made.append(task)
+                lacks = f"{book.name} has no parameter {', '.join(unknown)}"
+                has = ", ".join(sorted(_declared(book)))
+                raise ValueError(f"condition {condition.name!r}: {lacks}; it has {has}")
+        paths, home = tuple(map(str, books)), str(files.home())
+        made.append(Task(name, parameters, paths, home, threads, settings=own, protocol=evidence))
+        config_of(made[-1])
     if len({task.name for task in made}) < len(made):
         raise ValueError("two conditions of the protocol have the same name as part of a file name")
     return made
@@ -134,20 +120,11 @@ def shared(all_tasks: Sequence[Task]) -> list[Task]:
     layouts = sorted({str(task.parameters.get("target_layout", "own")) for task in all_tasks})
     book = notebook_path("02_segmenters")
     declared = {name: value for name, value in some.settings.items() if name in _declared(book)}
-    networks = replace(
-        some,
-        name=book.stem,
-        parameters=common | declared | {"second_judge": True},
-        notebooks=(str(book),),
-        layouts=tuple(layouts),
-    )
-    if len(some.notebooks) == 1:
-        return [networks]
-    nothing = {"seed": 0, "condition": "identity", "translates": False, "learns": False}
-    return [
-        networks,
-        replace(some, name="references", parameters=common | nothing, notebooks=some.notebooks[1:]),
-    ]
+    wanted = common | declared | {"second_judge": True}
+    first = replace(some, name=book.stem, parameters=wanted, notebooks=(str(book),), layouts=tuple(layouts))
+    nothing = common | {"seed": 0, "condition": "identity", "translates": False, "learns": False}
+    second = replace(some, name="references", parameters=nothing, notebooks=some.notebooks[1:])
+    return [first, second] if second.notebooks else [first]
 
 
 def config_of(task: Task) -> Config:
@@ -208,9 +185,8 @@ def foretold(todo: Sequence[Task], device: str) -> float:
             if name in trained:  # by another task: a second way to translate with the same generators
                 continue
             trained.add(name)
-            alike = files.digest(
-                {k: v for k, v in numbers.items() if k not in ("seed", "steps")} | {"kind": kind}
-            )
+            own = {name: value for name, value in numbers.items() if name not in ("seed", "steps")}
+            alike = files.digest(own | {"kind": kind})
             if alike not in took:
                 took[alike] = budget.timed(budget.Stage("", kind, kind, config, 1, steps[kind]), fabric)
             seconds += steps[kind] * took[alike]
@@ -243,12 +219,6 @@ def key_of(notebook: Path, task: Task, before: dict | None = None) -> dict:
     key = {"code": code_digest(notebook), "parameters": task.parameters}
     key |= {"settings": task.settings} if task.settings else {}
     return key | ({"after": before["runs"]} if before else {})
-
-
-def write_failure(task: Task, output: Path, reason: str, seconds: float = 0.0) -> None:
-    """Write the record of a task that failed outside of its notebooks, in the form of `semcg_kit.execution.execute`."""
-    record = {"status": "failed", "reason": reason, "seconds": round(seconds, 1)}
-    files.write_json(output.with_suffix(".json"), record | {"parameters": task.parameters})
 
 
 @cache

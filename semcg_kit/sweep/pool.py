@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from semcg.system import duration, live, stop_signals
 from semcg_kit.execution import Failed, Stopped
 from semcg_kit.sweep import plan
-from semcg_kit.sweep.attempt import Outcome, Task, carry_out, stop_all
+from semcg_kit.sweep.attempt import Outcome, Task, carry_out, stop_all, write_failure
 
 __all__ = ["Board", "Processes", "run"]
 
@@ -151,7 +151,7 @@ def _execute(tasks: list[Task], workplace, board: Board, arrived: list[int], say
                     deaths[task.name] += 1
                     if deaths[task.name] == _ATTEMPTS:
                         status, reason = "failed", f"its process died {_ATTEMPTS} times; {reason}"
-                        plan.write_failure(task, next(iter(task.outputs.values())), reason, outcome.seconds)
+                        write_failure(task, next(iter(task.outputs.values())), reason, outcome.seconds)
                     else:
                         waiting.appendleft(task)
                 elif status == "stopped" and not arrived:

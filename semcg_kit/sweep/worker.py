@@ -23,7 +23,7 @@ from semcg_kit.execution import Failed, Stopped
 from semcg_kit.execution.course import reusable
 from semcg_kit.execution.execute import execute
 from semcg_kit.sweep import plan
-from semcg_kit.sweep.attempt import DIED, Task, take_gpu
+from semcg_kit.sweep.attempt import DIED, Task, take_gpu, write_failure
 
 __all__ = ["main"]
 
@@ -70,7 +70,7 @@ def _execute(task: Task) -> int:
         except Failed:  # the record says why
             return DIED if files.read_record(output.with_suffix(".json")).get("status") == "killed" else 1
         except Exception as error:  # any error is this task's alone: the other tasks continue
-            plan.write_failure(task, output, f"{notebook.stem}: {type(error).__name__}: {error}")
+            write_failure(task, output, f"{notebook.stem}: {type(error).__name__}: {error}")
             return 1
     if task.protocol:
         collect(Path(task.protocol), measuring.folder_of(plan.config_of(task)))

@@ -1,22 +1,22 @@
-"""The site: README, docs and notebooks as pages that work offline. Sphinx and MyST-NB build it from docs/conf.py."""
+"""The site: README, docs and notebooks as pages that work offline. Sphinx and MyST-NB build it from conf.py beside this.
+
+`semcg site` calls `build`; conf.py names this file as an extension of Sphinx, for the hooks in its second half.
+"""
 
 import html
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import tomllib
-from base64 import b64decode
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
 from semcg import files
 
-__all__ = ["FIRST_PAGE", "MARKER", "add_quiz", "build", "markdown", "mathml", "setup", "slug"]
+__all__ = ["FIRST_PAGE", "MARKER", "add_quiz", "build", "mathml", "setup", "slug"]
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_PAGE = "README.html"
@@ -39,11 +39,8 @@ def build(out: Path) -> list[str]:
     Raises
     ------
     ValueError
-        If `out` holds anything else, this is no checkout of the repository, the extra `site` is not installed, or
-        Sphinx fails; `out` is unchanged then.
+        If `out` holds anything else, the extra `site` is not installed, or Sphinx fails; `out` is unchanged then.
     """
-    if not (ROOT / "docs" / "conf.py").is_file():
-        raise ValueError(f"no docs/conf.py in {ROOT}: the site is built from a checkout of the repository")
     if absent := [name for name in ("myst_nb", "furo", "latex2mathml") if find_spec(name) is None]:
         install = "python -m pip install -c requirements.lock -e '.[site]'"
         raise ValueError(f"the site needs {', '.join(absent)}; install the extra first: {install}")
@@ -83,33 +80,6 @@ def _foreign(out: Path) -> list[str]:
         written = {}
     links = [path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_symlink()]
     return links + [name for name, digest in _digests(out).items() if written.get(name) != digest]
-
-
-def markdown(notebook: Path, out: Path) -> Path:
-    """Write an executed notebook as `out/<name>.md` with its figures in `out/figures/`, and return the text's path.
-
-    Figures that an earlier call left in `out/figures/` are replaced. Links to notebooks in the same folder are kept.
-    """
-    import nbformat
-    from nbconvert import MarkdownExporter
-
-    text, _ = MarkdownExporter().from_notebook_node(nbformat.read(notebook, as_version=4))
-    figures = out / "figures"
-    shutil.rmtree(figures, ignore_errors=True)
-
-    def to_file(image: re.Match) -> str:
-        figures.mkdir(parents=True, exist_ok=True)
-        path = figures / f"{notebook.stem}_{len(list(figures.iterdir())) + 1}.png"
-        path.write_bytes(b64decode(image[2]))
-        return f'{image[1]}src="figures/{path.name}"'
-
-    def relative(link: re.Match) -> str:
-        target = notebook.parent / link[1]
-        return f"]({Path(os.path.relpath(target, out)).as_posix()}" if target.is_file() else link[0]
-
-    text = re.sub(r'(<img alt="[^"]*" )src="data:image/png;base64,([^"]+)"', to_file, text)
-    files.write_text(out / f"{notebook.stem}.md", re.sub(r"\]\((\w+\.ipynb)", relative, text))
-    return out / f"{notebook.stem}.md"
 
 
 # ---------------------------------------------------------------- hooks that docs/conf.py names

@@ -1,8 +1,10 @@
 """What the authors of the course commit: notebooks with exercises, outputs and measured minutes, and the README's tables."""
 
 import json
+import os
 import re
 import shutil
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +15,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from notebooks import exercises
 from semcg import config as configs
-from semcg import files
+from semcg import files, report
+from semcg.protocol import REFERENCE, Protocol
+from semcg.report.front import front
 from semcg.runs.figures import save_figures
+from semcg_kit.evidence import seal
 from semcg_kit.execution import course as courses
 
 FOLDER = courses.NOTEBOOKS
@@ -246,6 +251,15 @@ def write_minutes(folder: Path, names: list[str], results: Path) -> list[str]:
     return lines
 
 
+def write_times(profile: str) -> Iterator[str]:
+    """Write the minutes of a profile into the course's notebooks, and the shipped report as Markdown; yield what was done."""
+    names = [sheet.notebook for sheet in exercises.sheets().values()]
+    yield from write_minutes(FOLDER, names, files.results_folder("world", profile))
+    yield f"written: {markdown(courses.notebook_path(courses.REPORT), REFERENCE / 'report')}"
+    written = [path.relative_to(REFERENCE).as_posix() for path in REFERENCE.glob("report/**/*.*")]
+    seal(REFERENCE, [*COPIED, *written])
+
+
 def question(notebook: NotebookNode) -> str:
     """Return the question that a notebook asks: the line of its first cell that begins with "**The question:**"."""
     line = re.search(r"^\*\*The question:\*\* (.+)$", notebook.cells[0].source, re.MULTILINE)
@@ -313,6 +327,15 @@ def table_in(page: str, table: str, marks: tuple[str, str] = TABLE) -> str:
     return _between(page, f"```\n{table}\n```\n", marks)
 
 
+def write_verdicts(decided: Protocol) -> None:
+    """Write the verdicts of the shipped evidence into README.md and `RESULTS`."""
+    measures, rows, _ = report.tables(REFERENCE, decided)
+    table = front(rows, measures, decided, REFERENCE)
+    for page, shown in (Path("README.md"), table.partition("\n\n")[0]), (RESULTS, table):
+        path = FOLDER.parent / page
+        files.write_text(path, table_in(path.read_text(encoding="utf-8"), shown, LEDGER))
+
+
 def _between(text: str, content: str, marks: tuple[str, str]) -> str:
     begin, end = marks
     before, begun, rest = text.partition(begin)
@@ -346,13 +369,39 @@ def refresh(given: Mapping[str, object]) -> list[Path]:
         written.append(path)
     save_figures(configs.make(str(given["profile"]), seed=given["seed"]))
     evaluation = courses.evaluation_folder(given)
-    reference = FOLDER.parent / "results" / "reference"
     for name in COPIED:
         folder = evaluation if name.startswith("table") else evaluation.parent / "figures"
-        with files.atomic(reference / name) as partial:
+        with files.atomic(REFERENCE / name) as partial:
             shutil.copyfile(folder / name, partial)
-        written.append(reference / name)
+        written.append(REFERENCE / name)
     page = FOLDER.parent / RESULTS
-    table = (reference / "table.txt").read_text()
+    table = (REFERENCE / "table.txt").read_text()
     files.write_text(page, table_in(page.read_text(encoding="utf-8"), table))
     return [*written, page]
+
+
+def markdown(notebook: Path, out: Path) -> Path:
+    """Write an executed notebook as `out/<name>.md` with its figures in `out/figures/`, and return the text's path.
+
+    Figures that an earlier call left in `out/figures/` are replaced. Links to notebooks in the same folder are kept.
+    """
+    import nbformat
+    from nbconvert import MarkdownExporter
+
+    text, _ = MarkdownExporter().from_notebook_node(nbformat.read(notebook, as_version=4))
+    figures = out / "figures"
+    shutil.rmtree(figures, ignore_errors=True)
+
+    def to_file(image: re.Match) -> str:
+        figures.mkdir(parents=True, exist_ok=True)
+        path = figures / f"{notebook.stem}_{len(list(figures.iterdir())) + 1}.png"
+        path.write_bytes(b64decode(image[2]))
+        return f'{image[1]}src="figures/{path.name}"'
+
+    def relative(link: re.Match) -> str:
+        target = notebook.parent / link[1]
+        return f"]({Path(os.path.relpath(target, out)).as_posix()}" if target.is_file() else link[0]
+
+    text = re.sub(r'(<img alt="[^"]*" )src="data:image/png;base64,([^"]+)"', to_file, text)
+    files.write_text(out / f"{notebook.stem}.md", re.sub(r"\]\((\w+\.ipynb)", relative, text))
+    return out / f"{notebook.stem}.md"
