@@ -210,10 +210,8 @@ def _shrunk(x):
     height, width = x.shape[-2:]
     if max(height, width) <= LONGEST:
         return x
-    small, size = (
-        [round(side * LONGEST / max(height, width)) for side in (height, width)],
-        f"{height}x{width}",
-    )
+    small = [round(side * LONGEST / max(height, width)) for side in (height, width)]
+    size = f"{height}x{width}"
     if min(small) < 16:
         raise ValueError(
             f"a picture of {size} (height x width) is too narrow to look at; cut out a part of it"

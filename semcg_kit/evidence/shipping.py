@@ -88,7 +88,7 @@ def ship(config: Config, decided: Protocol, *, device: str = "auto", out: Path =
 
 
 def ship_curve(
-    config: Config, decided: Protocol, *, frame: int = 0, device: str = "auto", out: Path = WEIGHTS_SHOWN
+    config: Config, decided: Protocol, *, device: str = "auto", out: Path = WEIGHTS_SHOWN
 ) -> list[Path]:
     """Put one test frame's translation under each weight of the curve into `out`, at the protocol's first seed.
 
@@ -106,7 +106,7 @@ def ship_curve(
         If data or judge are missing or not those of `config`; says which command makes them.
     """
     config, fabric = _settled(config, device)
-    x, y = Scenes(data(config) / "source" / "test").frame(frame)
+    x, y = Scenes(data(config) / "source" / "test").frame(0)
     points = dict(zip(decided.curve.points, decided.curve.weights, strict=True))
     found = _trained_here(config, decided, points)
     judge, written = trained.judge(config, fabric) if found else None, []
@@ -190,11 +190,12 @@ def _card(out: Path) -> str:
     return _CARD.format(rows="\n".join(rows), size="x".join(map(str, c.size)), **numbers)
 
 
-def front_picture(fabric: Fabric, *, seed: int = 12, size: tuple[int, int] = (128, 256)) -> Figure:
+def front_picture(fabric: Fabric) -> Figure:
     """Return one street for the front page: game, each shipped generator, and the perfect translation.
 
     Below each frame a part of the sky and the largest plate that is seen whole, enlarged without smoothing.
     """
+    seed, size = 12, (128, 256)
     game, camera = street(seed, size=size)
     views = {"game": game} | compared(game, fabric) | {"perfect translation": camera}
     plates = [t for t in annotations(Scene.sample(UNSEEN + seed, "source"), size) if t["kind"] == "plate"]

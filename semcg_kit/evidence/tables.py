@@ -106,12 +106,10 @@ def _ledger(folder: Path, measures: pd.DataFrame, decided: protocol.Protocol) ->
     ]
 
 
-def verify(
-    folder: Path, decided: protocol.Protocol, *, path: Path = protocol.DEFAULT, tolerance: float = 1e-9
-) -> Iterator[str]:
+def verify(folder: Path, decided: protocol.Protocol, *, path: Path = protocol.DEFAULT) -> Iterator[str]:
     """Derive every number of an evidence folder from its counts, and yield what was checked or is broken.
 
-    Numbers are compared within `tolerance` relative, those of the ledger within 1e-6: another version of scipy or
+    Numbers are compared within 1e-9 relative, those of the ledger within 1e-6: another version of scipy or
     pandas may round otherwise. Nothing is written.
 
     Parameters
@@ -137,7 +135,7 @@ def verify(
     if decided.test_frames:
         yield _verified_protocol(folder, decided, path)
     derived = measures_of(folder)
-    yield _verified_measures(folder, derived, tolerance)
+    yield _verified_measures(folder, derived)
     yield _verified_ledger(folder, _ledger(folder, derived, decided), decided)
     for name in _held(folder):
         if name not in digests:
@@ -229,7 +227,7 @@ def _verified_protocol(folder: Path, decided: protocol.Protocol, path: Path) -> 
     return f"protocol: every record names {path.name} by its SHA-256, committed before, and its test frames"
 
 
-def _verified_measures(folder: Path, derived: pd.DataFrame, tolerance: float) -> str:
+def _verified_measures(folder: Path, derived: pd.DataFrame) -> str:
     stored = pd.read_csv(folder / "measures.csv", dtype={"seed": "Int64"})
     if list(stored) != list(derived):
         raise ValueError(f"measures.csv has the columns {', '.join(stored)}, not {', '.join(derived)}")
@@ -237,7 +235,7 @@ def _verified_measures(folder: Path, derived: pd.DataFrame, tolerance: float) ->
     rows = ([", ".join(map(str, row)) for row in t[names].itertuples(index=False)] for t in (stored, derived))
     _same_rows("measures.csv", *rows, "the counts")
     for row, value in zip(stored.itertuples(), derived["value"], strict=True):
-        if not _close(row.value, value, tolerance):
+        if not _close(row.value, value, 1e-9):
             where = f"measures.csv, {row.run}, {row.measure}"
             raise ValueError(f"{where}: {row.value}, but its counts give {value}")
     return f"measures: {len(stored)} numbers follow from the counts"
@@ -315,7 +313,10 @@ def _write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def ship(folder: Path, out: Path) -> None:
-    """Copy the evidence of a sweep to where it is committed: tables, records and counts, no weights; to be sealed."""
+    """Copy the evidence of a sweep to where it is committed: tables, records and counts, no weights.
+
+    Whoever puts more there afterwards calls `seal` at the end.
+    """
     for part in ("counts", "records"):
         shutil.rmtree(out / part, ignore_errors=True)
         shutil.copytree(folder / part, out / part)
@@ -323,3 +324,4 @@ def ship(folder: Path, out: Path) -> None:
         if (folder / name).is_file():
             with files.atomic(out / name) as partial:
                 shutil.copyfile(folder / name, partial)
+    seal(out)
