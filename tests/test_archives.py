@@ -757,6 +757,7 @@ def test_a_part_of_cityscapes_is_split_by_frames_and_says_what_that_means(tmp_pa
     alone = cityscapes(tmp_path / "val", by_frames=True)
     assert sum(alone.counts.values()) == 30
     assert all(alone.counts[split] for split in CITYSCAPES_SPLITS)
+    assert alone.settings == {"split_by": "frames"}, "about.json says so"
     assert any("it knows streets that it scores" in note for note in alone.notes)
     shutil.copytree(tmp_path / "val", tmp_path / "train", dirs_exist_ok=True)
     both = cityscapes(tmp_path / "train", by_frames=True)
