@@ -21,7 +21,7 @@ from semcg.config import Config
 from semcg.plots.curves import training_curves
 from semcg.plots.style import styled
 from semcg.runs import budget as budgets
-from semcg.runs import machine, note, watching
+from semcg.runs import keeping, machine, note
 from semcg.runs.checkpoint import read_csv
 from semcg.training import fabric_for, precision_for, share
 
@@ -202,7 +202,7 @@ def watch(run: Path | str, *, seconds: float = 10.0) -> None:
     """
     shown = display(display_id=True)
     while True:
-        running, folder = watching.is_running(run), watching.folder_of(run)
+        running, folder = keeping.is_running(run), keeping.folder_of(run)
         histories = {"losses": read_csv(folder / "history.csv")}
         if (folder / "validation.csv").is_file():
             histories["source/val"] = read_csv(folder / "validation.csv")

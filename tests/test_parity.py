@@ -13,7 +13,7 @@ from torch import nn
 from semcg import evaluate, metrics
 from semcg.data import Scenes
 from semcg.labels import CLASSES, IGNORE, names
-from semcg.runs import reference
+from semcg.runs import shipped
 from semcg.training import fabric_for
 
 FABRIC = fabric_for("cpu")
@@ -213,7 +213,7 @@ def test_the_stated_size_of_scenes_may_need_other_labels(tmp_path):
 
 
 def test_published_rows_agree_with_themselves():
-    table = reference.published()
+    table = shipped.published()
     assert list(table.columns[3:22]) == names()
     assert len(table) >= 20
     assert set(table["mark"]) <= {"read", "recalled"}
@@ -235,14 +235,14 @@ def test_published_rows_agree_with_themselves():
 
 
 def test_a_planted_error_in_a_published_row_is_found(tmp_path, monkeypatch):
-    text = reference.PUBLISHED.read_text(encoding="utf-8")
+    text = shipped.PUBLISHED.read_text(encoding="utf-8")
     copy = tmp_path / "published.csv"
     copy.write_text(text.replace("42.7,26.3", "72.7,26.3"), encoding="utf-8")
-    table = reference.published(copy)
+    table = shipped.published(copy)
     whole = table[table[names()].notna().all(axis=1)]
     assert (whole[names()].mean(axis=1) - whole["mIoU"]).abs().max() > 0.01
     copy.write_text(text.replace("fwIoU", "weighted"), encoding="utf-8")
     with pytest.raises(ValueError, match=r"published\.csv .*fwIoU"):
-        reference.published(copy)
-    assert os.path.isfile(reference.PUBLISHED)
+        shipped.published(copy)
+    assert os.path.isfile(shipped.PUBLISHED)
     assert len(CLASSES) == 19

@@ -8,7 +8,7 @@ from PIL import Image
 
 from semcg import config as configs
 from semcg import files, notebook, runs
-from semcg.runs import recipes, watching
+from semcg.runs import keeping, recipes
 from semcg.training import fabric_for
 from semcg_kit.commands import evidence
 from semcg_kit.evidence import trainings
@@ -63,13 +63,13 @@ def test_a_stopped_training_goes_on_with_its_sheets(cfg):
     with pytest.raises(KeyboardInterrupt):
         trainings.translation(cfg, FABRIC, progress=stopped)
     run = files.results_folder("world", "smoke") / recipes.translation(cfg, baseline=True).name
-    assert watching.folder_of(run).name.endswith(".partial")
+    assert keeping.folder_of(run).name.endswith(".partial")
     trainings.translation(cfg, FABRIC)
-    assert watching.folder_of(run) == run
+    assert keeping.folder_of(run) == run
     assert list(pd.read_csv(run / "validation.csv")["step"]) == [2, 4, 6]
     torch.manual_seed(0)
     with pytest.raises(FileNotFoundError, match="give its folder"):
-        watching.folder_of(run.with_name("none"))
+        keeping.folder_of(run.with_name("none"))
 
 
 def test_the_command_and_the_notebook_show_a_run(cfg, capsys, monkeypatch):

@@ -11,7 +11,7 @@ from semcg.config import Config
 from semcg.data import Scenes
 from semcg.labels import IGNORE
 from semcg.runs import recipes
-from semcg.runs.record import note
+from semcg.runs.store import note
 from semcg.system import cores
 
 __all__ = ["about", "data", "differs", "draw", "target_train", "scored", "with_labels"]

@@ -1,19 +1,41 @@
-"""How a training is kept: its records pass through, and nothing of them is lost."""
+"""How a training is kept: its records pass through, and nothing of them is lost; and how it is watched meanwhile.
+
+While days pass, a CycleGAN leaves something to look at every `keep_every` steps. In its folder:
+
+    kept/<step>/G_st.safetensors, G_ts.safetensors   what would translate if the training ended here
+    sheets/<step>.png                                four source frames above their translations
+    validation.csv                                   step, judge mIoU, frames: on source/val, where it has labels
+
+None of this draws a random number or chooses what the evidence uses: the weights at the end are what is measured.
+"""
 
 import math
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
-from semcg import files
-from semcg.runs.checkpoint import as_csv
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from PIL import Image
+from torch import nn
+
+from semcg import evaluate, files, metrics, translate
+from semcg.config import Config
+from semcg.data import Scenes
+from semcg.runs import checkpoint, trained
+from semcg.runs.datasets import data
 from semcg.runs.store import Run, Start
 from semcg.system import stop_signals
+from semcg.training import Translation
 from semcg.training.devices import any_rank, gather, rank, world_size
 from semcg.training.loop import check_finite
 
-__all__ = ["keep"]
+__all__ = ["folder_of", "is_running", "keep", "summary", "watched"]
 
 _READ_EVERY = 10  # steps between two readings of the losses: reading makes a GPU wait
+_SHOWN, _SCORED = 4, 20  # frames on a sheet; and at most scored
 
 
 def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
@@ -70,7 +92,7 @@ def _kept(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
         run.seconds = time.perf_counter() - begun
         if new and rank() == 0:
             with open(run.partial / "history.csv", "a", newline="") as handle:
-                handle.write(as_csv(new, header=handle.tell() == 0))
+                handle.write(checkpoint.as_csv(new, header=handle.tell() == 0))
         return new
 
     with stop_signals() as stopped:
@@ -124,3 +146,83 @@ def _is_memory(error: Exception) -> bool:
     """Whether an error says that memory was used up: torch has a class for a GPU's, and only words for the CPU's."""
     words = ("can't allocate memory", "not enough memory", "out of memory")
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
+
+
+def watched(run: Run, training: Translation, fabric: Fabric, records: Iterable[dict]) -> Iterator[dict]:
+    """Pass on the records of a CycleGAN's training, and after every `keep_every` steps leave something to look at.
+
+    Parameters
+    ----------
+    run : Run
+        From `semcg.runs.start`; its config's `keep_every` counts, and 0 leaves nothing.
+    records : iterable of dict
+        From `semcg.training.fit`.
+    """
+    config = run.recipe.config
+    for record in records:
+        if config.keep_every and record["step"] % config.keep_every == 0 and rank() == 0:
+            _look(run.partial, record["step"], config, training.translators(config.generator_weights), fabric)
+        yield record
+
+
+def folder_of(run: Path | str) -> Path:
+    """Return the folder in which a run lies, or trains at this moment.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is neither.
+    """
+    run = Path(run)
+    folders = [f for f in (run.with_name(f".{run.name}.partial"), run) if (f / "history.csv").is_file()]
+    if not folders:
+        raise FileNotFoundError(f"no run {run}: give its folder, results/<data and profile>/<run>")
+    return folders[0]
+
+
+def is_running(run: Path | str) -> bool:
+    """Return whether a run still trains, or waits to be resumed."""
+    return folder_of(run).name.endswith(".partial")
+
+
+def summary(run: Path | str) -> str:
+    """Return how far a run is: the means of the last fifty steps, the last scores, and its last sheet of frames."""
+    folder = folder_of(run)
+    history = pd.DataFrame(checkpoint.read_csv(folder / "history.csv"))
+    lines = [f"{Path(run).name}: {len(history)} steps" + ", still training" * is_running(run)]
+    if len(history):
+        lines += [f"  {name:<18} {value:9.4f}" for name, value in history.iloc[-50:, 1:].mean().items()]
+    if (folder / "validation.csv").is_file():
+        lines.append(pd.read_csv(folder / "validation.csv").tail(8).to_string(index=False))
+    if sheets := sorted((folder / "sheets").glob("*.png")):
+        lines.append(f"last sheet: {sheets[-1]}")
+    return "\n".join(lines)
+
+
+@torch.inference_mode()
+def _look(folder: Path, step: int, config: Config, pair: tuple[nn.Module, nn.Module], fabric: Fabric) -> None:
+    for direction, net in zip(("st", "ts"), pair, strict=True):
+        checkpoint.save_weights(net, folder / "kept" / str(step) / f"G_{direction}.safetensors")
+    G_st, scenes = translate.any_size(pair[0]), Scenes(data(config) / "source" / "val")
+    shown = [scenes.frame(k * len(scenes) // _SHOWN)[0] for k in range(min(_SHOWN, len(scenes)))]
+    columns = [torch.cat([x, G_st(x[None].to(fabric.device))[0].float().cpu()], dim=1) for x in shown]
+    height = min(column.shape[1] for column in columns)
+    sheet = translate.to_bytes(torch.cat([column[:, :height] for column in columns], dim=2))
+    with files.atomic(folder / "sheets" / f"{step:07d}.png") as partial:
+        Image.fromarray(sheet.permute(1, 2, 0).numpy()).save(partial, format="PNG")
+    judge = None
+    with suppress(FileNotFoundError, ValueError):  # not trained yet
+        judge = trained.judge(config, fabric)
+    if judge is not None and scenes.labelled:
+        some = scenes.only(list(range(len(scenes)))[:_SCORED])
+        counts = evaluate.segmentation_counts(judge, some, translate=G_st, fabric=fabric)
+        _append(folder / "validation.csv", step, metrics.mean_iou(counts), len(some))
+
+
+def _append(path: Path, step: int, score: float, frames: int) -> None:
+    """Add a row; rows of steps that are trained again after a stop are replaced."""
+    row = pd.DataFrame({"step": [step], "judge mIoU": [score], "frames": [frames]})
+    if path.is_file():
+        before = pd.read_csv(path)
+        row = pd.concat([before[before["step"] < step], row])
+    files.write_text(path, row.to_csv(index=False, lineterminator="\n"))

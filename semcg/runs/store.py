@@ -7,19 +7,28 @@ complete; an older run of that name stays readable until then. In the folder:
     state.pt                everything training needs to go on: weights, optimisers, schedules, pools, random numbers
     history.csv             one row per step
     provenance.json         what made it: recipe, config, commit, versions, device, seconds, peak memory
-    *.json                  measures that a notebook adds, through `Run.write`
 
 Several processes (`semcg.training.fabric_for`) train one run: the first writes, the others read what it wrote, so all
 must see one folder. A run does not know how many they were: it resumes in any number of them that its batch can be
 shared by. With image pools the result then depends on the number: each process has a pool of its own translations, the
 first's is saved, and all go on from that one.
+
+Where $SEMCG_EVENTS names a file, a kernel tells the process that runs its notebook which runs it starts, reads and
+completes: one JSON line each.
 """
 
+import json
 import logging
 import os
+import platform
+import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from enum import StrEnum
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -30,10 +39,12 @@ from semcg.instruments import load_instrument
 from semcg.runs import checkpoint
 from semcg.runs.checkpoint import as_csv
 from semcg.runs.recipes import Recipe, beginning, difference, recognized
-from semcg.runs.record import machine, note, origin
 from semcg.training.devices import gather, rank, world_size
 
-__all__ = ["Run", "Start", "load", "start"]
+__all__ = ["VARIABLE", "Run", "Start", "load", "machine", "note", "origin", "start", "summary"]
+
+VARIABLE = "SEMCG_EVENTS"
+"""Environment variable with the path of the file that events are appended to; unset, nobody listens."""
 
 
 class Start(StrEnum):
@@ -80,11 +91,6 @@ class Run:
         """Return in which parts the run that is stored in a folder differs from this one; None if none is stored."""
         stored = _stored(folder, self.recipe, self.begins)
         return difference(stored, self.parts) if stored else None
-
-    def write(self, name: str, measures: dict) -> None:
-        """Add measures to the complete run, as `<name>.json`."""
-        if rank() == 0:
-            files.write_json(self.folder / f"{name}.json", measures)
 
     def save(self) -> None:
         """Write history and state to the partial folder; the state before stays until the new one is whole.
@@ -313,3 +319,66 @@ def _in_words(changed: list[str]) -> str:
         first, last = part.partition(".")[0], part.rpartition(".")[2]
         named[f"beginning ({last})" if first == "begins" else words.get(first, last)] = None
     return ", ".join(named)
+
+
+def note(event: str, **fields: object) -> None:
+    """Append one event to the file that $SEMCG_EVENTS names, if it is set."""
+    if path := os.environ.get(VARIABLE):
+        with open(path, "a", encoding="utf-8") as handle:
+            handle.write(json.dumps({"event": event, **fields}) + "\n")
+
+
+def summary(events: Path) -> dict:
+    """Return what a kernel reported: runs and data it used, seconds it trained, its machine and most memory."""
+    lines = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
+    found: dict[str, dict] = {name: {} for name in ("runs", "data", "trained", "clock", "why", "machine")}
+    for e in lines:
+        event = e.pop("event")
+        if event in ("run", "read"):
+            found["runs"][e["run"]] = e["fingerprint"]
+        if event == "run":
+            found["why"][e["run"]] = e["why"]
+        elif event == "data":
+            found["data"][e["data"]] = e["digest"]
+        elif event == "done":
+            found["trained"][e["run"]] = round(e["seconds"], 1)
+        elif event == "clock":
+            found["clock"][e["what"]] = round(found["clock"].get(e["what"], 0.0) + e["seconds"], 1)
+        elif event == "machine":  # the last one counts, as the kernel saw it after its last cell
+            found["machine"] = e
+    return found
+
+
+def machine() -> dict:
+    """Return the device, the number of threads, and the most memory this process has held so far, in bytes."""
+    if torch.cuda.is_available():
+        device, peak = torch.cuda.get_device_name(), torch.cuda.max_memory_allocated()
+    else:
+        device, peak = f"CPU ({torch.backends.cpu.get_cpu_capability()})", _most_resident()
+    return {"device": device, "threads": torch.get_num_threads(), "peak_memory_bytes": peak}
+
+
+def _most_resident() -> int:
+    """Return the highest resident size of this process in bytes."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # on Linux a new process inherits the `ru_maxrss` of the one that started it
+        lines = status.read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@cache
+def origin() -> dict:
+    """Return the commit of this package, whether its files differ from it, and the versions it runs with."""
+    git = ["git", "-C", str(Path(__file__).resolve().parent)]
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+    changed = subprocess.run([*git, "status", "--porcelain", "--", ".."], capture_output=True, text=True)
+    names = ("semcg", "torch", "torchvision", "numpy", "pillow", "lightning-fabric")
+    return {
+        "commit": head.stdout.strip() or None,
+        "uncommitted_changes": bool(changed.stdout.strip()),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": {name: version(name) for name in names},
+    }

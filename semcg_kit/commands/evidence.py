@@ -136,16 +136,16 @@ def watch(
     """Show how a training goes: its losses, the scores in validation.csv, and where its last sheet of frames lies."""
     import time
 
-    from semcg.runs import watching
+    from semcg.runs import keeping
     from semcg.system import live
 
-    text = watching.summary(run)
+    text = keeping.summary(run)
     if not once:
         with live(lambda: text):
-            while watching.is_running(run):
+            while keeping.is_running(run):
                 time.sleep(seconds)
-                text = watching.summary(run)
-    print(watching.summary(run))
+                text = keeping.summary(run)
+    print(keeping.summary(run))
 
 
 def report(

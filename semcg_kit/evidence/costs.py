@@ -6,7 +6,7 @@ from semcg.config import Config
 from semcg.evaluate.cost import count, operations, seconds
 from semcg.protocol import Protocol
 from semcg.runs.budget import begin
-from semcg.runs.record import machine, origin
+from semcg.runs.store import machine, origin
 from semcg.training import fabric_for, precision_for
 
 __all__ = ["at_condition", "recount", "write"]

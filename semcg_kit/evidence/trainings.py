@@ -16,9 +16,8 @@ from semcg.data import Batches, Scenes, Unpaired
 from semcg.protocol import CEILING
 from semcg.runs import recipes, trained
 from semcg.runs.datasets import data, target_train, with_labels
-from semcg.runs.keeping import keep
+from semcg.runs.keeping import keep, watched
 from semcg.runs.store import Run, load, start
-from semcg.runs.watching import watched
 from semcg.training import build_segmentation, build_translation
 
 __all__ = ["downstream", "segmenter", "translation"]

@@ -27,7 +27,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config as TraitletsConfig
 
 from semcg import files
-from semcg.runs.record import VARIABLE, summary
+from semcg.runs.store import VARIABLE, summary
 from semcg.training.devices import Place, place
 from semcg_kit.execution import Failed, Stopped, with_remedy
 from semcg_kit.execution.kernels import Installed, Own, Watch, last_words, lock_of, passing_signals, scratch

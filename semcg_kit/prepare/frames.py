@@ -22,7 +22,7 @@ from semcg.labels import IGNORE
 
 __all__ = ["Plan", "Recipe", "reshaped", "size_of", "write"]
 
-ARCHIVES = "prepare archives"  # `made_by` of GTA5 and Cityscapes, by which `semcg.runs.reference` knows them
+ARCHIVES = "prepare archives"  # `made_by` of GTA5 and Cityscapes, by which `semcg.runs.shipped` knows them
 FOLDERS = "prepare folder"  # `made_by` of your own folders
 PLATE = 34  # label id of a license plate in GTA5; none of the 19 classes, and drawn in no Cityscapes label
 Progress = Callable[[str, int, int], None]  # called with what is done, how many are, and how many there are
