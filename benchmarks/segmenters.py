@@ -18,7 +18,6 @@ from semcg import config as configs
 from semcg import evaluate, files, metrics, runs, training
 from semcg.config import Config
 from semcg.data import Batches, Scenes
-from semcg.runs import trained
 from semcg.runs.budget import begin
 
 BEFORE = {"segmenter_stride": 4, "segmenter_width": 0.25, "segmenter_batch": 6}
@@ -40,7 +39,7 @@ def score(config: Config) -> dict[str, float]:
     fabric, folder = training.fabric_for("cpu"), runs.data(config) / "target"
     own = {"crop": config.crop, "flip": config.flip, "seed": config.segmenter_seed}
     crops = Scenes(folder / "train", color=config.segmenter_color, **own)
-    batches, net = Batches(crops, batch=config.segmenter_batch), trained.new_segmenter(config)
+    batches, net = Batches(crops, batch=config.segmenter_batch), training.network_for(config, "segmenter")
     plan = {key: getattr(config, f"segmenter_{key}") for key in ("optimizer", "lr", "decay", "schedule")}
     steps = config.segmenter_steps
     t = training.Segmentation.begin(net, steps=steps, seed=config.segmenter_seed, fabric=fabric, **plan)

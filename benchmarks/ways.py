@@ -20,7 +20,6 @@ from semcg import config as configs
 from semcg import losses, training
 from semcg.config import Config
 from semcg.gan import ImagePool, PatchGAN, initialise
-from semcg.runs import trained
 from semcg.runs.budget import begin
 from semcg.training import generator_for
 
@@ -53,7 +52,9 @@ def literal(config: Config, fabric, *, detached: bool = True) -> Callable:
         **dict(zip(("G_st", "G_ts", "D_s", "D_t"), (n.to(fabric.device) for n in nets), strict=True))
     )
     if config.lambda_s:
-        m.Sem_s, m.Sem_t = (trained.new_segmenter(config).to(fabric.device).eval() for _ in range(2))
+        m.Sem_s, m.Sem_t = (
+            training.network_for(config, "segmenter").to(fabric.device).eval() for _ in range(2)
+        )
     adam_G, adam_D = (
         torch.optim.Adam([*a.parameters(), *b.parameters()], lr=config.lr, betas=config.betas)
         for a, b in ((m.G_st, m.G_ts), (m.D_s, m.D_t))
@@ -95,7 +96,7 @@ def literal(config: Config, fabric, *, detached: bool = True) -> Callable:
 
 def compiled(config: Config, fabric, **options) -> Callable:
     """The package's step, each of its networks through torch.compile with these options."""
-    sems = [trained.new_segmenter(config) if config.lambda_s else None for _ in range(2)]
+    sems = [training.network_for(config, "segmenter") if config.lambda_s else None for _ in range(2)]
     t = training.Translation.begin(config, steps=1000, fabric=fabric, Sem_s=sems[0], Sem_t=sems[1])
     for net in (t.m.G_st, t.m.G_ts, t.m.D_s, t.m.D_t, t.m.Sem_s, t.m.Sem_t):
         if net is not None:

@@ -30,39 +30,6 @@ from typing import NamedTuple
 
 from semcg.system import cores
 
-__all__ = [
-    "CACHE",
-    "DOMAINS",
-    "IMAGES",
-    "SPLITS",
-    "STRAY",
-    "Listing",
-    "atomic",
-    "check_manifest",
-    "content_digest",
-    "data_digest",
-    "data_folder",
-    "digest",
-    "hold",
-    "home",
-    "images_in",
-    "manifest_digest",
-    "natural",
-    "read_json",
-    "read_record",
-    "release",
-    "remember",
-    "remove_torn",
-    "repository",
-    "results_folder",
-    "swap",
-    "taken",
-    "unfinished",
-    "write_json",
-    "write_manifest",
-    "write_text",
-]
-
 DOMAINS = ("source", "target")
 SPLITS = ("train", "val", "test")
 STRAY = frozenset({"Thumbs.db", "desktop.ini"})
@@ -333,15 +300,11 @@ def images_in(folder: Path, *, below: bool = False) -> Listing:
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
     found = Listing([], [])
-    paths = (
-        (p for p in folder.rglob("*") if not p.is_dir() or p.suffix.lower() in IMAGES)
-        if below
-        else folder.iterdir()
-    )
+    paths = folder.rglob("*") if below else folder.iterdir()
     for path in sorted(paths, key=lambda path: natural(path.relative_to(folder).as_posix())):
         if path.suffix.lower() in IMAGES and not path.name.startswith("."):
             found.images.append(path)
-        elif _is_data(path.name) and path.name != "about.json":
+        elif _is_data(path.name) and path.name != "about.json" and not (below and path.is_dir()):
             found.others.append(path)
     if not found.images:
         others = f", but {found.others[0].name}" if found.others else ""

@@ -50,7 +50,7 @@ def load_instrument(name: str, folder: Path | str | None = None) -> nn.Module:
     if name not in HOME:
         raise ValueError(f"no instrument {name!r}; there are {', '.join(HOME)}")
     folder = files.home() / FOLDER if folder is None else Path(folder)
-    path, record = folder / f"{name}.safetensors", files.read_json(folder / "instruments.json").get(name)
+    path, record = folder / f"{name}.safetensors", recorded(folder).get(name)
     if record is None:
         raise ValueError(f"{folder / 'instruments.json'} has no record of {name}: {_restore(path)}")
     content = path.read_bytes()
@@ -69,10 +69,10 @@ def load_instrument(name: str, folder: Path | str | None = None) -> nn.Module:
     return net.eval()
 
 
-def recorded(name: str) -> dict:
-    """Return the record of a shipped instrument, {} if there is none."""
-    listed = files.home() / FOLDER / "instruments.json"
-    return files.read_json(listed).get(name, {}) if listed.is_file() else {}
+def recorded(folder: Path | None = None) -> dict[str, dict]:
+    """Return the records of the instruments by name, {} where there are none."""
+    listed = (folder or files.home() / FOLDER) / "instruments.json"
+    return files.read_json(listed) if listed.is_file() else {}
 
 
 def write_instrument(
@@ -105,10 +105,9 @@ def write_instrument(
     content = save({key: value.contiguous() for key, value in halves.items()})
     with files.atomic(path) as partial:
         partial.write_bytes(content)
-    listed = folder / "instruments.json"
-    records = files.read_json(listed) if listed.is_file() else {}
     record = {"network": network, "options": options, "sha256": hashlib.sha256(content).hexdigest()}
-    files.write_json(listed, dict(sorted((records | {name: record | about}).items())))
+    records = recorded(folder) | {name: record | about}
+    files.write_json(folder / "instruments.json", dict(sorted(records.items())))
     return path
 
 

@@ -203,15 +203,10 @@ def watch(run: Path | str, *, seconds: float = 10.0) -> None:
     shown = display(display_id=True)
     while True:
         running, folder = keeping.is_running(run), keeping.folder_of(run)
-        histories = {"losses": read_csv(folder / "history.csv")}
-        if (folder / "validation.csv").is_file():
-            histories["source/val"] = read_csv(folder / "validation.csv")
-        names = [
-            name
-            for name in ("gan", "cycle", "semantic", "judge mIoU")
-            if any(name in h[0] for h in histories.values() if h)
-        ]
-        if names:
+        tables = {"losses": folder / "history.csv", "source/val": folder / "validation.csv"}
+        histories = {name: read_csv(path) for name, path in tables.items() if path.is_file()}
+        columns = {name for rows in histories.values() for row in rows[:1] for name in row}
+        if names := [name for name in ("gan", "cycle", "semantic", "judge mIoU") if name in columns]:
             shown.update(training_curves(histories, names=names))
         if not running:
             return

@@ -14,7 +14,7 @@ from semcg import config, files, metrics, training
 from semcg.data import Scenes
 from semcg.evaluate.cost import operations
 from semcg.plots.scores import shares
-from semcg.runs import budget, trained
+from semcg.runs import budget
 from semcg_kit import commands
 
 ROOT = Path(__file__).parent.parent
@@ -173,7 +173,7 @@ def test_the_ways_do_the_work_that_they_say():
         counted[name] = operations(step, batch)
     x = batch[0]
     with torch.no_grad():
-        forward = operations(trained.new_segmenter(cfg).eval(), (x,))
+        forward = operations(training.network_for(cfg, "segmenter").eval(), (x,))
     more = counted["nothing detached"] - counted["literal"]
     assert 3.8 * forward < more <= 4 * forward  # the first layer owes no gradient to a real image
     assert counted["literal"] > counted["one graph"] + 1.9 * forward
@@ -195,7 +195,7 @@ def test_a_compiled_step_gives_what_the_step_gives(monkeypatch, backend):
         torch.manual_seed(0)
         return new(of, kind)
 
-    for module in (budget, trained):
+    for module in (budget, training):
         monkeypatch.setattr(module, "network_for", seeded)
     for name in ("leaf split", "compiled"):
         step, batch = ways.way(name, cfg, fabric)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from semcg import config as configs
 from semcg import files, runs
 from semcg.runs import figures, recipes, trained
-from semcg.training import Segmentation, Translation, fabric_for, fit
+from semcg.training import Segmentation, Translation, fabric_for, fit, network_for
 from semcg.translate import Guided
 from semcg_kit import comparison
 from semcg_kit.__main__ import app
@@ -198,20 +198,17 @@ def test_the_config_says_which_weights_translate_and_how(small, home):
 
 
 SEGMENTERS = {
-    "judge": (recipes.judge, trained.new_judge),
-    "second judge": (
-        lambda c: recipes.judge(c, second=True),
-        lambda c: trained.new_judge(c, second=True),
-    ),
-    "Sem_t": (lambda c: recipes.segmenter(c, "target"), trained.new_segmenter),
-    "downstream": (lambda c: recipes.downstream(c, "identity", "none"), trained.new_downstream),
+    "judge": (recipes.judge, "judge"),
+    "second judge": (lambda c: recipes.judge(c, second=True), "second judge"),
+    "Sem_t": (lambda c: recipes.segmenter(c, "target"), "segmenter"),
+    "downstream": (lambda c: recipes.downstream(c, "identity", "none"), "downstream"),
 }
 
 
-@pytest.mark.parametrize("kind", SEGMENTERS)
-def test_a_segmenter_from_a_folder(small, home, kind):
-    recipe, build = SEGMENTERS[kind]
-    net = build(small)
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_a_segmenter_from_a_folder(small, home, name):
+    recipe, kind = SEGMENTERS[name]
+    net = network_for(small, kind)
     made = Segmentation.begin(
         net, optimizer="adamw", lr=1e-3, decay=0, steps=1, schedule="poly", seed=3, fabric=FABRIC
     )

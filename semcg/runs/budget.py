@@ -24,9 +24,6 @@ from semcg.training import build_segmentation, build_translation, network_for
 from semcg.training.devices import share_of
 from semcg.translate.tiles import free_bytes
 
-__all__ = ["Stage", "begin", "bf16_gain", "check", "frames", "needed_bytes", "of", "stages", "table"]
-__all__ += ["timed"]
-
 WORKSPACE = 1.8
 """Bytes over the counted ones of what passes in a step, since convolutions rearrange what they read and write: the factor
 that `benchmarks/growth.py` measured on a CPU."""
@@ -238,21 +235,21 @@ def table(rows: Sequence[Stage], config: Config, fabric: Fabric, *, ranks: int =
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     source, target = frames(config)
+
+    def line(name: str, steps: str, memory: int, each: str, total: float) -> str:
+        time = str(timedelta(seconds=round(total)))
+        return f"  {name:<18}{steps:>15}{memory / _GIB:>7.1f}{each:>10}{time:>20}"
+
     lines = [
         f"Budget of profile {config.profile}: {source:,} source and {target:,} target frames, crop {config.crop}, "
         f"{config.precision}, on {name}",
         f"  {'':<18}{'steps':>15}{'GiB':>7}{'s a step':>10}{'time (h:min:s)':>20}",
     ]
     for row in rows:
-        steps = f"{row.trainings} x {row.steps:,}" if row.trainings > 1 else f"{row.steps:,}"
-        memory = f"{row.memory / _GIB:.1f}"
-        lines.append(
-            f"  {row.name:<18}{steps:>15}{memory:>7}{row.seconds:>10.3g}"
-            f"{timedelta(seconds=round(row.total))!s:>20}"
-        )
-    steps, peak = sum(row.steps * row.trainings for row in rows), max(row.memory for row in rows) / _GIB
-    total = timedelta(seconds=round(sum(row.total for row in rows)))
-    lines.append(f"  {'in all':<18}{steps:>15,}{peak:>7.1f}{'':>10}{total!s:>20}")
+        steps = f"{row.trainings} x " * (row.trainings > 1) + f"{row.steps:,}"
+        lines.append(line(row.name, steps, row.memory, f"{row.seconds:.3g}", row.total))
+    steps, peak = sum(row.steps * row.trainings for row in rows), max(row.memory for row in rows)
+    lines.append(line("in all", f"{steps:,}", peak, "", sum(row.total for row in rows)))
     lines.append(
         "  Up to three steps of each were timed here. Reading and evaluating frames come on top. Memory is the peak: "
         "counted tensors, those that pass times a factor that was measured on a CPU, and the process."

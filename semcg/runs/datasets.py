@@ -1,6 +1,7 @@
 """The data of a config: drawn when it is the world, checked whatever it is."""
 
 import csv
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,34 +28,14 @@ def draw(config: Config, *, processes: int = 0, progress: Callable[[int, int], N
     progress : callable, optional
         Is called with (frames done, frames in all).
     """
+    counts = {"train": config.train_scenes, "val": config.val_scenes, "test": config.test_scenes}
+    counts |= {"judge_train": config.judge_scenes, "judge_val": config.val_scenes}
     folder = files.data_folder("world", config.profile)
-    wanted = recipes.world(config)
-    if differs(folder, wanted):
-        begun = time.perf_counter()
-        lock = folder.with_name(f".{folder.name}.lock")
-        files.hold(lock, f"the drawing of {folder}")
-        try:
-            drawn.write(
-                folder,
-                size=config.size,
-                train=config.train_scenes,
-                val=config.val_scenes,
-                test=config.test_scenes,
-                judge_train=config.judge_scenes,
-                judge_val=config.val_scenes,
-                seed=config.world_seed,
-                strength=config.style_strength,
-                processes=processes or cores(),
-                progress=progress,
-                recipe=wanted,
-            )
-        finally:
-            files.release(lock)
-        note("clock", what="draw", seconds=time.perf_counter() - begun)
+    _draw(folder, config, counts, recipes.world(config), processes=processes or cores(), progress=progress)
     return data(config)
 
 
-def target_train(config: Config, *, processes: int = 0) -> Path:
+def target_train(config: Config) -> Path:
     """Return the folder of the target's training frames, as `config.target_layout` wants them.
 
     "own" is that of the data. "source" is the control of the drawn world, which is drawn here unless it lies there: as
@@ -72,15 +53,14 @@ def target_train(config: Config, *, processes: int = 0) -> Path:
         raise ValueError(
             f"target_layout = {config.target_layout!r}: only the drawn world has it, not {config.data}"
         )
-    counts = {"train": config.train_scenes, "val": 0, "test": 0}
-    wanted = recipes.world(config) | {"layout": config.target_layout}
-    _draw_apart(
-        recipes.control_folder(config), config, wanted, counts, processes, layout=config.target_layout
-    )
-    return recipes.control_folder(config) / "target" / "train"
+    folder, layout = recipes.control_folder(config), config.target_layout
+    wanted = recipes.world(config) | {"layout": layout}
+    _draw(folder, config, {"train": config.train_scenes}, wanted, layout=layout)
+    files.check_manifest(folder)
+    return folder / "target" / "train"
 
 
-def scored(config: Config, *, processes: int = 0) -> Path:
+def scored(config: Config) -> Path:
     """Return the folder whose test frames are scored: that of the data, or the drawn streets that only the report uses.
 
     These are drawn here unless they lie there.
@@ -88,29 +68,24 @@ def scored(config: Config, *, processes: int = 0) -> Path:
     if config.test_streets == "course" or config.data != "world":
         return data(config)
     folder, wanted = recipes.report_folder(config), recipes.world(config) | {"streets": "report"}
-    counts = {"train": 0, "val": 0, "test": config.test_scenes}
-    _draw_apart(folder, config, wanted, counts, processes, streets="report")
+    _draw(folder, config, {"test": config.test_scenes}, wanted, streets="report")
+    files.check_manifest(folder)
     return folder
 
 
-def _draw_apart(
-    folder: Path, config: Config, wanted: dict, counts: dict[str, int], processes: int, **differs_in: str
-) -> None:
-    """Draw frames that are no part of the world's own folder, unless they lie there."""
-    if differs(folder, wanted):
-        drawn.write(
-            folder,
-            size=config.size,
-            **counts,
-            judge_train=0,
-            judge_val=0,
-            seed=config.world_seed,
-            strength=config.style_strength,
-            processes=processes or cores(),
-            recipe=wanted,
-            **differs_in,
-        )
-    files.check_manifest(folder)
+def _draw(folder: Path, config: Config, counts: dict[str, int], wanted: dict, **options) -> None:
+    """Draw streets into a folder, one process at a time, unless they lie there: `counts` of each split, else none."""
+    if not differs(folder, wanted):
+        return
+    begun, lock = time.perf_counter(), folder.with_name(f".{folder.name}.lock")
+    files.hold(lock, f"the drawing of {folder}")
+    try:
+        splits = dict.fromkeys(("train", "val", "test", "judge_train", "judge_val"), 0) | counts
+        same = {"size": config.size, "seed": config.world_seed, "strength": config.style_strength}
+        drawn.write(folder, **splits, **same, recipe=wanted, **{"processes": cores()} | options)
+    finally:
+        files.release(lock)
+    note("clock", what="draw", seconds=time.perf_counter() - begun)
 
 
 def data(config: Config) -> Path:
@@ -132,8 +107,7 @@ def data(config: Config) -> Path:
     try:
         files.check_manifest(folder)
     except FileNotFoundError:
-        half = folder / "about.json"
-        if half.is_file() and (missing := files.read_json(half).get("missing")):
+        if missing := files.read_record(folder / "about.json").get("missing"):
             raise FileNotFoundError(
                 f"the data in {folder} are not whole: {', '.join(missing)} is not there yet. It is made by: semcg prepare"
             ) from None
@@ -165,15 +139,9 @@ def with_labels(crops: Scenes) -> Scenes:
     root = crops.folder.parents[1]
     with open(root / "manifest.csv", newline="", encoding="utf-8") as handle:
         counted = {row["name"]: row.get("pixels") for row in csv.DictReader(handle)}
-    labels = {
-        name: f"{(crops.folder / 'labels').relative_to(root).as_posix()}/{name}.png" for name in crops.names
-    }
-    taught = [
-        i
-        for i, name in enumerate(crops.names)
-        if not (pixels := counted.get(labels[name]))
-        or any(p.split(":")[0] != str(IGNORE) for p in pixels.split())
-    ]
+    ignored = {name for name, pixels in counted.items() if re.fullmatch(rf"{IGNORE}:\d+", pixels or "")}
+    labels = (crops.folder / "labels").relative_to(root).as_posix()
+    taught = [i for i, name in enumerate(crops.names) if f"{labels}/{name}.png" not in ignored]
     if len(taught) == len(crops):
         return crops
     if not taught:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -80,8 +79,8 @@ def paper_figures(config: Config, *, device: str = "auto") -> dict[str, Figure]:
     source, target = Scenes(root / "source" / "test"), Scenes(root / "target" / "test")
 
     def round_trip(x: Tensor, there: Translation, back: Translation) -> list[Tensor]:
-        translated = _translated(there, x, fabric)
-        return [x, translated, _translated(back, translated, fabric)]
+        across = trained.translated(there, x, fabric)
+        return [x, across, trained.translated(back, across, fabric)]
 
     G_st, G_ts = translations["semantic"]
     return {
@@ -134,7 +133,7 @@ def _translations(
     for k, scenes, name in ((1, target, "T to S"), (0, source, "S to T")):
         for i in _spread(len(scenes), min(ROWS, len(scenes))):
             x, _ = scenes.frame(i)
-            row = [x, *(_translated(pair[k], x, fabric) for pair in translations.values())]
+            row = [x, *(trained.translated(pair[k], x, fabric) for pair in translations.values())]
             if oracle.is_dir():
                 # A target frame has no oracle: nobody drew it in the source's style. Its place stays white.
                 path = oracle / f"{scenes.names[i]}.png"
@@ -142,11 +141,6 @@ def _translations(
             rows.append(row)
             names.append(name)
     return frames.sheet(rows, titles=["image", *translations, *["oracle"] * oracle.is_dir()], names=names)
-
-
-def _translated(translate: Translation, x: Tensor, fabric: Fabric) -> Tensor:
-    with torch.inference_mode():
-        return translate(x[None].to(fabric.device))[0].float().cpu()
 
 
 def _spread(frames: int, number: int) -> list[int]:

@@ -205,7 +205,7 @@ def _look(folder: Path, step: int, config: Config, pair: tuple[nn.Module, nn.Mod
         checkpoint.save_weights(net, folder / "kept" / str(step) / f"G_{direction}.safetensors")
     G_st, scenes = translate.any_size(pair[0]), Scenes(data(config) / "source" / "val")
     shown = [scenes.frame(k * len(scenes) // _SHOWN)[0] for k in range(min(_SHOWN, len(scenes)))]
-    columns = [torch.cat([x, G_st(x[None].to(fabric.device))[0].float().cpu()], dim=1) for x in shown]
+    columns = [torch.cat([x, trained.translated(G_st, x, fabric)], dim=1) for x in shown]
     height = min(column.shape[1] for column in columns)
     sheet = translate.to_bytes(torch.cat([column[:, :height] for column in columns], dim=2))
     with files.atomic(folder / "sheets" / f"{step:07d}.png") as partial:

@@ -19,23 +19,6 @@ from semcg import config as configs
 from semcg.config import Config
 from semcg.training import precision_for
 
-__all__ = [
-    "Recipe",
-    "beginning",
-    "conditions",
-    "control_folder",
-    "difference",
-    "downstream",
-    "instrument",
-    "judge",
-    "recognized",
-    "report_folder",
-    "segmenter",
-    "slug",
-    "translation",
-    "world",
-]
-
 EDITION_1 = {
     "labels": "3f4a96b60013254f",
     "data": "62d9fe94f35bd1a6",
@@ -140,7 +123,7 @@ def instrument(config: Config, name: str) -> Recipe | None:
     """
     if config.instruments == "trained" or config.data != "world":
         return None
-    record, asked = instruments.recorded(name), config.model_dump(mode="json")
+    record, asked = instruments.recorded().get(name, {}), config.model_dump(mode="json")
     trained = {key: value for key, value in record.get("config", {}).items() if key != "precision"}
     same_world = config.part("data") == configs.make("mini").part("data")
     if not record or not same_world or any(asked.get(key) != value for key, value in trained.items()):
@@ -188,11 +171,8 @@ def translation(config: Config, *, baseline: bool = False, step: Callable | None
 
 def conditions(config: Config) -> dict[str, Config]:
     """Return the CycleGANs that the course compares, by name: without the semantic loss, and with the config's reading of it."""
-    weight = config.lambda_s or 1.0
-    return {
-        "CycleGAN": config.model_copy(update={"lambda_s": 0.0}),
-        "semantic": config.model_copy(update={"lambda_s": weight}),
-    }
+    weights = {"CycleGAN": 0.0, "semantic": config.lambda_s or 1.0}
+    return {name: config.model_copy(update={"lambda_s": weight}) for name, weight in weights.items()}
 
 
 def slug(condition: str) -> str:
@@ -245,11 +225,8 @@ def _summary(value: object) -> Iterable:
         tensors = [v.double() for v in value.values()]
         yield sum(v.numel() for v in tensors)
         yield math.sqrt(sum(float(v.square().sum()) for v in tensors))
-    elif isinstance(value, dict):
-        for key in value:
-            yield from _summary(value[key])
-    elif isinstance(value, list | tuple):
-        for item in value:
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
             yield from _summary(item)
     elif not callable(value):  # a schedule's function has no state, and its name holds an address
         yield value

@@ -73,9 +73,8 @@ def street(seed: int, *, size: tuple[int, int] = (128, 256)) -> tuple[torch.Tens
 
 def compared(frame: torch.Tensor, fabric: Fabric, *, folder: Path = GENERATORS) -> dict[str, torch.Tensor]:
     """Return a frame (3, H, W) in [-1, 1] as each shipped generator translates it, by condition."""
-    x = frame[None].to(fabric.device)
-    with torch.inference_mode():
-        return {name: way(x)[0].float().cpu() for name, way in generators(fabric, folder=folder).items()}
+    found = generators(fabric, folder=folder)
+    return {name: trained.translated(G, frame, fabric) for name, G in found.items()}
 
 
 def published(path: Path | str | None = None) -> pd.DataFrame:

@@ -140,8 +140,7 @@ class Run:
         for name, part in self._state.items():
             if isinstance(part, nn.Module):
                 path = self.partial / f"{name}.safetensors"
-                with checkpoint.named(path):
-                    digests[path.name] = checkpoint.save_weights(part, path)
+                digests[path.name] = checkpoint.save_weights(part, path)
         checkpoint.drop_previous(self.partial)
         made = {"run": self.name, **_identity(self), "weights": digests}
         made |= {"config": self.recipe.config.model_dump(mode="json"), "why": self.why, "steps": self.steps}

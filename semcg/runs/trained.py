@@ -13,41 +13,22 @@ from semcg.config import Config
 from semcg.runs import checkpoint, recipes
 from semcg.runs.store import load
 from semcg.training import fabric_for, generator_for, network_for
-from semcg.translate import Guided
+from semcg.translate import Guided, Translation
 
-__all__ = [
-    "generator_from",
-    "generators",
-    "given",
-    "judge",
-    "new_downstream",
-    "new_judge",
-    "new_segmenter",
-    "segmenter",
-    "segmenter_from",
-    "tensor_digest",
-    "translators",
-]
-
-
-def new_segmenter(config: Config) -> nn.Module:
-    """Return the untrained network that `config` describes for Sem_s and Sem_t."""
-    return network_for(config, "segmenter")
-
-
-def new_judge(config: Config, *, second: bool = False) -> nn.Module:
-    """Return the untrained network of a judge, of another architecture than the segmenters in the loss."""
-    return network_for(config, "second judge" if second else "judge")
-
-
-def new_downstream(config: Config) -> nn.Module:
-    """Return the untrained network that learns from translated frames."""
-    return network_for(config, "downstream")
+_KINDS = {
+    "sem_s": "segmenter",
+    "sem_t": "segmenter",
+    "judge": "judge",
+    "plain_judge": "judge",
+    "second_judge": "second judge",
+    "downstream": "downstream",
+}
+"""How a run of a segmenter is called -> the kind of its network (`semcg.training.network_for`)."""
 
 
 def segmenter(config: Config, domain: str, fabric: Fabric) -> nn.Module:
     """Return Sem_s ("source") or Sem_t ("target"), trained, in evaluation mode. Raises as `semcg.runs.load` does."""
-    return _loaded(recipes.segmenter(config, domain), new_segmenter(config), fabric)
+    return _loaded(recipes.segmenter(config, domain), network_for(config, "segmenter"), fabric)
 
 
 def judge(config: Config, fabric: Fabric, *, second: bool = False, plain: bool = False) -> nn.Module:
@@ -56,7 +37,7 @@ def judge(config: Config, fabric: Fabric, *, second: bool = False, plain: bool =
     And ValueError where it is one of the networks in the loss, from whatever file: it would score how well it was pleased.
     """
     recipe = recipes.judge(config, second=second, plain=plain)
-    net = _loaded(recipe, new_judge(config, second=second), fabric)
+    net = _loaded(recipe, network_for(config, "second judge" if second else "judge"), fabric)
     if config.judge or config.sem_s or config.sem_t:
         for domain in files.DOMAINS:
             if tensor_digest(segmenter(config, domain, fabric)) == tensor_digest(net):
@@ -124,6 +105,12 @@ def translators(config: Config, G_st: nn.Module, G_ts: nn.Module) -> tuple[nn.Mo
     return (Guided(G_st), Guided(G_ts)) if config.guided else (G_st, G_ts)
 
 
+def translated(G: Translation, x: torch.Tensor, fabric: Fabric) -> torch.Tensor:
+    """Return one image (3, H, W) as a generator translates it, on the CPU."""
+    with torch.inference_mode():
+        return G(x[None].to(fabric.device))[0].float().cpu()
+
+
 def generator_from(run: Path | str, direction: str, fabric: Fabric) -> nn.Module:
     """Return a trained generator from a run that lies anywhere, in evaluation mode.
 
@@ -148,8 +135,7 @@ def generator_from(run: Path | str, direction: str, fabric: Fabric) -> nn.Module
     path = run if run.suffix == ".safetensors" else run / f"G_{direction}.safetensors"
     if path.stem.removesuffix("_ema") == f"G_{direction[::-1]}":
         raise ValueError(f"{path} is the generator of the direction {direction[::-1]}, not {direction}")
-    made = _made_beside(path)
-    config = _config_of(made, path)
+    made, config = _recorded(path)
     averaged = run / f"G_{direction}_ema.safetensors"
     if config.generator_weights == "ema" and averaged.is_file():
         path = averaged
@@ -160,24 +146,17 @@ def segmenter_from(run: Path | str, fabric: Fabric) -> nn.Module:
     """Return a judge, Sem_s, Sem_t or a downstream segmenter from its run, in evaluation mode; as `generator_from`."""
     run = Path(run)
     path = run if run.suffix == ".safetensors" else run / "net.safetensors"
-    made = _made_beside(path)
+    made, config = _recorded(path)
     name = str(made.get("run", ""))
-    kinds = {
-        "judge": "judge",
-        "plain_judge": "judge",
-        "second_judge": "second judge",
-        "downstream": "downstream",
-    }
-    kinds |= {"sem_s": "segmenter", "sem_t": "segmenter"}
-    if (kind := kinds.get(name.partition("-")[0])) is None:
+    if (kind := _KINDS.get(name.partition("-")[0])) is None:
         raise ValueError(
             f"{path.parent} holds the run {name}, which is no segmenter; take one of a judge, sem_ or downstream"
         )
-    config = _config_of(made, path)
     return _filled(lambda: network_for(config, kind), path, made, fabric)
 
 
-def _made_beside(path: Path) -> dict:
+def _recorded(path: Path) -> tuple[dict, Config]:
+    """Return the record beside some weights, and the config in it, which says what network they belong to."""
     checkpoint.require_weights(path)
     provenance = path.parent / "provenance.json"
     if not provenance.is_file():
@@ -187,16 +166,10 @@ def _made_beside(path: Path) -> dict:
     made = files.read_json(provenance)
     if not isinstance(made, dict) or "config" not in made:
         raise ValueError(f"{provenance} has no config: it is not the record of a complete run")
-    return made
-
-
-def _config_of(made: dict, path: Path) -> Config:
     try:
-        return Config(**made["config"])
+        return made, Config(**made["config"])
     except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"the config in {path.parent / 'provenance.json'} is not one of this version: {error}"
-        ) from None
+        raise ValueError(f"the config in {provenance} is not one of this version: {error}") from None
 
 
 def _filled(build: Callable[[], nn.Module], path: Path, made: dict, fabric: Fabric) -> nn.Module:

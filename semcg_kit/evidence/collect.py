@@ -85,7 +85,7 @@ def collect(protocol: Path, evidence: Path) -> list[str]:
 
 def _check_definitions(decided: Protocol) -> None:
     """Raise ValueError where this code or its instruments are not those that the protocol names."""
-    listed = files.read_json(files.home() / instruments.FOLDER / "instruments.json")
+    listed = instruments.recorded()
     here = {stage: canary.version(stage) for stage in decided.stages}
     here |= {name: listed.get(name, {}).get("sha256") for name in decided.instruments}
     for name, wanted in (decided.stages | decided.instruments).items():

@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from semcg import canary, evaluate, files, translate
+from semcg import canary, evaluate, files, training, translate
 from semcg import config as configs
 from semcg.config import Config
 from semcg.data import Scenes
@@ -74,7 +74,7 @@ def measure(
     if learns:
         recipe = recipes.downstream(config, condition, reads)
         if _open(config, recipe.name, recipe.fingerprint) is None:
-            net = trained.new_downstream(config)
+            net = training.network_for(config, "downstream")
             load(recipe, net=net)
             net = net.to(fabric.device).eval()
             frames = Scenes(scored(config) / "target" / "test")

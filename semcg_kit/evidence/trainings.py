@@ -142,7 +142,7 @@ def downstream(
         In evaluation mode.
     """
     recipe = recipes.downstream(config, condition, reads)
-    net = trained.new_downstream(config)
+    net = training.network_for(config, "downstream")
     with suppress(FileNotFoundError, ValueError):  # not trained yet, or of another recipe
         load(recipe, net=net)
         return net.to(fabric.device).eval()
