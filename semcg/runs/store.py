@@ -259,14 +259,15 @@ def load(recipe: Recipe, **networks: nn.Module) -> dict:
     ValueError
         If the stored run was made from another config, other data or other code; names what differs.
     """
+    named = {"run": recipe.name, "fingerprint": recipe.fingerprint}
     if recipe.file and not networks:
-        return {"run": recipe.name, "fingerprint": recipe.fingerprint}
+        return named
     if recipe.instrument:
         weights = load_instrument(recipe.instrument).state_dict()
         for network in networks.values():
             network.load_state_dict(weights)
-        note("read", run=recipe.name, fingerprint=recipe.fingerprint)
-        return {"run": recipe.name, "fingerprint": recipe.fingerprint}
+        note("read", **named)
+        return named
     folder = _folder(recipe)
     command = f"semcg run {recipe.made_by} --profile {recipe.config.profile} --seed {recipe.config.seed}"
     if recipe.config.data != "world":
@@ -282,7 +283,7 @@ def load(recipe: Recipe, **networks: nn.Module) -> dict:
     for name, network in networks.items():
         path = folder / f"{name}.safetensors"
         checkpoint.load_weights(network, path, made.get("weights", {}).get(path.name))
-    note("read", run=recipe.name, fingerprint=recipe.fingerprint)
+    note("read", **named)
     return made
 
 
