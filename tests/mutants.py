@@ -17,9 +17,7 @@ MODULES = (
     "losses",
     "gan",
     "metrics",
-    "training/loop",
-    "training/segmentation",
-    "training/translation",
+    "training",
 )
 MODULES += ("segmenters/networks",)
 

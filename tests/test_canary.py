@@ -180,15 +180,15 @@ HARMLESS = [  # file, text, other text: an error, a name, an import, a docstring
     ("losses.py", "    p, q = before.log_softmax", "    first, second = before.log_softmax"),
     ("losses.py", "    return (p.exp() * (p - q)).sum", "    return (first.exp() * (first - second)).sum"),
     ("metrics.py", "import", "import os  # noqa: F401\nimport"),
-    ("training/loop.py", "_READ_EVERY = 10", "_READ_EVERY = 20"),
-    ("training/translation.py", "def adam(", "def its_adam("),
-    ("training/translation.py", " adam(m.G_st, m.G_ts), adam(m", " its_adam(m.G_st, m.G_ts), its_adam(m"),
+    ("training.py", "_READ_EVERY = 10", "_READ_EVERY = 20"),
+    ("training.py", "def adam(", "def its_adam("),
+    ("training.py", " adam(m.G_st, m.G_ts), adam(m", " its_adam(m.G_st, m.G_ts), its_adam(m"),
     ("segmenters/networks.py", "DRN26 has stride 4 or 8", "DRN26 takes stride 4 or 8"),
     ("data.py", "no labelled pixel in", "not one labelled pixel in"),
     ("config.py", '"weight decay"', '"decay of the weights"'),
-    ("training/segmentation.py", "(frequencies + 1e-3).rsqrt()", "1 / (1e-3 + frequencies).sqrt()"),
+    ("training.py", "(frequencies + 1e-3).rsqrt()", "1 / (1e-3 + frequencies).sqrt()"),
 ]
-BF16 = ("training/devices.py", '"bf16-mixed" if precision == "bf16" else "32-true"', '"bf16-mixed"')
+BF16 = ("devices.py", '"bf16-mixed" if precision == "bf16" else "32-true"', '"bf16-mixed"')
 
 
 def versions_of(edits: list[tuple[str, str, str]], tmp_path: Path) -> str:
@@ -230,9 +230,9 @@ SURVIVORS = {
     "metrics: if values.is_floating_point() and values.is_complex() and (values.dtype == torch.bool):": "refuses "
     "types of labels; tests/test_metrics.py",
     "segmenters/networks: if width != int(width) or width <= 1:": "refuses width 1, which no config allows",
-    "training/loop: if not waits and len(unread) == _READ_EVERY and (n + 1 == steps):": "when losses are looked at; "
+    "training: if not waits and len(unread) == _READ_EVERY and (n + 1 == steps):": "when losses are looked at; "
     "tests/test_training.py",
-    "training/loop: what = 'the gradient of' if losses == bad or bad[0].startswith('gradient') else 'the loss term'": "the "
+    "training: what = 'the gradient of' if losses == bad or bad[0].startswith('gradient') else 'the loss term'": "the "
     "text of an error",
     "gan: self.join = nn.Sequential(nn.Conv2d(width + 3, width, 3, padding=1), nn.ReLU(inplace=False), "
     "nn.Conv2d(width, 3, 3, padding=1))": "the same numbers in more memory",

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semcg import evaluate, files, labels
-from semcg.training import devices
+from semcg import devices, evaluate, files, labels
 from semcg_kit import doctor
 from semcg_kit.execution import course
 from semcg_kit.sweep import cluster

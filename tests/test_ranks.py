@@ -15,10 +15,9 @@ import torch
 from papermill.exceptions import PapermillExecutionError
 from safetensors.torch import load_file
 
-from semcg import files, training
+from semcg import devices, files, training
+from semcg.devices import Place, place
 from semcg.runs.keeping import _joined
-from semcg.training import devices
-from semcg.training.devices import Place, place
 from semcg_kit.execution.execute import _loss_of_another, execute
 
 STEPS = 8

@@ -17,7 +17,7 @@ KIT = PACKAGE.with_name("semcg_kit")
 FLOORS = [  # a room may import from lower floors, and from its own if listed in BESIDE
     {"labels", "config", "files", "pictures", "mappings", "system"},
     {"world", "data", "segmenters", "gan", "losses", "metrics", "statistics", "plots", "protocol"}
-    | {"edges", "distances", "reader"},
+    | {"edges", "distances", "reader", "devices"},
     {"instruments"},
     {"training", "translate", "evaluate", "export", "claims"},
     {"canary"},
@@ -38,7 +38,16 @@ ONLY_IN = {
     "papermill": set(),
     "ipywidgets": {"widgets"},
     "pydantic": {"config", "protocol"},
-    "lightning_fabric": {"canary", "training", "translate", "evaluate", "runs", "report", "notebook"},
+    "lightning_fabric": {
+        "canary",
+        "devices",
+        "training",
+        "translate",
+        "evaluate",
+        "runs",
+        "report",
+        "notebook",
+    },
 }
 TYPES_ONLY = {
     ("matplotlib", "notebook"),

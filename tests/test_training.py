@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from semcg import config, losses, segmenters, training
 from semcg.gan import CycleGAN
-from semcg.training.loop import linear_decay, warm_poly
+from semcg.training import linear_decay, warm_poly
 
 EXTRA = {"gradient G", "gradient D", "pull gan", "pull cycle"}
 

@@ -33,8 +33,7 @@ from semcg.data import Batches, Scenes, Unpaired
 from semcg.evaluate import Pictures, collect, values
 from semcg.losses import SEMANTIC_KINDS
 from semcg.reader import DigitReader
-from semcg.training import fabric_for, fit
-from semcg.training.loop import linear_decay, warm_poly
+from semcg.training import fabric_for, fit, linear_decay, warm_poly
 from semcg.translate import identity
 from semcg.world import write
 

@@ -16,12 +16,12 @@ from semcg import config as configs
 from semcg import files, training
 from semcg.config import Config
 from semcg.data import Scenes
+from semcg.devices import share_of
 from semcg.evaluate.cost import count, seconds
 from semcg.runs import recipes
 from semcg.segmenters.published import IMAGENET
 from semcg.system import cores
 from semcg.training import build_segmentation, build_translation, network_for
-from semcg.training.devices import share_of
 from semcg.translate.tiles import free_bytes
 
 WORKSPACE = 1.8

@@ -24,13 +24,12 @@ from torch import nn
 from semcg import evaluate, files, metrics, translate
 from semcg.config import Config
 from semcg.data import Scenes
+from semcg.devices import any_rank, gather, rank, world_size
 from semcg.runs import checkpoint, trained
 from semcg.runs.datasets import data
 from semcg.runs.store import Run, Start
 from semcg.system import stop_signals
-from semcg.training import Translation
-from semcg.training.devices import any_rank, gather, rank, world_size
-from semcg.training.loop import check_finite
+from semcg.training import Translation, check_finite
 
 __all__ = ["folder_of", "is_running", "keep", "summary", "watched"]
 

@@ -35,11 +35,11 @@ import torch
 from torch import Tensor, nn
 
 from semcg import files
+from semcg.devices import gather, rank, world_size
 from semcg.instruments import load_instrument
 from semcg.runs import checkpoint
 from semcg.runs.checkpoint import as_csv
 from semcg.runs.recipes import Recipe, beginning, difference, recognized
-from semcg.training.devices import gather, rank, world_size
 
 __all__ = ["VARIABLE", "Run", "Start", "load", "machine", "note", "origin", "start", "summary"]
 

@@ -77,7 +77,7 @@ def run(
 ) -> None:
     """Execute one notebook with parameters, through papermill."""
     from semcg.config import Config
-    from semcg.training.devices import place
+    from semcg.devices import place
     from semcg_kit.execution import course as courses
     from semcg_kit.execution.execute import parameters_of, typed
 

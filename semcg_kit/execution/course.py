@@ -11,8 +11,8 @@ import nbformat
 
 from semcg import canary, files
 from semcg.config import Config
+from semcg.devices import place
 from semcg.system import duration
-from semcg.training.devices import place
 from semcg_kit.doctor import setup_seconds
 from semcg_kit.execution.execute import execute, parameters_of
 

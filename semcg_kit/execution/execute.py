@@ -27,8 +27,8 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config as TraitletsConfig
 
 from semcg import files
+from semcg.devices import Place, place
 from semcg.runs.store import VARIABLE, summary
-from semcg.training.devices import Place, place
 from semcg_kit.execution import Failed, Stopped, with_remedy
 from semcg_kit.execution.kernels import Installed, Own, Watch, last_words, lock_of, passing_signals, scratch
 
@@ -83,7 +83,7 @@ def execute(
 ) -> dict:
     """Execute a notebook and return what it did.
 
-    In several processes (`semcg.training.devices.place`) all must call this; `output` and the files beside it are the
+    In several processes (`semcg.devices.place`) all must call this; `output` and the files beside it are the
     first one's, and only that one says anything.
 
     Parameters

@@ -20,8 +20,8 @@ from jupyter_client.manager import AsyncKernelManager
 from traitlets import Dict
 
 from semcg import files
+from semcg.devices import Place
 from semcg.system import duration, live
-from semcg.training.devices import Place
 
 __all__ = ["Installed", "Own", "Watch", "last_words", "lock_of", "passing_signals", "scratch"]
 

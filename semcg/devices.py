@@ -19,19 +19,8 @@ from torch import distributed
 
 from semcg.system import cores
 
-__all__ = [
-    "Place",
-    "any_rank",
-    "fabric_for",
-    "gather",
-    "loaders",
-    "place",
-    "precision_for",
-    "rank",
-    "share",
-    "share_of",
-    "world_size",
-]
+__all__ = ["Place", "fabric_for", "loaders", "place", "precision_for", "share", "share_of"]
+__all__ += ["any_rank", "gather", "rank", "world_size"]
 
 T = TypeVar("T")
 
@@ -112,10 +101,8 @@ def fabric_for(device: str = "auto", precision: str = "fp32", *, shared: bool = 
             f"device = {device!r}: this machine has {torch.cuda.device_count()} CUDA devices; use auto or cpu"
         )
     cuda = name == "cuda" or (name == "auto" and torch.cuda.is_available())
-    kind = {
-        "accelerator": "cuda" if cuda else "cpu",
-        "precision": "bf16-mixed" if precision == "bf16" else "32-true",
-    }
+    kind = {"accelerator": "cuda" if cuda else "cpu"}
+    kind |= {"precision": "bf16-mixed" if precision == "bf16" else "32-true"}
     # Fabric would tell every notebook that it uses bf16; `semcg.notebook.settle` says so already.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     here = place()
@@ -191,11 +178,7 @@ def gather(value: T) -> list[T]:
 
 def any_rank(flag: bool) -> bool:
     """Return whether `flag` is true in any process; each must ask."""
-    if not _joined():
-        return flag
-    highest = torch.tensor(int(flag))
-    distributed.all_reduce(highest, op=distributed.ReduceOp.MAX, group=_group())
-    return bool(highest)
+    return any(gather(flag))
 
 
 def _joined() -> bool:

@@ -1,0 +1,485 @@
+"""One step per network, and the loop that yields.
+
+`translation_step` and `segmentation_step` return a function of one batch that takes one optimiser step and returns
+its loss terms; `fit` calls such a function again and again. Neither knows of files: `semcg.runs.keep` saves what
+`fit` yields. All of it runs on Lightning Fabric, which decides device, precision and number of processes.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from semcg import losses, segmenters
+from semcg.config import Config
+from semcg.devices import fabric_for, loaders, precision_for, share
+from semcg.gan import CycleGAN, ImagePool, PatchGAN, Recolor, ResNet9, UNet, initialise
+from semcg.labels import IGNORE
+
+__all__ = ["Step", "check_finite", "descend", "fit", "linear_decay", "warm_poly"]
+__all__ += ["Segmentation", "build_segmentation", "class_weights", "network_for", "segmentation_step"]
+__all__ += ["Translation", "build_translation", "generator_for", "translation_step"]
+__all__ += ["fabric_for", "loaders", "precision_for", "share"]
+
+Step = Callable[..., dict[str, Tensor]]
+"""A function of one batch that takes one optimiser step and returns its loss terms."""
+
+
+_READ_EVERY = 10  # steps between two looks at the losses on a GPU, which has to wait for each look
+
+
+def fit(
+    step: Step, batch: Callable[[int], Iterable[Tensor]], steps: int, start: int = 0
+) -> Iterator[dict[str, float | Tensor]]:
+    """Call `step` on one batch after the other and yield a record of each.
+
+    Parameters
+    ----------
+    step : callable
+        Takes the tensors of one batch, returns its loss terms by name. It may be your own.
+    batch : callable
+        n -> the tensors of batch n, a function of n alone; that is what lets a run resume exactly.
+    steps, start : int
+        Batches `start`..`steps - 1` are trained on.
+
+    Yields
+    ------
+    dict
+        "step" (1 for the first) and what `step` returned.
+
+    Raises
+    ------
+    FloatingPointError
+        If a term is not finite; names the term and the step. On a GPU that is seen up to ten steps late; the package's
+        own steps leave the weights as they are wherever a loss or a gradient is not finite (`descend`).
+    """
+    unread: list[dict[str, float | Tensor]] = []
+    for n in range(start, steps):
+        record = {"step": n + 1, **step(*batch(n))}
+        unread.append(record)
+        waits = any(isinstance(value, Tensor) and value.is_cuda for value in record.values())
+        if not waits or len(unread) == _READ_EVERY or n + 1 == steps:
+            for one in unread:
+                check_finite(one)
+            unread.clear()
+        yield record
+
+
+def check_finite(record: dict[str, float | Tensor], where: str = "") -> None:
+    """Raise FloatingPointError if a term of a record is not finite; names the term and the step, after `where`."""
+    bad = [name for name, value in record.items() if not math.isfinite(value)]
+    if bad:
+        # A gradient is never finite where a loss is not, so the losses come first and say enough.
+        losses = [name for name in bad if not name.startswith("gradient")] or bad
+        what = "the gradient of" if losses == bad and bad[0].startswith("gradient") else "the loss term"
+        names = ", ".join(name.removeprefix("gradient ") for name in losses)
+        raise FloatingPointError(
+            f"{where}step {record['step']}: {what} {names} is not finite. The last saved state is good; a smaller learning rate "
+            "or precision fp32 may help."
+        )
+
+
+def descend(optimizer: Optimizer, terms: Iterable[Tensor], *, fabric: Fabric) -> Tensor:
+    """Take one step along the gradients that lie in the parameters, unless a term or a gradient is not finite.
+
+    In several processes the gradients are averaged first. Whether everything is finite is decided on the device and
+    handed to the fused optimiser, which then leaves weights and moments alone: nobody waits for the answer.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        A fused one.
+    terms : iterable of () Tensor
+        The loss terms that the gradients belong to.
+
+    Returns
+    -------
+    () Tensor
+        L2 norm of the gradients; not finite if the step was not taken.
+    """
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    _average(gradients, fabric)
+    norm = torch.nn.utils.get_total_norm(gradients)
+    # Not finite if any of them is; a copy of it is what the other processes must see as well.
+    whole = fabric.all_reduce(norm + sum(term.detach() for term in terms), reduce_op="mean")
+    optimizer.found_inf = (
+        ~torch.isfinite(whole)
+    ).float()  # read by fused optimisers, as from a gradient scaler
+    optimizer.step()
+    return torch.where(torch.isfinite(whole), norm, torch.nan)
+
+
+def _average(gradients: list[Tensor], fabric: Fabric) -> None:
+    """Average the gradients over all processes, as one flat tensor."""
+    if fabric.world_size == 1:
+        return
+    flat = fabric.all_reduce(torch.cat([g.flatten() for g in gradients]), reduce_op="mean")
+    for gradient, averaged in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(averaged.view_as(gradient))
+
+
+def linear_decay(steps: int) -> Callable[[int], float]:
+    """Return n -> factor of the learning rate at step n: 1 in the first half, then linearly to 0 (Zhu et al., 2017)."""
+    return lambda n: min(1.0, 2 * (steps - n) / steps)
+
+
+def warm_poly(steps: int, *, warm: int = 50, power: float = 0.9) -> Callable[[int], float]:
+    """Return n -> factor of the learning rate at step n: `warm` steps of linear warm-up, times (1 - n/steps)^power."""
+    return lambda n: min(1.0, (n + 1) / min(warm, max(1, steps // 4))) * (1 - n / steps) ** power
+
+
+def network_for(config: Config, kind: str) -> nn.Module:
+    """Return an untrained segmenter.
+
+    Parameters
+    ----------
+    kind : str
+        "segmenter" (Sem_s and Sem_t, which the loss sees), "judge", "second judge", or "downstream" (trained on
+        translations).
+    """
+    if kind == "second judge":
+        return segmenters.build("segnet", width=config.second_judge_width)
+    if kind != "segmenter":
+        return segmenters.build("unet", width=getattr(config, f"{kind}_width"))
+    options = {"width": config.segmenter_width, "stride": config.segmenter_stride}
+    return segmenters.build(config.segmenter, **(options if config.segmenter == "drn26" else {}))
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A segmenter and what training it needs."""
+
+    net: nn.Module
+    optimizer: Optimizer
+    schedule: LambdaLR
+
+    @classmethod
+    def begin(
+        cls,
+        net: nn.Module,
+        *,
+        optimizer: str,
+        lr: float,
+        decay: float,
+        steps: int,
+        schedule: str,
+        seed: int,
+        fabric: Fabric,
+    ) -> "Segmentation":
+        """Initialise a segmenter from `seed`, move it to the device and give it an optimiser.
+
+        Parameters
+        ----------
+        optimizer : str
+            "sgd" (momentum 0.9) or "adamw".
+        schedule : str
+            "constant" or "poly" (`warm_poly`).
+        """
+        segmenters.initialise(net, generator=torch.Generator().manual_seed(seed))
+        net = net.to(fabric.device)
+        kind = partial(SGD, momentum=0.9) if optimizer == "sgd" else AdamW
+        chosen = kind(net.parameters(), lr=lr, weight_decay=decay, fused=True)
+        factor = warm_poly(steps) if schedule == "poly" else lambda n: 1.0
+        return cls(net, chosen, LambdaLR(chosen, factor))
+
+    def state(self) -> dict[str, object]:
+        """Return what a saved training state holds, by name."""
+        return {"net": self.net, "optimizer": self.optimizer, "schedule": self.schedule}
+
+
+def class_weights(frequencies: Tensor) -> Tensor:
+    """Return a weight per class, 1 / sqrt(frequency + 0.001), with mean 1 over pixels: rare classes count for more.
+
+    Parameters
+    ----------
+    frequencies : (19,) float
+        Share of the labelled pixels, 0..1.
+    """
+    weights = (frequencies + 1e-3).rsqrt()
+    return weights / (weights * frequencies).sum()
+
+
+def segmentation_step(training: Segmentation, *, fabric: Fabric, weights: Tensor | None = None) -> Step:
+    """Return a function of one batch (x, y) that takes one step on the cross-entropy of the up-sampled scores.
+
+    Parameters
+    ----------
+    weights : (19,) float, optional
+        Weight per class (`class_weights`).
+
+    Returns
+    -------
+    callable
+        (x (B, 3, H, W) in [-1, 1], y (B, H, W)) -> {"cross_entropy": (), "gradient": ()}. The second is the norm of the gradient. Pixels labelled 255 count for nothing,
+        and a batch of only such pixels for zero.
+    """
+    weights = None if weights is None else weights.to(fabric.device, torch.get_default_dtype())
+
+    def step(x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        training.net.train()
+        with fabric.autocast():
+            scores = training.net(x)  # (B, 19, h, w)
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        scores = segmenters.upsample(scores, y.shape[-2:])  # (B, 19, H, W)
+        total = F.cross_entropy(scores, y, weights, ignore_index=IGNORE, reduction="sum")
+        counted = y != IGNORE
+        share = counted.sum() if weights is None else weights[y[counted]].sum()
+        # Of all processes: their mean is then one mean.
+        share = fabric.all_reduce(share.to(scores.dtype), reduce_op="mean")
+        loss = total / share.clamp(min=1e-6)
+        training.optimizer.zero_grad(set_to_none=True)
+        fabric.backward(loss)
+        norm = descend(training.optimizer, [loss], fabric=fabric)
+        training.schedule.step()
+        return {"cross_entropy": loss.detach(), "gradient": norm}
+
+    return step
+
+
+def build_segmentation(
+    config: Config, kind: str, fabric: Fabric, *, weights: Tensor | None = None
+) -> tuple[Segmentation, Step]:
+    """Return a segmenter's training and its step.
+
+    Parameters
+    ----------
+    kind : str
+        As in `network_for`.
+    weights : (19,) float, optional
+        Weight per class. Ignored for "segmenter" where `config.segmenter_weights` is false.
+    """
+    if kind == "segmenter":
+        weights = weights if config.segmenter_weights else None
+        names = ("optimizer", "lr", "decay", "schedule", "steps")
+        settings = {name: getattr(config, f"segmenter_{name}") for name in names}
+    else:
+        steps = config.downstream_steps if kind == "downstream" else config.judge_steps
+        settings = {"optimizer": "adamw", "lr": config.judge_lr, "decay": config.judge_decay}
+        settings |= {"schedule": "poly", "steps": steps}
+    seed = config.seed if kind == "downstream" else config.segmenter_seed
+    training = Segmentation.begin(network_for(config, kind), seed=seed, fabric=fabric, **settings)
+    return training, segmentation_step(training, fabric=fabric, weights=weights)
+
+
+def generator_for(config: Config) -> nn.Module:
+    """Return the untrained generator that `config` describes."""
+    if config.generator == "resnet9":
+        return ResNet9(width=config.generator_width)
+    if config.generator == "recolor":
+        return Recolor(
+            width=config.generator_width, depth=config.generator_depth, grain=config.generator_grain
+        )
+    return UNet(width=config.generator_width, depth=config.generator_depth, skip=config.generator_skip)
+
+
+@dataclass(frozen=True)
+class Translation:
+    """The six networks and what training four of them needs.
+
+    `G_st_ema` and `G_ts_ema` have the exponential moving averages of the generators' weights: after each step of `adam_G`,
+    also one of your own, average <- d average + (1 - d) weights, with the decay d of the config (Karras et al., "Progressive
+    Growing of GANs", ICLR 2018). No loss sees them.
+    """
+
+    m: CycleGAN
+    G_st_ema: nn.Module
+    G_ts_ema: nn.Module
+    adam_G: Optimizer
+    adam_D: Optimizer
+    decay_G: LambdaLR
+    decay_D: LambdaLR
+    pool_s: ImagePool
+    pool_t: ImagePool
+
+    @classmethod
+    def begin(
+        cls,
+        config: Config,
+        *,
+        steps: int,
+        fabric: Fabric,
+        Sem_s: nn.Module | None = None,
+        Sem_t: nn.Module | None = None,
+    ) -> "Translation":
+        """Initialise the networks of a CycleGAN from `config.seed` and give them optimisers, schedules and image pools.
+
+        Equal seeds give equal initial weights whatever the loss, so that two conditions differ in the loss alone.
+        The loss sees frozen copies of the segmenters (`segmenters.frozen`), in `m.Sem_s` and `m.Sem_t`.
+        """
+        generator = torch.Generator().manual_seed(config.seed)
+        built = [generator_for(config), generator_for(config)]
+        built += [PatchGAN(width=config.discriminator_width) for _ in range(2)]
+        # Channels last suits bf16 convolutions.
+        layout = torch.channels_last if config.precision == "bf16" else torch.contiguous_format
+        for net in built:
+            initialise(net, std=config.init_std, generator=generator)
+            net.to(fabric.device, memory_format=layout)
+        # On a CPU it suits narrow segmenters in any precision: a sixth of their time. Never in a network that trains there:
+        # with it, torch 2.14's weight gradient of a 1 x 1 convolution of stride 2 writes beside its memory.
+        seeing = torch.channels_last if fabric.device.type == "cpu" else layout
+        sems = (
+            None if net is None else segmenters.frozen(net).to(fabric.device, memory_format=seeing)
+            for net in (Sem_s, Sem_t)
+        )
+        m = CycleGAN(*built, *sems)
+
+        def adam(*nets: nn.Module) -> Optimizer:
+            parameters = [p for net in nets for p in net.parameters()]
+            return Adam(parameters, lr=config.lr, betas=config.betas, fused=True)
+
+        adam_G, adam_D = adam(m.G_st, m.G_ts), adam(m.D_s, m.D_t)
+        generators = nn.ModuleList([m.G_st, m.G_ts])
+        averages = nn.ModuleList(generator_for(config) for _ in range(2))
+        averages.to(fabric.device, memory_format=layout).load_state_dict(generators.state_dict())
+        averages.requires_grad_(False).eval()
+        weights, averaged = [*generators.parameters()], [*averages.parameters()]
+
+        def average_weights(*_: object) -> None:
+            now = [p.detach().to(a) for p, a in zip(weights, averaged, strict=True)]
+            torch._foreach_lerp_(averaged, now, 1 - config.generator_ema)
+
+        adam_G.register_step_post_hook(average_weights)
+        decay = linear_decay(steps)
+        pools = [ImagePool(config.pool, seed=2 * config.seed + i) for i in range(2)]
+        decays = LambdaLR(adam_G, decay), LambdaLR(adam_D, decay)
+        return cls(m, *averages, adam_G, adam_D, *decays, *pools)
+
+    def translators(self, which: str) -> tuple[nn.Module, nn.Module]:
+        """Return G_st and G_ts to translate with, in evaluation mode: "raw", or "ema" for the averages."""
+        pair = (self.G_st_ema, self.G_ts_ema) if which == "ema" else (self.m.G_st, self.m.G_ts)
+        return pair[0].eval(), pair[1].eval()
+
+    def state(self) -> dict[str, object]:
+        """Return what a saved training state holds, by name; the segmenters are frozen and not part of it."""
+        names = ("G_st", "G_ts", "D_s", "D_t")
+        rest = ("G_st_ema", "G_ts_ema", "adam_G", "adam_D", "decay_G", "decay_D", "pool_s", "pool_t")
+        return {name: getattr(self.m, name) for name in names} | {name: getattr(self, name) for name in rest}
+
+
+def translation_step(
+    training: Translation,
+    *,
+    fabric: Fabric,
+    lambda_c: float = 10.0,
+    lambda_s: float = 1.0,
+    semantic_loss: str = "scores_l2",
+    gan_loss: str = "log",
+    identity: float = 0.0,
+    leaf_split: bool = True,
+) -> Step:
+    """Return a function of one batch that takes one step on Eq. (5): first both generators, then both discriminators.
+
+    Parameters
+    ----------
+    lambda_c, lambda_s : float
+        Weights of the cycle consistency and the semantic consistency loss. With `lambda_s` 0 the segmenters are
+        not run at all: the baseline.
+    semantic_loss, gan_loss : str
+        Readings of Eq. (4) and of Eqs. (1)-(2), see `semcg.losses`.
+    identity : float
+        Weight of || G_st(x_t) - x_t ||_1 and its mirror image; the paper has no such loss.
+    leaf_split : bool
+        Cut the graph at the translated image: each loss is run back into the gradient of that image and its graph
+        is freed before the next is built, then the sum goes through the generator once. The same gradients in a
+        third of the memory. False keeps one graph, as the equations read.
+
+    Returns
+    -------
+    callable
+        (x_s (B, 3, H, W), y_s (B, H, W), x_t, y_t) -> the loss terms of Eq. (5) before weighting, both directions
+        added: "gan", "cycle", "semantic" (if weighted), "identity" (if weighted), and "D_s", "D_t"; then "gradient G"
+        and "gradient D", the norms of the gradients; and, with `leaf_split`, "pull gan", "pull cycle" and "pull
+        semantic": the norm of each weighted term's gradient at x_st, that is, how hard it pulls at the translation.
+    """
+    m, t = training.m, training
+    if lambda_s and (m.Sem_s is None or m.Sem_t is None):
+        raise ValueError(f"lambda_s = {lambda_s} needs both segmenters, Sem_s and Sem_t")
+    # Labels are the source's only; what a translated photograph shows is what Sem_t says of the photograph.
+    backward_loss = "ce_pseudo" if semantic_loss == "ce_labels" else semantic_loss
+    weights = {"gan": 1.0, "cycle": lambda_c, "semantic": lambda_s, "identity": identity}
+    of = {G: list(G.parameters()) for G in (m.G_st, m.G_ts)}
+
+    def one_way(x: Tensor, x_to: Tensor, G, G_back, D, Sem, Sem_to, kind: str, y: Tensor | None):
+        """Run one direction of Eq. (5), x -> G(x) -> G_back(G(x)), back into the gradients of both generators.
+
+        Returns the translation, the loss terms, and how hard each pulls at the translation.
+        """
+        with fabric.autocast():
+            translated = G(x)
+        cut = translated.detach().requires_grad_() if leaf_split else translated
+        losses_of = {
+            "gan": lambda: losses.generator(D(cut), kind=gan_loss),
+            "cycle": lambda: losses.cycle(x, G_back(cut)),
+            "semantic": lambda: losses.semantic(Sem(x), Sem_to(cut), kind=kind, labels=y),
+            "identity": lambda: losses.identity(x_to, G(x_to)),
+        }
+        both, one_graph, terms, pulls = [*of[G], *of[G_back]], [], {}, {}
+        for name, loss_of in losses_of.items():
+            if not weights[name]:
+                continue
+            with fabric.autocast():
+                loss = loss_of()
+            terms[name] = loss.detach()
+            if not leaf_split:
+                one_graph.append(weights[name] * loss)
+            elif name == "identity":  # of the other domain's image; the translation is not in it
+                fabric.backward(weights[name] * loss, inputs=both)
+            else:
+                before = 0 if cut.grad is None else cut.grad.clone()
+                # Only these get a gradient: none is owed to the discriminators or segmenters on the way.
+                fabric.backward(weights[name] * loss, inputs=[*both, cut])
+                pulls[name] = (cut.grad - before).norm()
+        if leaf_split:
+            fabric.backward(translated, cut.grad, inputs=of[G])
+        else:
+            fabric.backward(sum(one_graph), inputs=both)
+        return translated.detach(), terms, pulls
+
+    def discriminator(D: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+        on_real, on_fake = D(torch.cat([real, fake])).chunk(2)  # instance norm keeps the halves apart
+        return losses.discriminator(on_real, on_fake, kind=gan_loss)
+
+    def step(x_s: Tensor, y_s: Tensor, x_t: Tensor, y_t: Tensor) -> dict[str, Tensor]:
+        t.adam_G.zero_grad(set_to_none=True)
+        x_st, terms, pulls = one_way(x_s, x_t, m.G_st, m.G_ts, m.D_t, m.Sem_s, m.Sem_t, semantic_loss, y_s)
+        x_ts, others, _ = one_way(x_t, x_s, m.G_ts, m.G_st, m.D_s, m.Sem_t, m.Sem_s, backward_loss, None)
+        terms = {name: term + others[name] for name, term in terms.items()}
+        gradients = {"gradient G": descend(t.adam_G, terms.values(), fabric=fabric)}
+
+        t.adam_D.zero_grad(set_to_none=True)
+        pairs = ("D_s", m.D_s, x_s, t.pool_s(x_ts)), ("D_t", m.D_t, x_t, t.pool_t(x_st))
+        for name, D, real, fake in pairs:
+            with fabric.autocast():
+                loss = discriminator(D, real, fake)
+            fabric.backward(loss)
+            terms[name] = loss.detach()
+        gradients["gradient D"] = descend(t.adam_D, (terms["D_s"], terms["D_t"]), fabric=fabric)
+
+        t.decay_G.step()
+        t.decay_D.step()
+        return terms | gradients | {f"pull {name}": value for name, value in pulls.items()}
+
+    return step
+
+
+def build_translation(
+    config: Config,
+    fabric: Fabric,
+    *,
+    steps: int,
+    Sem_s: nn.Module | None = None,
+    Sem_t: nn.Module | None = None,
+) -> tuple[Translation, Step]:
+    """Return a CycleGAN's training and its step; with `config.one_segmenter`, Sem_s is on both sides of Eq. (4)."""
+    Sem_t = Sem_s if config.one_segmenter else Sem_t
+    training = Translation.begin(config, steps=steps, fabric=fabric, Sem_s=Sem_s, Sem_t=Sem_t)
+    names = ("lambda_c", "lambda_s", "semantic_loss", "gan_loss", "identity", "leaf_split")
+    settings = {name: getattr(config, name) for name in names}
+    return training, translation_step(training, fabric=fabric, **settings)
