@@ -18,8 +18,8 @@ MODULES = (
     "gan",
     "metrics",
     "training",
+    "segmenters",
 )
-MODULES += ("segmenters/networks",)
 
 _SWAPS = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Lt: ast.LtE, ast.LtE: ast.Lt,

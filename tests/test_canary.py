@@ -183,7 +183,7 @@ HARMLESS = [  # file, text, other text: an error, a name, an import, a docstring
     ("training.py", "_READ_EVERY = 10", "_READ_EVERY = 20"),
     ("training.py", "def adam(", "def its_adam("),
     ("training.py", " adam(m.G_st, m.G_ts), adam(m", " its_adam(m.G_st, m.G_ts), its_adam(m"),
-    ("segmenters/networks.py", "DRN26 has stride 4 or 8", "DRN26 takes stride 4 or 8"),
+    ("segmenters.py", "DRN26 has stride 4 or 8", "DRN26 takes stride 4 or 8"),
     ("data.py", "no labelled pixel in", "not one labelled pixel in"),
     ("config.py", '"weight decay"', '"decay of the weights"'),
     ("training.py", "(frequencies + 1e-3).rsqrt()", "1 / (1e-3 + frequencies).sqrt()"),
@@ -229,7 +229,7 @@ def test_computing_in_bf16_is_another_code(tmp_path):
 SURVIVORS = {
     "metrics: if values.is_floating_point() and values.is_complex() and (values.dtype == torch.bool):": "refuses "
     "types of labels; tests/test_metrics.py",
-    "segmenters/networks: if width != int(width) or width <= 1:": "refuses width 1, which no config allows",
+    "segmenters: if width != int(width) or width <= 1:": "refuses width 1, which no config allows",
     "training: if not waits and len(unread) == _READ_EVERY and (n + 1 == steps):": "when losses are looked at; "
     "tests/test_training.py",
     "training: what = 'the gradient of' if losses == bad or bad[0].startswith('gradient') else 'the loss term'": "the "

@@ -125,7 +125,7 @@ def test_one_function_trains_any_segmenter_and_writes_it(home, name):
     assert set(about["score"]) >= {HOME[name], "oracle"}
     assert about["data"] == files.manifest_digest(runs.data(cfg))
     assert about["steps"] == 1
-    assert isinstance(load_instrument(name, home / "instruments"), segmenters.networks.Segmenter)
+    assert isinstance(load_instrument(name, home / "instruments"), segmenters.Segmenter)
 
 
 @pytest.mark.slow

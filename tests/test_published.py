@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from semcg.published import IMAGENET
 from semcg.segmenters import DRN26, fetch_imagenet, load_published
-from semcg.segmenters.published import IMAGENET
 
 WIDTH = 1 / 16
 NUMBERS = {"conv1": 0, "bn1": 1, **{f"layer{k}": k + 2 for k in range(1, 9)}}

@@ -20,8 +20,7 @@ from chaos import corpus
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from semcg import files, segmenters, translate
-from semcg.segmenters import published
+from semcg import files, published, segmenters, translate
 from semcg_kit import prepare
 from semcg_kit.execution.execute import execute, typed
 from semcg_kit.prepare.archives import entries

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "semcg"
 KIT = PACKAGE.with_name("semcg_kit")
 
 FLOORS = [  # a room may import from lower floors, and from its own if listed in BESIDE
-    {"labels", "config", "files", "pictures", "mappings", "system"},
+    {"labels", "config", "files", "pictures", "mappings", "system", "published"},
     {"world", "data", "segmenters", "gan", "losses", "metrics", "statistics", "plots", "protocol"}
     | {"edges", "distances", "reader", "devices"},
     {"instruments"},

@@ -18,8 +18,8 @@ from semcg.config import Config
 from semcg.data import Scenes
 from semcg.devices import share_of
 from semcg.evaluate.cost import count, seconds
+from semcg.published import IMAGENET
 from semcg.runs import recipes
-from semcg.segmenters.published import IMAGENET
 from semcg.system import cores
 from semcg.training import build_segmentation, build_translation, network_for
 from semcg.translate.tiles import free_bytes

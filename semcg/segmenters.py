@@ -1,4 +1,9 @@
-"""The networks, and what they share: what goes in, how the weights begin, how scores come to full size.
+"""Segmenters: networks from images (B, 3, H, W) in [-1, 1] to class scores (B, classes, h, w).
+
+The paper takes DRN26 and names DeepLabV3 and SegNet as alternatives (section 2.2.2). The small U-Net is no part of
+the method: it judges translations from outside. Each network returns scores at its own stride, and
+`upsample` brings them to the size of the labels. Each converts inside, differentiably, to the image
+statistics that published weights expect.
 
 DRN-C-26: Yu, Koltun and Funkhouser, "Dilated Residual Networks", CVPR 2017. DeepLabV3: Chen et al., "Rethinking Atrous
 Convolution", 2017. SegNet: Badrinarayanan, Kendall and Cipolla, TPAMI 2017. U-Net: Ronneberger, Fischer and Brox,
@@ -7,6 +12,7 @@ Convolution", 2017. SegNet: Badrinarayanan, Kendall and Cipolla, TPAMI 2017. U-N
 
 import copy
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -15,7 +21,10 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.segmentation import deeplabv3_resnet50
 
-__all__ = ["DRN26", "DeepLabV3", "SegNet", "Segmenter", "SmallUNet", "frozen", "initialise", "upsample"]
+from semcg.published import fetch_imagenet, load_published
+
+__all__ = ["NETWORKS", "DRN26", "DeepLabV3", "SegNet", "Segmenter", "SmallUNet", "build"]
+__all__ += ["fetch_imagenet", "frozen", "initialise", "load_published", "upsample"]
 
 
 class Segmenter(nn.Module):
@@ -365,3 +374,40 @@ def level(*c: int, stride: int = 1, bias: bool = False) -> nn.Sequential:
 def twice(x: Tensor) -> Tensor:
     """Double height and width by repeating pixels."""
     return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+# Name -> network. Whatever is listed here is also tested.
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "drn26": DRN26,  # classes, width (a factor), stride
+    "deeplabv3": DeepLabV3,  # classes
+    "segnet": SegNet,  # classes, width (a factor)
+    "unet": SmallUNet,  # classes, width (channels of the first level)
+}
+
+
+def build(name: str, **options) -> nn.Module:
+    """Return a new segmenter by name.
+
+    Parameters
+    ----------
+    name : str
+        A key of `NETWORKS`.
+    **options
+        What the network's class takes: `classes` everywhere; `width`, a factor on the channels of
+        "drn26" and "segnet" but the channels of the first level of "unet"; `stride` of "drn26".
+
+    Returns
+    -------
+    Module
+        (B, 3, H, W) in [-1, 1] -> scores (B, classes, h, w).
+
+    Raises
+    ------
+    ValueError
+        For a name that is not listed.
+    TypeError
+        For an option that the network does not have.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"unknown segmenter {name!r}; known: {', '.join(NETWORKS)}")
+    return NETWORKS[name](**options)

@@ -25,9 +25,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
-
-from semcg.segmenters.networks import DRN26
+from torch import Tensor, nn
 
 __all__ = ["IMAGENET", "fetch_imagenet", "load_published"]
 
@@ -39,7 +37,7 @@ _WRAPPED = {f"base.{k + 2}": f"layer{k}" for k in range(1, 9)}
 _WRAPPED |= {"seg": "fc", "base.0": "conv1", "base.1": "bn1"}
 
 
-def load_published(net: DRN26, path: Path | str) -> list[str]:
+def load_published(net: nn.Module, path: Path | str) -> list[str]:
     """Load published weights of DRN-C-26 into `net`, in place, from any of their four layouts.
 
     A head of 1000 classes, ImageNet's, is dropped where `net` has another number of classes; `net` then keeps its own
@@ -48,7 +46,7 @@ def load_published(net: DRN26, path: Path | str) -> list[str]:
 
     Parameters
     ----------
-    net : DRN26
+    net : semcg.segmenters.DRN26
         At any width that the file fits; at stride 4 too, although the weights were trained at stride 8.
     path : path
         A .safetensors file, or what `torch.save` wrote (.pth): a state dict, by itself or under "state_dict".
