@@ -69,11 +69,7 @@ class UNet(nn.Module):
             self.ups.append(nn.Sequential(nn.ReLU(inplace=True), up, *norm))
         self.join = nn.Identity()
         if skip == "full":
-            self.join = nn.Sequential(
-                nn.Conv2d(width + 3, width, 3, padding=1),
-                nn.ReLU(inplace=True),
-                nn.Conv2d(width, 3, 3, padding=1),
-            )
+            self.join = _joined(width)
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -141,20 +137,15 @@ class Recolor(UNet):
 
     def __init__(self, *, width: int = 64, depth: int = 8, grain: float = 0.25) -> None:
         if depth < 3 or grain < 0:
-            raise ValueError(
-                f"a Recolor has a depth of 3 or more and a grain of 0 or more, not {depth} and {grain}"
-            )
+            least = "a depth of 3 or more and a grain of 0 or more"
+            raise ValueError(f"a Recolor has {least}, not {depth} and {grain}")
         super().__init__(width=width, depth=depth)
         self.ups = self.ups[:-2]
         self.grain = grain
         self.color = nn.Conv2d(4 * width, 12, 1)
         if grain:
             self.lift = nn.Conv2d(4 * width, width, 1)
-            self.join = nn.Sequential(
-                nn.Conv2d(width + 3, width, 3, padding=1),
-                nn.ReLU(inplace=True),
-                nn.Conv2d(width, 3, 3, padding=1),
-            )
+            self.join = _joined(width)
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -366,6 +357,12 @@ def _normed(convolution: nn.Module, *, slope: float = 0.0) -> tuple[nn.Module, .
     """Return a convolution, its instance normalisation and (leaky) ReLU."""
     activation = nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)
     return convolution, nn.InstanceNorm2d(convolution.out_channels), activation
+
+
+def _joined(width: int) -> nn.Sequential:
+    """Return what makes an image of `width` features and the input image, (B, width + 3, H, W), at full resolution."""
+    first, second = nn.Conv2d(width + 3, width, 3, padding=1), nn.Conv2d(width, 3, 3, padding=1)
+    return nn.Sequential(first, nn.ReLU(inplace=True), second)
 
 
 def _raised(maps: Tensor, images: Tensor) -> Tensor:

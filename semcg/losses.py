@@ -5,30 +5,14 @@ computes in float32 at least, whatever precision the networks ran in. An equatio
 calls: `cycle(x_s, x_sts) + cycle(x_t, x_tst)` is Eq. (3).
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from semcg.labels import IGNORE
 
-__all__ = [
-    "GAN_KINDS",
-    "SEMANTIC_KINDS",
-    "ce_labels",
-    "ce_pseudo",
-    "cycle",
-    "discriminator",
-    "generator",
-    "identity",
-    "kl",
-    "scores_in",
-    "scores_l2",
-    "scores_norm",
-    "semantic",
-    "softmax_l2",
-]
+__all__ = ["GAN_KINDS", "SEMANTIC_KINDS", "cycle", "discriminator", "generator", "identity", "semantic"]
+__all__ += ["ce_labels", "ce_pseudo", "kl", "scores_in", "scores_l2", "scores_norm", "softmax_l2"]
 
 GAN_KINDS = ("log", "lsgan")
 """Kinds of `discriminator` and `generator`: the log loss of Eqs. (1)-(2), and least squares."""
@@ -158,9 +142,8 @@ def semantic(before: Tensor, after: Tensor, *, kind: str, labels: Tensor | None 
     if kind != "ce_labels":
         return _COMPARE[kind](before, after)
     if labels is None:
-        raise ValueError(
-            'the semantic loss "ce_labels" needs labels (B, H, W); use "ce_pseudo" where there are none'
-        )
+        instead = 'use "ce_pseudo" where there are none'
+        raise ValueError(f'the semantic loss "ce_labels" needs labels (B, H, W); {instead}')
     return ce_labels(after, labels)
 
 
@@ -240,14 +223,7 @@ def scores_in(before: Tensor, after: Tensor) -> Tensor:
     return scores_l2(F.instance_norm(before), F.instance_norm(after))
 
 
-_COMPARE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "scores_l2": scores_l2,
-    "scores_norm": scores_norm,
-    "softmax_l2": softmax_l2,
-    "ce_pseudo": ce_pseudo,
-    "kl": kl,
-    "scores_in": scores_in,
-}
+_COMPARE = {loss.__name__: loss for loss in (scores_l2, scores_norm, softmax_l2, ce_pseudo, kl, scores_in)}
 
 SEMANTIC_KINDS = (*_COMPARE, "ce_labels")
 """Kinds of `semantic`. "scores_l2" is the paper's wording as we read it; "kl" and "scores_in" are exploratory."""
