@@ -3,7 +3,7 @@
 A step takes a + d w^2 + pixels (b w + c w^2) seconds: a for what every call costs, d for fetching and changing the
 weights, b for passing maps through memory, c for convolutions; w is the width over the paper's, pixels those of the
 crop, and no coefficient is negative. The largest resident size grows by first + `kept` + factor x `passing`; the quoted
-two are counted exactly for any size (semcg.evaluate.cost), what the first step of a process costs once and the factor
+two are counted exactly for any size (semcg.cost), what the first step of a process costs once and the factor
 are measured here; the factor, rounded, is `semcg.runs.budget.WORKSPACE`. Each model is checked against a point that it was not fitted to.
 
 Measured in turn by the process's own time, memory in fresh processes; then, on paper, the paper's experiment. What is
@@ -31,7 +31,7 @@ from scipy.optimize import nnls
 from semcg import config as configs
 from semcg import files
 from semcg.config import Config
-from semcg.evaluate.cost import count, seconds
+from semcg.cost import count, seconds
 from semcg.runs import budget
 from semcg.training import fabric_for
 

@@ -30,7 +30,7 @@ from ways import COMPILED, NARROW, SETTINGS, WAYS, exactly, way
 
 from semcg import config as configs
 from semcg.config import Config
-from semcg.evaluate.cost import count, operations, seconds
+from semcg.cost import count, operations, seconds
 from semcg.gan import PatchGAN
 from semcg.runs.budget import begin
 from semcg.training import fabric_for, generator_for

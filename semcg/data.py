@@ -23,7 +23,7 @@ from torchvision.transforms.v2 import functional as F
 from semcg import mappings, pictures
 from semcg.labels import CLASSES, IGNORE
 
-__all__ = ["Batches", "Scenes", "Unpaired", "to_values"]
+__all__ = ["Batches", "Scenes", "Unpaired", "to_bytes", "to_values"]
 
 # Range of the color augmentation: a factor per channel and an offset per channel, for values in 0..1.
 GAIN, SHIFT = (0.8, 1.2), (-0.08, 0.08)
@@ -32,6 +32,11 @@ GAIN, SHIFT = (0.8, 1.2), (-0.08, 0.08)
 def to_values(pixels: Tensor) -> Tensor:
     """Turn 0..255 into float32 in [-1, 1]: mean and deviation 0.5, as in section 2.1."""
     return pixels.float().div_(127.5).sub_(1)
+
+
+def to_bytes(x: Tensor) -> Tensor:
+    """Turn values in [-1, 1] into uint8, to the nearest level."""
+    return ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 class Scenes:

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from semcg import files
-from semcg.translate.tiles import SMALLEST, to_bytes
+from semcg.data import to_bytes
+from semcg.translate import SMALLEST
 
 __all__ = ["Pictures", "onnx"]
 

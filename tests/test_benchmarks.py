@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from semcg import config, files, metrics, training
+from semcg.cost import operations
 from semcg.data import Scenes
-from semcg.evaluate.cost import operations
 from semcg.plots.scores import shares
 from semcg.runs import budget
 from semcg_kit import commands

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from semcg import config as configs
-from semcg.evaluate.cost import count, operations, seconds
+from semcg.cost import count, operations, seconds
 from semcg.runs.budget import begin
 from semcg.training import fabric_for
 

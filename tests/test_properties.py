@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch.nn import functional as F
 
-from semcg import config, files, gan, labels, metrics, segmenters
+from semcg import config, files, gan, labels, metrics, segmenters, translate
 from semcg.labels import CATEGORIES, CLASSES, IGNORE
 from semcg.runs.checkpoint import as_csv, read_csv
-from semcg.translate import tiles
 
 few = settings(
     deadline=None,
@@ -175,12 +174,12 @@ def frame(height: int, width: int) -> torch.Tensor:
 @given(SIDES, st.sampled_from([1, 2, 4, 8, 16, 32]))
 def test_padding_keeps_the_frame_and_reaches_the_next_multiple(sides, multiple):
     x = frame(*sides)
-    around, top, left = tiles.pad(x, multiple)
+    around, top, left = translate.pad(x, multiple)
     assert torch.equal(around[..., top : top + sides[0], left : left + sides[1]], x)
     for side, padded in zip(sides, around.shape[-2:], strict=True):
         assert padded % multiple == 0
-        assert padded >= tiles.SMALLEST or multiple > tiles.SMALLEST
-        assert padded - max(side, tiles.SMALLEST) < multiple
+        assert padded >= translate.SMALLEST or multiple > translate.SMALLEST
+        assert padded - max(side, translate.SMALLEST) < multiple
     assert set(around.unique().tolist()) <= set(x.unique().tolist()), "nothing but the frame's own pixels"
 
 
@@ -195,14 +194,14 @@ def test_a_network_that_changes_nothing_changes_nothing_at_any_size(sides, multi
 
     G, x = Same(), frame(*sides)
     G.multiple = multiple
-    assert torch.equal(tiles.Padded(G)(x), x)
+    assert torch.equal(translate.Padded(G)(x), x)
 
 
 @settings(few, max_examples=10)
 @given(SIDES)
 def test_a_generator_returns_frames_of_the_size_that_it_got(sides):
     torch.manual_seed(0)
-    G = tiles.any_size(gan.UNet(width=4, depth=3).eval())
+    G = translate.any_size(gan.UNet(width=4, depth=3).eval())
     with torch.inference_mode():
         made = G(frame(*sides))
     assert made.shape == (1, 3, *sides)
@@ -235,13 +234,13 @@ def test_scores_are_brought_to_size_by_the_half_pixel_rule(sides, s):
 def test_bytes_go_to_values_and_back(sides):
     generator = torch.Generator().manual_seed(sides[0])
     levels = torch.randint(0, 256, (1, 3, *sides), generator=generator, dtype=torch.uint8)
-    assert torch.equal(tiles.to_bytes(levels.float() / 127.5 - 1), levels)
+    assert torch.equal(translate.to_bytes(levels.float() / 127.5 - 1), levels)
 
 
 @few
 @given(st.floats(-3, 3, width=32))
 def test_values_beyond_the_range_are_clamped_to_it(value):
-    level = int(tiles.to_bytes(torch.tensor([value]))[0])
+    level = int(translate.to_bytes(torch.tensor([value]))[0])
     assert level == min(max(round((np.float32(value) + np.float32(1)) * np.float32(127.5)), 0), 255)
 
 

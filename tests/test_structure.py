@@ -19,7 +19,7 @@ FLOORS = [  # a room may import from lower floors, and from its own if listed in
     {"world", "data", "segmenters", "gan", "losses", "metrics", "statistics", "plots", "protocol"}
     | {"edges", "distances", "reader", "devices"},
     {"instruments"},
-    {"training", "translate", "evaluate", "export", "claims"},
+    {"training", "translate", "evaluate", "export", "claims", "cost"},
     {"canary"},
     {"runs", "report", "notebook", "widgets"},
 ]
@@ -31,6 +31,7 @@ BESIDE = {
     ("evaluate", "translate"),
     ("evaluate", "training"),
     ("export", "translate"),
+    ("cost", "translate"),
 }
 ONLY_IN = {
     "matplotlib": {"plots"},

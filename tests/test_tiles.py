@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from semcg.cost import check, free_bytes, needed_bytes, peak_bytes
 from semcg.gan import Recolor, ResNet9, UNet
-from semcg.translate import Compiled, Guided, Padded, Tiled, check, difference, fingerprint
-from semcg.translate.tiles import free_bytes, needed_bytes, norms_of, peak_bytes, starts
+from semcg.translate import Compiled, Guided, Padded, Tiled, difference, fingerprint, norms_of, starts
 
 
 class Local(nn.Module):

@@ -10,6 +10,7 @@ from PIL import Image
 from skimage.exposure import match_histograms
 from torch import nn
 
+from semcg import translate
 from semcg.data import Scenes
 from semcg.gan import Recolor, ResNet9, UNet
 from semcg.translate import (
@@ -21,7 +22,6 @@ from semcg.translate import (
     color_map,
     fingerprint,
     folder,
-    folders,
     identity,
     image,
     pad,
@@ -314,9 +314,9 @@ def test_reading_and_writing_go_on_while_a_frame_is_computed(tmp_path, monkeypat
                 assert written.wait(10), "no frame is written while this one is computed"
             return super().forward(x)
 
-    folders_pixels, folders_save = folders.pictures.image, folders._save
-    monkeypatch.setattr(folders.pictures, "image", pixels)
-    monkeypatch.setattr(folders, "_save", save_later)
+    folders_pixels, folders_save = translate.pictures.image, translate._save
+    monkeypatch.setattr(translate.pictures, "image", pixels)
+    monkeypatch.setattr(translate, "_save", save_later)
     source = frames(tmp_path, size=(16, 24)) / "images"
     assert len(list(folder(Waits(), source, tmp_path / "out"))) == 4
 

@@ -17,8 +17,19 @@ __all__ = ["MEASURES", "TRAINS", "provenance"]
 PROTOCOL = "results/protocol.toml"
 LEDGER = "results/reference/ledger.json"
 TRAINS = ("labels", "config", "world", "data", "segmenters", "gan", "losses", "training")
+TRAINS += ("devices", "published")
 """Modules of the package that decide what a training ends with."""
-MEASURES = ("metrics", "edges", "distances", "reader", "statistics", "evaluate", "translate", "claims")
+MEASURES = (
+    "metrics",
+    "edges",
+    "distances",
+    "reader",
+    "statistics",
+    "evaluate",
+    "cost",
+    "translate",
+    "claims",
+)
 MEASURES += ("runs/measuring", "runs/evidence", "semcg_kit/evidence/measuring", "semcg_kit/evidence/tables")
 """Modules that turn a trained generator into numbers and verdicts."""
 _PATHS = [

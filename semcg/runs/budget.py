@@ -15,14 +15,13 @@ from torch import Tensor
 from semcg import config as configs
 from semcg import files, training
 from semcg.config import Config
+from semcg.cost import count, free_bytes, seconds
 from semcg.data import Scenes
 from semcg.devices import share_of
-from semcg.evaluate.cost import count, seconds
 from semcg.published import IMAGENET
 from semcg.runs import recipes
 from semcg.system import cores
 from semcg.training import build_segmentation, build_translation, network_for
-from semcg.translate.tiles import free_bytes
 
 WORKSPACE = 1.8
 """Bytes over the counted ones of what passes in a step, since convolutions rearrange what they read and write: the factor

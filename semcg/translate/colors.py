@@ -14,9 +14,8 @@ from skimage.exposure import match_histograms
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semcg.data import Scenes
+from semcg.data import Scenes, to_bytes
 from semcg.gan import recolored
-from semcg.translate.tiles import to_bytes
 
 __all__ = ["ColorTable", "Guided", "HistogramMatching", "color_map", "pixels_of"]
 

@@ -72,6 +72,7 @@ def translate(
     device: Device = "auto",
 ) -> None:
     """Translate a folder of images of any size; what is already translated is skipped."""
+    from semcg import cost
     from semcg import translate as translation
     from semcg.runs import trained
     from semcg.system import progress
@@ -92,7 +93,7 @@ def translate(
         overlap = tile // 4 if overlap < 0 else overlap
         run = translation.Tiled(G, tile=tile, overlap=overlap, norm_from_whole=norm_from_whole)
     height, width = sizes[-1] if sizes else (1, 1)
-    translation.check(plain, height=height, width=width, batch=batch, tile=tile)
+    cost.check(plain, height=height, width=width, batch=batch, tile=tile)
     if compare:
         _compare(run, translation.Padded(plain), in_folder, (height, width))
     begun = time.monotonic()
@@ -224,10 +225,11 @@ def _compare(tiles, full, in_folder: Path, largest: tuple[int, int]) -> None:
     """Print how translations in tiles differ from translations of full frames."""
     import torch
 
+    from semcg import cost
     from semcg import translate as translation
 
     try:
-        translation.check(full.G, height=largest[0], width=largest[1])
+        cost.check(full.G, height=largest[0], width=largest[1])
     except ValueError as error:
         raise ValueError(
             f"--compare translates whole frames too, and {error}; or leave --compare out"

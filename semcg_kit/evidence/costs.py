@@ -3,7 +3,7 @@
 from semcg import config as configs
 from semcg import files
 from semcg.config import Config
-from semcg.evaluate.cost import count, operations, seconds
+from semcg.cost import count, operations, seconds
 from semcg.protocol import Protocol
 from semcg.runs.budget import begin
 from semcg.runs.store import machine, origin
