@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
@@ -291,13 +291,11 @@ class Batches:
         self, items: Scenes | Unpaired, *, batch: int, rank: int = 0, ranks: int = 1, workers: int = 0
     ):
         if batch < 1 or workers < 0 or not 0 <= rank < ranks:
-            raise ValueError(
-                f"{batch=}, {workers=}, {rank=}, {ranks=}: batch > 0, workers >= 0, rank < ranks"
-            )
+            bounds = "batch > 0, workers >= 0, rank < ranks"
+            raise ValueError(f"{batch=}, {workers=}, {rank=}, {ranks=}: {bounds}")
         if batch > 1:
             items.check_one_size()
-        self.workers = workers
-        self._share = _Share(items, batch, rank, ranks)
+        self.items, self.batch, self.rank, self.ranks, self.workers = items, batch, rank, ranks, workers
         self._stream: Iterator | None = None
         self._next = 0
 
@@ -306,15 +304,21 @@ class Batches:
         if n < 0:
             raise IndexError(f"batches are numbered from 0, not {n}")
         if self.workers == 0:
-            return self._share[n]
+            return self[n]
         if self._stream is None or n != self._next:
             self.close()
             # With a generator of its own, else the loader takes a number from the global one.
             options = {"generator": torch.Generator(), "multiprocessing_context": "spawn"}
             options |= {"sampler": range(n, 2**62), "batch_size": None, "num_workers": self.workers}
-            self._stream = iter(DataLoader(self._share, **options))
+            self._stream = iter(DataLoader(self, **options))
         self._next = n + 1
         return tuple(next(self._stream))
+
+    def __getitem__(self, n: int) -> tuple[Tensor, ...]:
+        """Return what this rank sees of batch n, loaded in this process."""
+        first = (n * self.ranks + self.rank) * self.batch
+        parts = zip(*(self.items.item(k) for k in range(first, first + self.batch)), strict=True)
+        return tuple(torch.stack(part) for part in parts)
 
     def close(self) -> None:
         """End the loader processes, if any run."""
@@ -333,18 +337,6 @@ class Batches:
 
     def __exit__(self, *_) -> None:
         self.close()
-
-
-class _Share(Dataset):
-    """What one rank sees of each batch, by number."""
-
-    def __init__(self, items, batch: int, rank: int, ranks: int):
-        self.items, self.batch, self.rank, self.ranks = items, batch, rank, ranks
-
-    def __getitem__(self, n: int) -> tuple[Tensor, ...]:
-        first = (n * self.ranks + self.rank) * self.batch
-        parts = zip(*(self.items.item(k) for k in range(first, first + self.batch)), strict=True)
-        return tuple(torch.stack(part) for part in parts)
 
 
 def _label(path: Path) -> Tensor:

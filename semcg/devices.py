@@ -96,10 +96,8 @@ def fabric_for(device: str = "auto", precision: str = "fp32", *, shared: bool = 
     name, _, index = device.partition(":")
     if name not in ("auto", "cpu", "cuda") or (index and not index.isdigit()):
         raise ValueError(f"device = {device!r}: allowed: auto, cpu, cuda, cuda:0, cuda:1, ...")
-    if name == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"device = {device!r}: this machine has {torch.cuda.device_count()} CUDA devices; use auto or cpu"
-        )
+    if name == "cuda" and int(index or 0) >= (seen := torch.cuda.device_count()):
+        raise ValueError(f"device = {device!r}: this machine has {seen} CUDA devices; use auto or cpu")
     cuda = name == "cuda" or (name == "auto" and torch.cuda.is_available())
     kind = {"accelerator": "cuda" if cuda else "cpu"}
     kind |= {"precision": "bf16-mixed" if precision == "bf16" else "32-true"}
@@ -109,9 +107,8 @@ def fabric_for(device: str = "auto", precision: str = "fp32", *, shared: bool = 
     if not shared or here.ranks == 1:
         return Fabric(devices=[int(index or 0)] if cuda else 1, **kind)
     if index:
-        raise ValueError(
-            f"device = {device!r}: {here.ranks} processes take one device each; use auto, cpu or cuda"
-        )
+        what = f"{here.ranks} processes take one device each"
+        raise ValueError(f"device = {device!r}: {what}; use auto, cpu or cuda")
     own = torch.device("cuda", _device_of(here)) if cuda else torch.device("cpu")
     environment = SLURMEnvironment() if here.slurm else TorchElasticEnvironment()
     strategy = _Started(parallel_devices=[own], cluster_environment=environment)
@@ -140,9 +137,8 @@ def share(batch: int, fabric: Fabric) -> dict[str, int]:
 def share_of(batch: int, ranks: int, *, name: str = "batch") -> int:
     """Return how many items of a batch one of `ranks` processes takes; a ValueError names the field if that is uneven."""
     if batch % ranks:
-        raise ValueError(
-            f"{name} = {batch}: {ranks} processes share it; allowed: {ranks}, {2 * ranks}, {3 * ranks}, ..."
-        )
+        allowed = f"{ranks}, {2 * ranks}, {3 * ranks}, ..."
+        raise ValueError(f"{name} = {batch}: {ranks} processes share it; allowed: {allowed}")
     return batch // ranks
 
 
@@ -199,10 +195,8 @@ def _device_of(here: Place) -> int:
     if here.slurm and seen == 1:  # Slurm may show each process its own device only
         return 0
     if here.local >= seen:
-        raise ValueError(
-            f"process {here.local + 1} on this machine finds {seen} CUDA devices; start one process per device, "
-            "or use device = cpu"
-        )
+        advice = "start one process per device, or use device = cpu"
+        raise ValueError(f"process {here.local + 1} on this machine finds {seen} CUDA devices; {advice}")
     return here.local
 
 

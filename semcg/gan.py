@@ -289,9 +289,7 @@ class CycleGAN:
 
     def __post_init__(self) -> None:
         if (self.Sem_s is None) != (self.Sem_t is None):
-            raise ValueError(
-                "the semantic loss needs both Sem_s and Sem_t, the baseline neither; one is missing"
-            )
+            raise ValueError("the semantic loss needs Sem_s and Sem_t, the baseline neither; one is missing")
         if self.Sem_s is not None:
             self.Sem_s.eval().requires_grad_(False)
             self.Sem_t.eval().requires_grad_(False)
@@ -346,9 +344,7 @@ class ImagePool:
             If the state holds more images than this pool keeps.
         """
         if len(state["images"]) > self.size:
-            raise ValueError(
-                f"the state holds {len(state['images'])} images, but this pool keeps {self.size}"
-            )
+            raise ValueError(f"the state has {len(state['images'])} images, but this pool keeps {self.size}")
         self.images = list(state["images"])
         self.generator.set_state(state["generator"].cpu())
 

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from semcg.labels import CATEGORIES, CLASSES, IGNORE
 
-__all__ = ["category_iou", "confusion", "flips", "iou", "mean_iou", "pixel_accuracy", "present"]
-__all__ += ["frequency_weighted_iou"]
+__all__ = ["category_iou", "confusion", "flips", "frequency_weighted_iou", "hits_and_unions", "iou"]
+__all__ += ["mean_iou", "pixel_accuracy", "present"]
 
 
 def confusion(pred: Tensor | np.ndarray, label: Tensor | np.ndarray, classes: int = len(CLASSES)) -> Tensor:
@@ -54,9 +54,8 @@ def confusion(pred: Tensor | np.ndarray, label: Tensor | np.ndarray, classes: in
     if pred.shape != label.shape:
         raise ValueError(f"shapes differ: predictions {tuple(pred.shape)}, labels {tuple(label.shape)}")
     if not _bytes(label):
-        raise ValueError(
-            f"labels are 0..{classes - 1} or {IGNORE}, not {int(label.min())}..{int(label.max())}"
-        )
+        seen = f"{int(label.min())}..{int(label.max())}"
+        raise ValueError(f"labels are 0..{classes - 1} or {IGNORE}, not {seen}")
     if not _bytes(pred):
         pred = torch.where((pred < 0) | (pred > IGNORE), IGNORE, pred)
     # Counting every pair of bytes and cutting the table afterwards is faster than masking the pixels before:
@@ -75,6 +74,12 @@ def present(counts: Tensor) -> Tensor:
     return _table(counts).sum(1) > 0
 
 
+def hits_and_unions(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the pixels (classes,) int64 in the intersection of label and prediction of each class, and in their union."""
+    hits = _table(counts).diagonal()
+    return hits, counts.sum(1) + counts[:, :-1].sum(0) - hits
+
+
 def iou(counts: Tensor) -> Tensor:
     """Intersection over union of each class, TP / (TP + FP + FN).
 
@@ -89,9 +94,8 @@ def iou(counts: Tensor) -> Tensor:
         0..1. NaN where a class occurs neither in the labels nor in the predictions; 0 where it is only
         predicted.
     """
-    counts = _table(counts).double()
-    hits = counts.diagonal()
-    return hits / (counts.sum(1) + counts[:, :-1].sum(0) - hits)
+    hits, unions = hits_and_unions(counts)
+    return hits.double() / unions
 
 
 def mean_iou(counts: Tensor) -> float:

@@ -23,7 +23,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from semcg import files
 
-__all__ = ["LARGEST", "LONGEST", "Damaged", "Stored", "by_stem", "image", "pairs", "read", "size", "stored"]
+__all__ = ["LARGEST", "LONGEST", "Damaged", "Stored", "image", "read", "size", "stored"]
+__all__ += ["bare", "by_stem", "check_paired", "pairs"]
 
 LARGEST = 2**26  # pixels of a picture, at most: 8192 x 8192, 32 times those of a Cityscapes frame
 LONGEST = 2**14  # pixels of a side, at most
@@ -162,21 +163,25 @@ def pairs(images: Path | str, labels: Path | str) -> dict[str, tuple[Path, Path]
         If a file has no partner; names the first few, and one of the other folder.
     """
     first, second = by_stem(images), by_stem(labels)
-    for key in (_bare, _normal):
+    for key in (bare, _normal):
         images_of, labels_of = ({key(stem): path for stem, path in of.items()} for of in (first, second))
         if images_of.keys() == labels_of.keys() and len(images_of) == len(first):
             return {path.stem: (path, labels_of[stem]) for stem, path in images_of.items()}
-    sides = (("label", labels, images_of, labels_of), ("image", images, labels_of, images_of))
-    for kind, folder, partners, others in sides:
-        if missing := [path.stem for stem, path in partners.items() if stem not in others]:
+    check_paired(("image", images, images_of), ("label", labels, labels_of))
+    raise ValueError(f"two files of {images} have names that differ in Unicode normal form only; rename one")
+
+
+def check_paired(*sides: tuple[str, Path | str, dict[str, Path]]) -> None:
+    """Raise ValueError if a file of two sides (kind, folder, key -> file) has no partner of the same key in the other."""
+    for (_, _, ours), (kind, folder, theirs) in (sides, sides[::-1]):
+        if missing := [path.stem for key, path in ours.items() if key not in theirs]:
             shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-            unpaired = [path.name for stem, path in others.items() if stem not in partners]
-            example = (unpaired or [path.name for path in others.values()])[0]
+            unpaired = [path.name for key, path in theirs.items() if key not in ours]
+            example = (unpaired or [path.name for path in theirs.values()])[0]
             raise ValueError(
-                f"no {kind} in {folder} for {len(missing)} of {len(partners)} file(s): {shown}. It holds {example}, "
+                f"no {kind} in {folder} for {len(missing)} of {len(ours)} file(s): {shown}. It holds {example}, "
                 "for example; pairs have the same name, whatever the ending"
             )
-    raise ValueError(f"two files of {images} have names that differ in Unicode normal form only; rename one")
 
 
 @contextmanager
@@ -273,9 +278,10 @@ def _orientation(picture: Image.Image, name: Path | str, turn: bool) -> int:
     return turned
 
 
+def bare(stem: str) -> str:
+    """Return a stem without the endings of Cityscapes, in Unicode normal form C."""
+    return _ENDINGS.sub("", _normal(stem))
+
+
 def _normal(stem: str) -> str:
     return unicodedata.normalize("NFC", stem)
-
-
-def _bare(stem: str) -> str:
-    return _ENDINGS.sub("", _normal(stem))

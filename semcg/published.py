@@ -131,9 +131,8 @@ def fetch_imagenet(folder: Path | str, *, url: str = IMAGENET) -> Path:
     try:
         _download(url, part)
     except (URLError, HTTPException, TimeoutError) as error:  # of the network; what a disk says is passed on
-        raise OSError(
-            f"{url} did not come: {error}. Try again later: the download resumes; {again}"
-        ) from None
+        resumes = "Try again later: the download resumes"
+        raise OSError(f"{url} did not come: {error}. {resumes}; {again}") from None
     if wrong := _wrong(part.read_bytes(), digits[1]):
         part.unlink()
         raise ValueError(f"what came from {url} is {wrong}. Try again later, {again}")

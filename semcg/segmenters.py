@@ -70,9 +70,7 @@ class Segmenter(nn.Module):
             raise TypeError(f"{name} takes float images in [-1, 1], not {images.dtype}: images / 127.5 - 1")
         height, width = images.shape[-2:]
         if height % self.multiple or width % self.multiple:
-            raise ValueError(
-                f"{name} takes sides that are multiples of {self.multiple}, not {height} x {width}"
-            )
+            raise ValueError(f"{name} takes sides in multiples of {self.multiple}, not {height} x {width}")
         return (images - self.image_mean) / self.image_std
 
 
@@ -205,14 +203,9 @@ class DRN26(Segmenter):
         """Return class scores (B, classes, ceil(H / stride), ceil(W / stride)) of images (B, 3, H, W) in [-1, 1]."""
         x = self.normalise(images)  # (B, 3, H, W)
         x = self.relu(self.bn1(self.conv1(x)))  # (B, 16, H, W)
-        x = self.layer1(x)  # (B, 16, H, W)
-        x = self.layer2(x)  # (B, 32, H/2, W/2)
-        x = self.layer3(x)  # (B, 64, H/4, W/4)
-        x = self.layer4(x)  # (B, 128, h, w)
-        x = self.layer5(x)  # (B, 256, h, w)
-        x = self.layer6(x)  # (B, 512, h, w)
-        x = self.layer7(x)  # (B, 512, h, w)
-        x = self.layer8(x)  # (B, 512, h, w)
+        # (B, 16, H, W), (B, 32, H/2, W/2), (B, 64, H/4, W/4), (B, 128, h, w), (B, 256, h, w), 3 x (B, 512, h, w)
+        for k in range(1, 9):
+            x = getattr(self, f"layer{k}")(x)
         return self.fc(x)  # (B, classes, h, w)
 
 

@@ -191,7 +191,7 @@ class Segmentation:
 
     def state(self) -> dict[str, object]:
         """Return what a saved training state holds, by name."""
-        return {"net": self.net, "optimizer": self.optimizer, "schedule": self.schedule}
+        return dict(vars(self))
 
 
 def class_weights(frequencies: Tensor) -> Tensor:
@@ -358,9 +358,8 @@ class Translation:
 
     def state(self) -> dict[str, object]:
         """Return what a saved training state holds, by name; the segmenters are frozen and not part of it."""
-        names = ("G_st", "G_ts", "D_s", "D_t")
-        rest = ("G_st_ema", "G_ts_ema", "adam_G", "adam_D", "decay_G", "decay_D", "pool_s", "pool_t")
-        return {name: getattr(self.m, name) for name in names} | {name: getattr(self, name) for name in rest}
+        networks = {name: getattr(self.m, name) for name in ("G_st", "G_ts", "D_s", "D_t")}
+        return networks | {name: part for name, part in vars(self).items() if name != "m"}
 
 
 def translation_step(

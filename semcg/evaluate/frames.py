@@ -4,9 +4,9 @@ Predictions are counted and averaged as Cityscapes' own evaluation does.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -17,26 +17,16 @@ from torch.nn import functional as F
 
 from semcg import files, mappings, metrics, pictures
 from semcg.data import Scenes
-from semcg.labels import CLASSES, IGNORE, to_train_ids
+from semcg.labels import CLASSES
 from semcg.segmenters import upsample
 from semcg.translate import Translation, any_size, identity, image, pad
 
-__all__ = [
-    "batches",
-    "counts_of_folders",
-    "evaluating",
-    "label_pairs",
-    "score_table",
-    "scored",
-    "scores_of",
-    "segmentation_counts",
-]
+__all__ = ["counts_of_folders", "label_pairs", "score_table", "scored", "segmentation_counts"]
+__all__ += ["batches", "evaluating", "scores_of"]
 
 _PUBLISHED = {"_gtFine_labelIds": "label", "_gtFine_labelTrainIds": "train", "_labelTrainIds": "train"}
 """Endings of Cityscapes' label files -> what these hold."""
 _FRAME = re.compile(r"[A-Za-z-]+_\d{6}_\d{6}(?=_|$)")  # city, sequence and frame in the names of Cityscapes
-_VALUES = np.array([*range(35), IGNORE], np.uint8)  # 34 is the license plate of GTA5, 255 stands for -1
-_LABEL_IDS = mappings.Mapping("the label ids of Cityscapes", _VALUES, to_train_ids(_VALUES))
 
 
 @contextmanager
@@ -52,22 +42,14 @@ def evaluating(*what: object) -> Iterator[None]:
 
 def batches(items: Iterable[tuple], batch: int, device: torch.device) -> Iterator[list]:
     """Join up to `batch` neighbours of equal shapes, column by column: tensors stacked on the device, others in a list."""
-    held: list[tuple] = []
 
     def shapes(item: tuple) -> list[torch.Size]:
         return [value.shape for value in item if isinstance(value, Tensor)]
 
-    def joined() -> list:
-        columns = [*zip(*held, strict=True)]
-        held.clear()
-        return [torch.stack(c).to(device) if isinstance(c[0], Tensor) else list(c) for c in columns]
-
-    for item in items:
-        if held and (len(held) == batch or shapes(item) != shapes(held[0])):
-            yield joined()
-        held.append(item)
-    if held:
-        yield joined()
+    for _, alike in groupby(items, shapes):
+        while joined := list(islice(alike, batch)):
+            columns = zip(*joined, strict=True)
+            yield [torch.stack(c).to(device) if isinstance(c[0], Tensor) else list(c) for c in columns]
 
 
 def scores_of(net: nn.Module, x: Tensor, size: tuple[int, int] | None = None) -> Tensor:
@@ -265,16 +247,7 @@ def label_pairs(
         truth = [path for path, kind in published.items() if kind == holds]
     predicted = files.images_in(predictions, below=True).images
     pictures_of, labels_of = _by_key(predicted), _by_key(truth)
-    for folder, kind, there, other in (
-        (predictions, "picture", labels_of, pictures_of),
-        (labels, "label", pictures_of, labels_of),
-    ):
-        if missing := [there[key].name for key in there if key not in other]:
-            shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-            raise ValueError(
-                f"no {kind} in {folder} for {len(missing)} of {len(there)} file(s): {shown}. It holds "
-                f"{next(iter(other.values())).name}, for example; pairs have the same name"
-            )
+    pictures.check_paired(("label", labels, labels_of), ("picture", predictions, pictures_of))
     return {key: (path, labels_of[key], holds) for key, path in pictures_of.items()}
 
 
@@ -282,12 +255,9 @@ def _by_key(paths: list[Path]) -> dict[str, Path]:
     """Return pictures by what their name shares with that of their partner."""
     found: dict[str, Path] = {}
     for path in paths:
-        key = unicodedata.normalize("NFC", path.stem)
-        if frame := _FRAME.match(key):
-            key = frame[0]
-        else:
-            endings = (*_PUBLISHED, "_leftImg8bit")
-            key = next((key.removesuffix(ending) for ending in endings if key.endswith(ending)), key)
+        stem = pictures.bare(path.stem)
+        frame = _FRAME.match(stem)
+        key = frame[0] if frame else stem
         if key in found:
             raise ValueError(f"{found[key]} and {path} have the same name; leave one of them out")
         found[key] = path
@@ -296,7 +266,7 @@ def _by_key(paths: list[Path]) -> dict[str, Path]:
 
 def _train_ids(path: Path, holds: str) -> np.ndarray:
     """Read a label picture that holds label ids or train ids as (H, W) uint8 train ids, 255 for what is not scored."""
-    coding = _LABEL_IDS if holds == "label" else None
+    coding = mappings.LABEL_IDS if holds == "label" else None
     try:
         return mappings.decode(pictures.stored(path), coding, name=path).train_ids
     except ValueError as error:
@@ -306,7 +276,5 @@ def _train_ids(path: Path, holds: str) -> np.ndarray:
 
 def _check_sizes(path: Path, size: tuple, truth: Path, label_size: tuple, hint: str) -> None:
     if tuple(size) != tuple(label_size):
-        raise ValueError(
-            f"sizes differ (height x width): {path} is {size[0]}x{size[1]}, {truth} is {label_size[0]}x{label_size[1]}; "
-            f"{hint}"
-        )
+        sizes = f"{path} is {size[0]}x{size[1]}, {truth} is {label_size[0]}x{label_size[1]}"
+        raise ValueError(f"sizes differ (height x width): {sizes}; {hint}")

@@ -37,24 +37,9 @@ from semcg.edges import COUNTS, boundary_f
 from semcg.evaluate.reading import marking_contrast
 from semcg.labels import names
 
-__all__ = [
-    "COLUMNS",
-    "Parts",
-    "class_table",
-    "comparison_table",
-    "comparison_text",
-    "contradictions",
-    "counts_of",
-    "flip_share",
-    "frame_counts",
-    "frame_part",
-    "judged",
-    "read_parts",
-    "sky_kept",
-    "table_part",
-    "values",
-    "write_parts",
-]
+__all__ = ["Parts", "contradictions", "counts_of", "frame_counts", "frame_part", "table_part", "values"]
+__all__ += ["flip_share", "judged", "read_parts", "sky_kept", "write_parts"]
+__all__ += ["COLUMNS", "class_table", "comparison_table", "comparison_text"]
 
 Parts = dict[str, dict[str, dict[str, int | float | str]]]
 """Part -> item -> key -> value."""
@@ -94,7 +79,7 @@ def counts_of(parts: Parts, part: str = "judge") -> Tensor:
 
 def frame_part(read: Tensor, label: Tensor) -> dict[str, str]:
     """Return one frame's entry of the part "judge frames" from the classes read and labelled, (H, W)."""
-    texts = (" ".join(map(str, n.tolist())) for n in _hits_and_unions(metrics.confusion(read, label)))
+    texts = (" ".join(map(str, n.tolist())) for n in metrics.hits_and_unions(metrics.confusion(read, label)))
     return dict(zip(("hits", "unions"), texts, strict=True))
 
 
@@ -117,16 +102,10 @@ def contradictions(parts: Parts) -> list[str]:
         if not torch.equal(row, labelled["judge"]):
             wrong.append(f"{name} and judge counted other numbers of labelled pixels")
     if "judge frames" in parts:
-        for added, counted in zip(frame_counts(parts), _hits_and_unions(tables["judge"]), strict=True):
+        for added, counted in zip(frame_counts(parts), metrics.hits_and_unions(tables["judge"]), strict=True):
             if not np.array_equal(added.sum(0), counted):
                 return [*wrong, "the judge's frames do not add up to its table"]
     return wrong
-
-
-def _hits_and_unions(table: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the pixels (19,) in the intersection of label and prediction of each class, and in their union."""
-    hits = table.diagonal()
-    return hits, table.sum(1) + table[:, : len(table)].sum(0) - hits
 
 
 def values(parts: Parts) -> dict[tuple[str, str], float]:
@@ -382,19 +361,15 @@ def comparison_text(
     notes : iterable of str
         Further lines.
     """
-    cells = [["", *(heading.rpartition(" ")[i] for heading, _ in COLUMNS.values())] for i in (0, 2)]
-    for name, row in table.iterrows():
-        written = (format(row[c], how) if row[c] == row[c] else "-" for c, (_, how) in COLUMNS.items())
-        cells.append([str(name), *written])
-    first, *others = ([len(row[k]) for row in cells] for k in range(len(COLUMNS) + 1))
-    lines = [
-        row[0].ljust(max(first)) + "".join(c.rjust(max(w) + 1) for c, w in zip(row[1:], others, strict=True))
-        for row in cells
-    ]
-    lines.insert(2, "-" * len(lines[0]))
+    written = {
+        tuple(heading.rsplit(" ", 1)): [format(v, how) if v == v else "-" for v in table[name]]
+        for name, (heading, how) in COLUMNS.items()
+    }
     below = [
         f"{frames} frames, scored whole at {size[0]}x{size[1]} (height x width); shares and IoU 0..1; L1 of images in "
         "[-1, 1]; PSNR in dB.",
         "(Sem_t mIoU) is circular: Sem_t is inside the semantic loss. - : not measured, or without meaning.",
     ]
-    return "\n".join([*(line.rstrip() for line in lines), "", *below, *notes]) + "\n"
+    return (
+        "\n".join([pd.DataFrame(written, table.index).to_string(sparsify=False), "", *below, *notes]) + "\n"
+    )

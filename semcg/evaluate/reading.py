@@ -19,17 +19,8 @@ from semcg.data import Scenes
 from semcg.labels import names as class_names
 from semcg.reader import DigitReader, cut, grey, read
 
-__all__ = [
-    "BRIGHTER",
-    "KEPT",
-    "KINDS",
-    "marking_contrast",
-    "marking_sums",
-    "notes",
-    "read_frames",
-    "read_scenes",
-    "train_reader",
-]
+__all__ = ["BRIGHTER", "KEPT", "KINDS", "marking_contrast", "marking_sums"]
+__all__ += ["notes", "read_frames", "read_scenes", "train_reader"]
 
 KINDS = ("plates", "signs")
 UNHIDDEN = 0.97
@@ -90,9 +81,7 @@ def _legible(text: Mapping) -> bool:
     return text["visible"] >= UNHIDDEN and text["digit_px"] >= SMALLEST and text["text"].isdigit()
 
 
-def train_reader(
-    folder: Path | str, *, seed: int = 0, steps: int = 1200, batch: int = 128, lr: float = 2e-3
-) -> DigitReader:
+def train_reader(folder: Path | str, *, steps: int = 1200, batch: int = 128) -> DigitReader:
     """Train the reader on the plates of real target frames, on the CPU; the same numbers give the same weights.
 
     It learns from plates alone. Signs say 30, 50 or 70: a reader that had learnt from them would guess one in three
@@ -102,8 +91,8 @@ def train_reader(
     ----------
     folder : path
         Of the data; those of target/train are read.
-    seed, steps, batch, lr
-        Of the training: AdamW, the rate falling to 0 along a cosine.
+    steps, batch
+        Of the training: AdamW, the rate falling from 0.002 to 0 along a cosine.
 
     Returns
     -------
@@ -115,7 +104,7 @@ def train_reader(
     ValueError
         If there is no plate to learn from.
     """
-    draw = torch.Generator().manual_seed(seed)
+    draw = torch.Generator().manual_seed(0)
     plates = {name: note["plates"] for name, note in notes(folder, "target", "train").items()}
     if not any(plates.values()):
         raise ValueError(f"no plate in target/train of {folder} to learn reading from")
@@ -128,7 +117,7 @@ def train_reader(
                 shifts = MISS * (2 * torch.rand(len(texts), 2, generator=draw) - 1)
                 crops.append(cut(picture, texts, "plates", shifts=shifts)[0])
                 digits += [int(digit) for text in texts for digit in text["text"]]
-    return _trained(torch.cat(crops), torch.tensor(digits), draw, steps=steps, batch=batch, lr=lr)
+    return _trained(torch.cat(crops), torch.tensor(digits), draw, steps=steps, batch=batch, lr=2e-3)
 
 
 def _trained(

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -58,7 +58,15 @@ class Padded(nn.Module):
     ----------
     G : Module
         From images to images of the same size, with the attribute `multiple`.
+
+    Attributes
+    ----------
+    differs : dict
+        What tells the result from that of the generator alone, as in all translations that contain one; part of
+        `fingerprint`.
     """
+
+    differs: ClassVar[dict[str, object]] = {}
 
     def __init__(self, G: nn.Module) -> None:
         super().__init__()
@@ -123,8 +131,7 @@ class Compiled(nn.Module):
         From images to images of the same size, with the attribute `multiple`; it is left as it is.
     """
 
-    # What tells the result from that of the generator alone; part of `fingerprint`.
-    differs = {"precision": "bf16"}
+    differs: ClassVar[dict[str, object]] = {"precision": "bf16"}
 
     def __init__(self, G: nn.Module) -> None:
         super().__init__()
@@ -170,23 +177,16 @@ class Tiled(nn.Module):
         super().__init__()
         self.G, self.multiple = G, G.multiple
         self.tile, self.overlap, self.norm_from_whole = tile, overlap, norm_from_whole
+        self.differs = {"tile": tile, "overlap": overlap, "norm_from_whole": norm_from_whole}
         if tile < 1 or tile % self.multiple:
             fits = max(1, round(tile / self.multiple)) * self.multiple
-            raise ValueError(
-                f"tile = {tile}: {type(G).__name__} takes multiples of {self.multiple}, as {fits}"
-            )
+            raise ValueError(f"tile = {tile}: {type(G).__name__} takes multiples of {G.multiple}, as {fits}")
         if not 0 <= overlap <= tile // 2:
             raise ValueError(f"overlap = {overlap}: tiles of {tile} overlap by 0..{tile // 2} pixels")
         compiled = any(isinstance(part, Compiled) for part in G.modules())
         if norm_from_whole and (compiled or not _norms(G)):
             what = "compiled code" if compiled else type(G).__name__
             raise ValueError(f"{what} has no InstanceNorm2d whose statistics could be set")
-
-    @property
-    def differs(self) -> dict[str, object]:
-        """What tells the result from that of the generator alone; part of `fingerprint`."""
-        own = {"tile": self.tile, "overlap": self.overlap, "norm_from_whole": self.norm_from_whole}
-        return getattr(self.G, "differs", {}) | own
 
     def forward(self, x: Tensor) -> Tensor:
         """Return translations (B, 3, H, W) of images (B, 3, H, W), both in [-1, 1]."""
@@ -325,8 +325,6 @@ def fingerprint(translate: Translation) -> dict[str, object]:
 
     Of a generator in tiles or in another precision also what makes the difference, its `differs`.
     """
-    if isinstance(translate, Padded):
-        return fingerprint(translate.G)
     if hasattr(translate, "differs"):
         return fingerprint(translate.G) | translate.differs
     if not isinstance(translate, nn.Module):
@@ -461,17 +459,17 @@ class _Frame(NamedTuple):
 
 def _groups(pool: ThreadPoolExecutor, read: Callable, items: Iterable, batch: int) -> Iterator[list[_Frame]]:
     """Yield up to `batch` neighbors of one shape, read ahead by `pool`; an error comes after the frames before it."""
-    items, group = iter(items), []
-    coming = deque(pool.submit(read, *item) for item in itertools.islice(items, 2 * batch))
-    while coming:
-        future = coming.popleft()
-        coming.extend(pool.submit(read, *item) for item in itertools.islice(items, 1))
-        if group and (future.exception() or len(group) == batch or future.result().shape != group[0].shape):
-            yield group
-            group = []
-        group.append(future.result())
-    if group:
-        yield group
+
+    def ahead() -> Iterator[Future]:
+        coming = deque(pool.submit(read, *item) for item in itertools.islice(rest, 2 * batch))
+        while coming:
+            coming.extend(pool.submit(read, *item) for item in itertools.islice(rest, 1))
+            yield coming.popleft()
+
+    rest = iter(items)
+    for _, alike in itertools.groupby(ahead(), lambda future: future.exception() or future.result().shape):
+        while group := list(itertools.islice(alike, batch)):
+            yield [future.result() for future in group]
 
 
 def _translated(run: Translation, group: list[_Frame], device: torch.device) -> Iterable[Tensor | None]:

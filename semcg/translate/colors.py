@@ -174,11 +174,7 @@ class Guided(nn.Module):
         super().__init__()
         self.G, self.multiple = G, math.lcm(G.multiple, shrink)
         self.shrink, self.cells, self.ridge = shrink, cells, ridge
-
-    @property
-    def differs(self) -> dict[str, object]:
-        """What tells the result from that of the generator alone; part of `fingerprint`."""
-        return getattr(self.G, "differs", {}) | {"guided": [self.shrink, self.cells, self.ridge]}
+        self.differs = {"guided": [shrink, cells, ridge]}  # part of `semcg.translate.fingerprint`
 
     def forward(self, x: Tensor) -> Tensor:
         """Return translations (B, 3, H, W) of images (B, 3, H, W), both in [-1, 1]."""
