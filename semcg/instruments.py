@@ -15,7 +15,7 @@ from torch import nn
 from semcg import files, segmenters
 from semcg.reader import DigitReader
 
-__all__ = ["FOLDER", "HOME", "load_instrument", "recorded", "write_instrument"]
+__all__ = ["FOLDER", "HOME", "SEGMENTERS", "load_instrument", "recorded", "write_instrument"]
 
 FOLDER = Path("results", "instruments")
 """Where the instruments are, below `files.home()`."""
@@ -28,6 +28,7 @@ HOME = {
     "reader": "target/val",
 }
 """Name of each instrument -> the split whose frames its score was computed on."""
+SEGMENTERS = tuple(name for name in HOME if name != "reader")
 
 
 def load_instrument(name: str, folder: Path | str | None = None) -> nn.Module:

@@ -3,12 +3,15 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from semcg import config, files, runs, segmenters
-from semcg.instruments import FOLDER, HOME, load_instrument, write_instrument
+from semcg.instruments import FOLDER, HOME, SEGMENTERS, load_instrument, write_instrument
+from semcg_kit.commands import images
 from semcg_kit.instruments import train
 
 REPOSITORY = Path(__file__).parent.parent / FOLDER
@@ -43,7 +46,7 @@ def test_they_stay_small():
     }
 
 
-@pytest.mark.parametrize("name", [name for name in HOME if name != "reader"])
+@pytest.mark.parametrize("name", SEGMENTERS)
 def test_they_were_trained_with_the_numbers_of_the_profile(name):
     """A changed number asks for new instruments."""
     stage = "judge" if "judge" in name else "segmenter"
@@ -116,7 +119,7 @@ def test_weights_that_cannot_be_used_are_refused(small, change, words):
         load_instrument("judge", folder)
 
 
-@pytest.mark.parametrize("name", [name for name in HOME if name != "reader"])
+@pytest.mark.parametrize("name", SEGMENTERS)
 def test_one_function_trains_any_segmenter_and_writes_it(home, name):
     few = {"train_scenes": 4, "val_scenes": 2, "test_scenes": 2, "judge_scenes": 4}
     cfg = config.make("smoke", **few, segmenter_steps=1, judge_steps=1)
@@ -126,6 +129,20 @@ def test_one_function_trains_any_segmenter_and_writes_it(home, name):
     assert about["data"] == files.manifest_digest(runs.data(cfg))
     assert about["steps"] == 1
     assert isinstance(load_instrument(name, home / "instruments"), segmenters.Segmenter)
+
+
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_a_shipped_segmenter_scores_pictures_by_its_name(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("SEMCG_HOME", raising=False)
+    for folder, shape in (("images", (32, 64, 3)), ("labels", (32, 64))):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.full(shape, 10, np.uint8)).save(tmp_path / folder / "0.png")
+    images.evaluate(tmp_path / "images", tmp_path / "labels", judge=Path(name), size="none", device="cpu")
+    assert "1 frames, 1 of 19 classes present" in capsys.readouterr().out
+    with pytest.raises(FileNotFoundError):
+        images.evaluate(
+            tmp_path / "images", tmp_path / "labels", judge=Path("reader"), size="none", device="cpu"
+        )
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ __all__ = ["first_look", "translate", "export", "evaluate", "score", "compare", 
 
 NORM = "Normalize all tiles like the full frame at reduced size."
 FAST = "bfloat16, compiled: off by a gray level or two; compiling takes minutes per size."
+JUDGES = "Shipped: judge, second_judge, plain_judge, Sem_t, Sem_s; or a run: judge-s0, downstream-..."
 COMPARED = 3
 """Frames that --compare looks at."""
 LONGEST = 1024
@@ -140,20 +141,23 @@ def export(
 def evaluate(
     images: Annotated[Path, typer.Argument(help="Folder of images, for example translated ones.")],
     labels: Annotated[Path, typer.Argument(help="Folder of labels: train ids, or as published.")],
-    judge: Annotated[Path, typer.Option(help="Run that reads them: judge-s0, sem_t-s0, downstream-...")],
+    judge: Annotated[Path, typer.Option(help=JUDGES)],
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH to score at; none: that of the labels.")] = "none",
     device: Device = "auto",
 ) -> None:
     """Score a folder of images against labels with the judge or another trained segmenter, class by class."""
     from semcg import evaluate as evaluation
-    from semcg import pictures
+    from semcg import instruments, pictures
     from semcg.runs import trained
     from semcg.training import fabric_for
 
     fabric, stated = fabric_for(device), height_width(size)
     truth = [label for _, label, _ in evaluation.label_pairs(images, labels).values()]
     labelled = sorted({pictures.size(label, label="values") for label in truth})
-    net = trained.segmenter_from(judge, fabric)
+    if str(judge) in instruments.SEGMENTERS and not judge.exists():
+        net = instruments.load_instrument(str(judge)).to(fabric.device)
+    else:
+        net = trained.segmenter_from(judge, fabric)
     counts = evaluation.counts_of_folders(net, images, labels, score_size=stated, fabric=fabric)
     table = evaluation.class_table({"score": counts})
     present = int(table.loc["classes present", "score"])
@@ -169,9 +173,7 @@ def evaluate(
 def score(
     predictions: Annotated[Path, typer.Argument(help="Folder of predictions, one PNG per frame.")],
     labels: Annotated[Path, typer.Argument(help="Folder of labels, such as gtFine/val as published.")],
-    ids: Annotated[
-        str, typer.Option(help="What predictions hold: label, train; default: as the labels.")
-    ] = "",
+    ids: Annotated[str, typer.Option(help="Predictions hold: label, train; default: as the labels.")] = "",
 ) -> None:
     """Score predictions of any program against labels, as Cityscapes' own evaluation does."""
     from semcg import evaluate as evaluation
@@ -231,9 +233,8 @@ def _compare(tiles, full, in_folder: Path, largest: tuple[int, int]) -> None:
     try:
         cost.check(full.G, height=largest[0], width=largest[1])
     except ValueError as error:
-        raise ValueError(
-            f"--compare translates whole frames too, and {error}; or leave --compare out"
-        ) from None
+        what = "--compare translates whole frames too"
+        raise ValueError(f"{what}, and {error}; or leave --compare out") from None
     device = next(full.parameters()).device
     for stem, path in translation.stems(in_folder, frames=COMPARED).items():
         x = translation.image(path)[None].to(device)
