@@ -289,7 +289,7 @@ class CycleGAN:
 
     def __post_init__(self) -> None:
         if (self.Sem_s is None) != (self.Sem_t is None):
-            raise ValueError("the semantic loss needs Sem_s and Sem_t, the baseline neither; one is missing")
+            raise ValueError("the semantic loss needs both Sem_s and Sem_t, and the baseline neither")
         if self.Sem_s is not None:
             self.Sem_s.eval().requires_grad_(False)
             self.Sem_t.eval().requires_grad_(False)
