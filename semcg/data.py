@@ -132,10 +132,9 @@ class Scenes:
             return
         for (path, _), size in zip(self._files, self._sizes, strict=True):
             if size != self._sizes[0]:
-                raise ValueError(
-                    f"frames of different size cannot share a batch (height x width): {self._files[0][0]} "
-                    f"is {_x(self._sizes[0])}, {path} is {_x(size)}; give a crop or size, or take batch 1"
-                )
+                what = "frames of different size cannot share a batch (height x width)"
+                sizes = f"{self._files[0][0]} is {_x(self._sizes[0])}, {path} is {_x(size)}"
+                raise ValueError(f"{what}: {sizes}; give a crop or size, or take batch 1")
 
     def frame(self, i: int) -> tuple[Tensor, Tensor]:
         """Return frame i whole and as it is, but for `size`.

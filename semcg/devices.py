@@ -126,12 +126,8 @@ def share(batch: int, fabric: Fabric) -> dict[str, int]:
     ValueError
         If the processes cannot share `batch` items evenly.
     """
-    return {
-        "batch": share_of(batch, fabric.world_size),
-        "rank": fabric.global_rank,
-        "ranks": fabric.world_size,
-        "workers": loaders(fabric),
-    }
+    own = {"batch": share_of(batch, fabric.world_size), "workers": loaders(fabric)}
+    return own | {"rank": fabric.global_rank, "ranks": fabric.world_size}
 
 
 def share_of(batch: int, ranks: int, *, name: str = "batch") -> int:

@@ -126,14 +126,10 @@ def onnx(
 @contextmanager
 def _silence() -> Iterator[None]:
     """Keep the exporter's remarks to itself: it prints, warns and logs about what it was asked to do."""
-    logged = logging.root.manager.disable
+    logged, said = logging.root.manager.disable, io.StringIO()
     logging.disable(logging.WARNING)
     try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            redirect_stdout(io.StringIO()),
-            redirect_stderr(io.StringIO()),
-        ):
+        with warnings.catch_warnings(action="ignore"), redirect_stdout(said), redirect_stderr(said):
             yield
     finally:
         logging.disable(logged)

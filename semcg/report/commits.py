@@ -19,18 +19,9 @@ LEDGER = "results/reference/ledger.json"
 TRAINS = ("labels", "config", "world", "data", "segmenters", "gan", "losses", "training")
 TRAINS += ("devices", "published")
 """Modules of the package that decide what a training ends with."""
-MEASURES = (
-    "metrics",
-    "edges",
-    "distances",
-    "reader",
-    "statistics",
-    "evaluate",
-    "cost",
-    "translate",
-    "claims",
-)
-MEASURES += ("runs/measuring", "runs/evidence", "semcg_kit/evidence/measuring", "semcg_kit/evidence/tables")
+MEASURES = ("metrics", "edges", "distances", "reader", "statistics", "evaluate", "translate", "claims")
+MEASURES += ("cost", "semcg_kit/evidence/measuring", "semcg_kit/evidence/tables")
+MEASURES += ("runs/measuring", "runs/evidence")
 """Modules that turn a trained generator into numbers and verdicts."""
 _PATHS = [
     f"semcg/{m}{end}".replace("semcg/semcg_kit/", "semcg_kit/") for m in MEASURES for end in ("", ".py")
