@@ -17,6 +17,7 @@ import pandas as pd
 
 from semcg import statistics
 from semcg.protocol import Protocol, Row
+from semcg.statistics import FAILS, HOLDS
 
 __all__ = [
     "CLAIMS",
@@ -100,6 +101,12 @@ CLAIMS = (
         "more than a margin.",
     ),
     Claim(
+        "C8b",
+        "significantly improves the quality of generated images",
+        "3",
+        "A lower kernel distance than CycleGAN's: the stronger sentence, where C8 asks for no loss.",
+    ),
+    Claim(
         "C9",
         "fine-tuned to 1, maintaining a balance",
         "2.3",
@@ -116,7 +123,7 @@ CLAIMS = (
 """Every sentence that claims something measurable, in the order of the ledger."""
 
 UNMEASURED = {
-    "human preference": "nobody was asked",
+    "human preference": "no panel of people rated the frames",
     "medical imaging and scientific simulations": "the paper shows none, and there are no such data here",
 }
 """What the paper also speaks of, and why it has no row."""
@@ -292,7 +299,7 @@ def cost_row(rounds: Mapping[str, Sequence[float]] | None, protocol: Protocol) -
     -------
     dict
         As a row of `ledger`, with "difference" the mean ratio b / a of a round and its interval, "rounds" their number
-        and "limit" the protocol's ratio. "confirmed" if the interval lies below it, "refuted" if it lies above, else
+        and "limit" the protocol's ratio. `statistics.HOLDS` if the interval lies below it, `FAILS` if above, else
         "undecided". Its replicates are rounds, so that seeds, p and what else follows from seeds are None.
     """
     cost = protocol.cost
@@ -317,12 +324,12 @@ def cost_row(rounds: Mapping[str, Sequence[float]] | None, protocol: Protocol) -
         "low": low,
         "high": high,
         "rounds": len(ratios),
-        "verdict": "confirmed" if high < cost.ratio else "refuted" if low > cost.ratio else "undecided",
+        "verdict": HOLDS if high < cost.ratio else FAILS if low > cost.ratio else "undecided",
     }
 
 
 def overall(rows: Sequence[dict], claim: str) -> str:
-    """Return the verdict of a claim from its primary rows: confirmed if all are, refuted if one is, else undecided.
+    """Return the verdict of a claim from its primary rows: it holds if all do, fails if one does, else it is undecided.
 
     A claim without primary rows has that of its exploratory ones, as C9, and else "no verdict".
     """
@@ -331,11 +338,11 @@ def overall(rows: Sequence[dict], claim: str) -> str:
     verdicts = [row["verdict"] for row in deciding]
     if not verdicts:
         return "no verdict"
-    if "refuted" in verdicts:
-        return "refuted"
-    if all(verdict == "confirmed" for verdict in verdicts):
-        return "confirmed"
-    return next((v for v in verdicts if v not in ("confirmed", "undecided")), "undecided")
+    if FAILS in verdicts:
+        return FAILS
+    if all(verdict == HOLDS for verdict in verdicts):
+        return HOLDS
+    return next((v for v in verdicts if v not in (HOLDS, "undecided")), "undecided")
 
 
 def curve_rows(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:

@@ -6,9 +6,9 @@ positive, and a claim of being no worse than a margin is the same question once 
 (`paired`). The order of work: `paired`, `summary` of each row, `holm` over all primary rows, `verdict`.
 
 The sign-flip test holds the error, the interval says how large the effect is; at twelve seeds a bootstrap
-interval of a mean is somewhat short, so a confirmation asks for both. The test takes the differences to be
+interval of a mean is somewhat short, so that a claim holds only by both. The test takes the differences to be
 symmetric about 0 without an effect, as they are if the condition changes nothing. A mean of 0 made of many
-small gains and a rare failure is confirmed too often: look at the single differences as well.
+small gains and a rare failure is taken for a sure one too often: look at the single differences as well.
 """
 
 from collections.abc import Hashable, Mapping
@@ -17,8 +17,20 @@ from typing import Any, Literal
 import numpy as np
 from scipy import special, stats
 
-__all__ = ["LEAST_SEEDS", "detectable", "holm", "interval", "paired", "sign_flip", "summary", "verdict"]
+__all__ = [
+    "FAILS",
+    "HOLDS",
+    "LEAST_SEEDS",
+    "detectable",
+    "holm",
+    "interval",
+    "paired",
+    "sign_flip",
+    "summary",
+    "verdict",
+]
 
+HOLDS, FAILS = "holds here", "does not hold here"
 LEAST_SEEDS = 10  # with eight pairs no p, at least 2 / 2^n, survives a correction for seven claims
 _EXACT = 2**14  # all sign patterns of up to 14 pairs; as many random ones beyond
 _MEMORY = 2**22  # numbers held at once while resampling
@@ -207,7 +219,7 @@ def summary(differences: np.ndarray) -> dict[str, Any]:
 def verdict(
     low: float, high: float, p_holm: float, *, smallest_effect: float, seeds: int, alpha: float = 0.05
 ) -> str:
-    """Say of one row whether its claim is confirmed, refuted or undecided.
+    """Say of one row whether its claim holds here, does not, or is undecided.
 
     Parameters
     ----------
@@ -223,8 +235,8 @@ def verdict(
     Returns
     -------
     str
-        "undecided (n seeds)" below `LEAST_SEEDS`; else "refuted" if `high` lies below the smallest effect, even
-        if the effect is surely positive; else "confirmed" if low > 0 and p_holm <= alpha; else "undecided".
+        "undecided (n seeds)" below `LEAST_SEEDS`; else `FAILS` if `high` lies below the smallest effect, even
+        if the effect is surely positive; else `HOLDS` if low > 0 and p_holm <= alpha; else "undecided".
 
     Raises
     ------
@@ -240,8 +252,8 @@ def verdict(
     if seeds < LEAST_SEEDS:
         return f"undecided ({seeds} seeds)"
     if high < smallest_effect:
-        return "refuted"
-    return "confirmed" if low > 0 and p_holm <= alpha else "undecided"
+        return FAILS
+    return HOLDS if low > 0 and p_holm <= alpha else "undecided"
 
 
 def _checked(differences: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from notebooks.exercises import Question, feedback, graded, quiz_text, teaching
 from semcg import config, files, labels, losses, metrics, protocol, statistics
 from semcg.plots import frames
 from semcg.runs import recipes
-from semcg_kit.execution.course import REPORT, SEQUENCE
+from semcg_kit.execution.course import EVIDENCE, SEQUENCE
 
 SHEETS = exercises.sheets()
 NOTEBOOKS = [sheet.notebook for sheet in SHEETS.values()]
@@ -59,7 +59,7 @@ def reply(which: str, source: str) -> str:
 
 def test_every_notebook_has_its_sheet():
     assert sorted(NOTEBOOKS) == sorted(path.stem for path in FOLDER.glob("[0-9]*.ipynb"))
-    assert {*SEQUENCE, REPORT} <= set(NOTEBOOKS)
+    assert {*SEQUENCE, EVIDENCE} <= set(NOTEBOOKS)
     for sheet in SHEETS.values():
         assert 4 <= len(sheet.exercises) + 1 <= 6, "with the open question"
         assert 2 <= len(sheet.questions) <= 3
@@ -282,9 +282,9 @@ EXAMPLES = {
     ],
     "05": [({"identity": 0.7, "CycleGAN": 0.5, "semantic": 0.9}, "semantic")],
     "06": [
-        ({"confirmed": 0, "tested": 7}, "none"),
-        ({"confirmed": 5, "tested": 7}, "some, not all"),
-        ({"confirmed": 7, "tested": 7}, "all of them"),
+        ({"held": 0, "tested": 7}, "none"),
+        ({"held": 5, "tested": 7}, "some, not all"),
+        ({"held": 7, "tested": 7}, "all of them"),
     ],
     "07": [
         ({"alone": 100.0, "of four": 60.0}, "less than three quarters of it"),

@@ -191,10 +191,10 @@ def test_b9_a_name_means_the_course_s_notebook_and_a_path_any(home, book, monkey
 
 
 SENTENCES = [
-    (["run", "06_report", "--data", "{books}"], "06_report has no parameter data"),
+    (["run", "06_evidence", "--data", "{books}"], "06_evidence has no parameter data"),
     (
-        ["run", "06_report", "--set", "lambda_c=3"],
-        "06_report has no parameter lambda_c; it has profile, evidence",
+        ["run", "06_evidence", "--set", "lambda_c=3"],
+        "06_evidence has no parameter lambda_c; it has profile, evidence",
     ),
     (
         ["run", "03_cyclegan", "--set", "lambda_c=-1"],

@@ -1,13 +1,15 @@
-"""What the report's notebook builds on: seeds that are alike, one difference at a time, and both outcomes of the control."""
+"""What notebook 06 and the pages build on: seeds that are alike, one difference at a time, tables of verdicts."""
+
+import shutil
 
 import pandas as pd
 import pytest
 
 from semcg import claims, protocol, report
 from semcg.report import front
+from semcg_kit.evidence import measures_of, pack
 
 DECIDED = protocol.read()
-CONTROL = ("CycleGAN", "CycleGAN, equal layouts", "semantic (paper)")
 
 
 @pytest.fixture(scope="module")
@@ -80,107 +82,71 @@ def test_conditions_are_compared_with_the_one_of_their_kind():
     assert "identity" not in apart
 
 
+# ---------------------------------------------------------------- the pages
+
+
+def cells(text: str) -> list[list[str]]:
+    """The rows of Markdown tables, without their heads."""
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    lines = [row[0].startswith("---") for row in rows]
+    return [row for row, *line in zip(rows, lines, [*lines[1:], False], strict=True) if not any(line)]
+
+
+def test_the_front_page_has_every_claim_and_each_deciding_row_its_own_p(shipped):
+    measures, rows, _ = shipped
+    named = [row[0] for row in cells(front.summary(rows, DECIDED))]
+    assert [claim.id for claim in claims.CLAIMS if claim.id in named] == named
+    assert {row["claim"] for row in rows if row["primary"]} <= set(named)
+    listed = {row[0]: row for row in cells(front.front(rows, measures, DECIDED))}
+    assert len(listed) <= 20
+    for row in rows:
+        if row["primary"] and row["p"] is not None:
+            assert listed[row["id"]][5:7] == [f"{row['p']:.4f}", f"{row['p_holm']:.4f}"]
+
+
+def test_a_verdict_stands_below_where_it_holds(shipped):
+    measures, rows, _ = shipped
+    first = front.front(rows, measures, DECIDED).splitlines()[0]
+    assert "128x256" in first
+    assert "12 of 12 paired seeds" in first
+    assert "GTA5" in first
+
+
 def test_nothing_depends_on_the_names_of_conditions(shipped):
-    """The same evidence and protocol with all conditions renamed: the same lines, with the new names."""
+    """The same evidence with all conditions renamed: the same numbers."""
     measures, rows, _ = shipped
-    names = {
-        c.name: c.name.replace("CycleGAN", "Plain").replace("semantic (paper)", "loss (A)")
-        for c in DECIDED.conditions
-    }
-    names |= {"identity": "identity"}
-    text = DECIDED.model_dump_json(by_alias=True)
-    for name in sorted(names, key=len, reverse=True):
-        text = text.replace(f'"{name}"', f'"{names[name]}"')
+    text = DECIDED.model_dump_json(by_alias=True).replace('"CycleGAN', '"Plain')
     other = protocol.Protocol.model_validate_json(text)
-    renamed = measures.assign(condition=measures["condition"].replace(names))
-    of_rows = [row | {k: names.get(row[k], row[k]) for k in ("condition_a", "condition_b")} for row in rows]
-    lines = front.front(of_rows, renamed, other, protocol.REFERENCE).splitlines()
-    first = front.front(rows, measures, DECIDED, protocol.REFERENCE).splitlines()
-    assert lines[1:12] == first[1:12], "the numbers"
-    assert lines[0].split()[2:5] == ["identity", "Plain", "loss"]
-    assert any(line.startswith("from Plain's translations") for line in lines)
-    assert any(line.startswith("loss Plain 74%") for line in lines)
+    renamed = [
+        row | {k: (row[k] or "").replace("CycleGAN", "Plain") for k in ("condition_a", "condition_b")}
+        for row in rows
+    ]
+    first, second = (front.front(*of) for of in ((rows, measures, DECIDED), (renamed, measures, other)))
+    assert "Plain" in second
+    assert second.replace("Plain", "CycleGAN") == first
 
 
-# ---------------------------------------------------------------- the control
+def test_the_half_skip_stands_beside_the_same_measure_and_what_goes_beyond_below():
+    path = protocol.REFERENCE.with_name("second")
+    decided = protocol.read(path / "protocol.toml")
+    measures = measures_of(path)
+    rows = claims.whole(measures, decided)
+    listed = {row[0]: row for row in cells(front.front(rows, measures, decided))}
+    twin = next(row for row in rows if row["id"] == "C5, half skip: plates")
+    assert listed["C5 plates"][1] == "plates read"
+    assert listed["C5 plates"][8] == f"{twin['difference']:+.3f}"
+    assert listed["B1 plates"][2] == "0.9"
+    assert "semantic recolor: " in listed["B1 plates"][3]
+    assert not any(id.startswith("C") and "half" in id for id in listed)
 
 
-def kept(*shares: float) -> pd.DataFrame:
-    made = zip(CONTROL, shares, strict=True)
-    return table({(name, "sky kept"): by_seed(share, range(3, 6), 0.001) for name, share in made})
-
-
-def test_the_control_is_said_to_explain_only_what_it_explains():
-    explains = "\n".join(front.why(kept(0.6, 0.9, 0.85), DECIDED))
-    assert "Why: the control keeps more at each of these seeds" in explains
-    assert "76%" in explains
-    no_better = "\n".join(front.why(kept(0.6, 0.58, 0.85), DECIDED))
-    assert "does not explain it" in no_better
-    assert "not at each of these seeds" in no_better
-    assert "Why:" not in no_better
-    a_little = "\n".join(front.why(kept(0.6, 0.65, 0.85), DECIDED))
-    assert "does not explain it: it keeps more at each of these seeds, and 13%" in a_little
-    assert front.why(kept(0.6, 0.9, 0.85).query("condition != 'CycleGAN, equal layouts'"), DECIDED) == []
-
-
-def test_the_control_is_compared_at_common_seeds():
-    measures = kept(0.6, 0.9, 0.85)
-    lucky = table({("CycleGAN", "sky kept"): dict.fromkeys(range(6, 15), 1.0)})
-    assert front.why(pd.concat([measures, lucky]), DECIDED) == front.why(measures, DECIDED)
-
-
-# ---------------------------------------------------------------- the front page
-
-
-def test_the_front_page_has_every_claim_and_the_ends_of_each_measure(shipped):
-    measures, rows, _ = shipped
-    said = front.front(rows, measures, DECIDED, protocol.REFERENCE)
-    table = said.partition("\n\n")[0].splitlines()
-    assert {line.split()[0] for line in table[1:]} == {claim.id for claim in claims.CLAIMS}
-    order = [int(line.split()[0][1:]) for line in table[1:]]
-    assert order == sorted(order)
-    plates = next(line for line in table if "plates read" in line).split()
-    (identity,), (oracle,) = (
-        claims.series_of(measures, name, "plates read", "all") for name in ("identity", "oracle")
-    )
-    assert plates[3] == f"{identity:.3f}"
-    assert plates[6] == f"{oracle:.3f}"
-    assert "our reading of Eq. (4)" in said
-    assert "the paper's wording" not in said
-    assert all(len(line) <= 140 for line in said.splitlines())
-
-
-def row_of(rows: list[dict], id: str, **changes: object) -> list[dict]:
-    return [row | changes for row in rows if row["id"] == id]
-
-
-def test_what_a_verdict_hides_follows_from_the_numbers(shipped):
-    measures, rows, _ = shipped
-    rider = {"difference": 0.002, "low": 0.001, "high": 0.006, "smallest_effect": 0.01}
-    assert "all of it below" in front.hidden(row_of(rows, "C3 rider", **rider), measures, DECIDED)[0]
-    assert (
-        "which reaches"
-        in front.hidden(row_of(rows, "C3 rider", **rider | {"high": 0.02}), measures, DECIDED)[0]
-    )
-    (as_is,) = claims.series_of(measures, "identity", "plates read", "all")
-    for share, words in (
-        (0.3, "70%: most of them are lost"),
-        (0.8, "some are lost"),
-        (0.95, "they are kept"),
-    ):
-        said = front.hidden(row_of(rows, "C5", mean_b=share * as_is), measures, DECIDED)
-        assert words in said[-1]
-    assert front.hidden(row_of(rows, "C5", mean_b=as_is), measures, DECIDED) == []
-
-
-def test_a_row_without_numbers_and_a_claim_that_nothing_measures_do_no_harm(shipped):
+def test_a_row_without_numbers_does_no_harm(shipped):
     measures, rows, _ = shipped
     empty = dict.fromkeys(rows[0]) | {"id": "C1", "claim": "C1", "primary": True, "measure": "judge mIoU"}
-    nobody = dict.fromkeys(rows[0]) | {"id": "taste", "claim": "taste", "primary": False}
     empty |= {"class": "all", "verdict": "not measured", "seeds": 0}
-    said = front.front([empty, nobody | {"verdict": "not measured"}, *rows[1:]], measures, DECIDED)
-    assert next(line for line in said.splitlines() if line.startswith("C1 ")).endswith("not measured")
-    assert "taste" not in said
+    said = front.front([empty, *rows[1:]], measures, DECIDED)
+    assert cells(said)[0][-1] == "not measured"
+    assert "not measured" in front.summary([empty, *rows[1:]], DECIDED)
 
 
 # ---------------------------------------------------------------- the labels
@@ -196,3 +162,24 @@ def test_labeled_pixels_are_counted_by_class_and_domain(shipped):
         > pixels.loc["rider", "target/test"]
         > 0
     )
+
+
+# ---------------------------------------------------------------- packed runs
+
+
+def test_packed_runs_say_what_loose_ones_say(tmp_path):
+    source = protocol.REFERENCE.with_name("second")
+    for part in ("records", "counts"):
+        (tmp_path / part).mkdir()
+        for path in sorted((source / part).iterdir())[:4]:
+            shutil.copyfile(path, tmp_path / part / path.name)
+    loose, records = measures_of(tmp_path), report.records(tmp_path)
+    packed = pack(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [report.PACKED]
+    pd.testing.assert_frame_equal(measures_of(tmp_path), loose)
+    assert report.records(tmp_path) == records
+    first = packed.read_bytes()
+    assert pack(tmp_path).read_bytes() == first, "equal runs, equal bytes"
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "later-s3.json").write_text('{"run": "later-s3"}')
+    assert [*report.records(tmp_path)] == sorted([*records, "later-s3"])

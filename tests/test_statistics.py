@@ -220,15 +220,15 @@ def test_summary_of_one_row():
 @pytest.mark.parametrize(
     ("low", "high", "p", "smallest", "seeds", "said"),
     [
-        (0.1, 0.3, 0.05, 0.05, 12, "confirmed"),
+        (0.1, 0.3, 0.05, 0.05, 12, "holds here"),
         (0.1, 0.3, 0.051, 0.05, 12, "undecided"),
         (0.0, 0.3, 0.01, 0.05, 12, "undecided"),
-        (0.01, 0.04, 0.01, 0.05, 12, "refuted"),  # significant, and too small to matter
-        (0.01, 0.05, 0.01, 0.05, 12, "confirmed"),  # the end lies at the effect, not below it
-        (-0.3, -0.1, 0.01, 0.0, 12, "refuted"),
-        (-0.3, 0.04, 1.0, 0.05, 12, "refuted"),
+        (0.01, 0.04, 0.01, 0.05, 12, "does not hold here"),  # significant, and too small to matter
+        (0.01, 0.05, 0.01, 0.05, 12, "holds here"),  # the end lies at the effect, not below it
+        (-0.3, -0.1, 0.01, 0.0, 12, "does not hold here"),
+        (-0.3, 0.04, 1.0, 0.05, 12, "does not hold here"),
         (-0.3, 0.0, 1.0, 0.0, 12, "undecided"),
-        (0.1, 0.3, 0.01, 0.05, 10, "confirmed"),
+        (0.1, 0.3, 0.01, 0.05, 10, "holds here"),
         (0.1, 0.3, 0.01, 0.05, 9, "undecided (9 seeds)"),
         (-0.3, -0.1, 0.01, 0.05, 3, "undecided (3 seeds)"),
     ],
@@ -288,7 +288,7 @@ def sweeps(count, *, effect, shared=0.0, smallest=0.0, pairs=12, corrected=True,
         p_holm = holm(each, ROWS) if corrected else each
         for k, (row, claim) in enumerate(ROWS.items()):
             said = verdict(low[n, k], high[n, k], p_holm[row], smallest_effect=smallest, seeds=pairs)
-            confirmed[n, CLAIMS.index(claim)] &= said == "confirmed"
+            confirmed[n, CLAIMS.index(claim)] &= said == "holds here"
     return confirmed
 
 
@@ -336,7 +336,7 @@ def curves(count, *, others, effect, pairs=12, seed=0):
     low, high = interval(d, resamples=999)
     p = sign_flip(d)
     said = [
-        verdict(low[n], high[n], p[n], smallest_effect=0.0, seeds=pairs) == "confirmed" for n in range(count)
+        verdict(low[n], high[n], p[n], smallest_effect=0.0, seeds=pairs) == "holds here" for n in range(count)
     ]
     return np.mean(said)
 

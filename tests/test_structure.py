@@ -26,6 +26,7 @@ FLOORS = [  # a room may import from lower floors, and from its own if listed in
 BESIDE = {
     ("notebook", "runs"),
     ("notebook", "plots"),
+    ("plots", "statistics"),
     ("widgets", "runs"),
     ("report", "runs"),
     ("evaluate", "translate"),

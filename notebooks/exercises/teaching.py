@@ -1,7 +1,6 @@
 """What the authors of the course commit: notebooks with exercises, outputs and measured minutes, and the README's tables."""
 
 import json
-import os
 import re
 import shutil
 from base64 import b64decode
@@ -17,7 +16,7 @@ from notebooks import exercises
 from semcg import config as configs
 from semcg import files, report
 from semcg.protocol import REFERENCE, Protocol
-from semcg.report.front import front
+from semcg.report import front
 from semcg.runs.figures import save_figures
 from semcg_kit.evidence import seal
 from semcg_kit.execution import course as courses
@@ -225,7 +224,7 @@ def with_map(notebook: NotebookNode, course: Mapping[str, tuple[str, Minutes]]) 
     rows.append(f"| in all | | {sum(m.read for m in minutes)} | {run([m.seconds for m in minutes])} |")
     fresh = nbformat.from_dict(notebook)
     cell = next((cell for cell in fresh.cells if _MAP[0] in cell.source), fresh.cells[0])
-    cell.source = _between(cell.source, "\n".join(["", *rows, "", ""]), _MAP)
+    cell.source = between(cell.source, "\n".join(["", *rows, "", ""]), _MAP)
     return fresh
 
 
@@ -251,13 +250,10 @@ def write_minutes(folder: Path, names: list[str], results: Path) -> list[str]:
     return lines
 
 
-def write_times(profile: str) -> Iterator[str]:
-    """Write the minutes of a profile into the course's notebooks, and the shipped report as Markdown; yield what was done."""
+def write_times(profile: str) -> list[str]:
+    """Write the minutes of a profile into the course's notebooks, and return a line for each."""
     names = [sheet.notebook for sheet in exercises.sheets().values()]
-    yield from write_minutes(FOLDER, names, files.results_folder("world", profile))
-    yield f"written: {markdown(courses.notebook_path(courses.REPORT), REFERENCE / 'report')}"
-    written = [path.relative_to(REFERENCE).as_posix() for path in REFERENCE.glob("report/**/*.*")]
-    seal(REFERENCE, [*COPIED, *written])
+    return write_minutes(FOLDER, names, files.results_folder("world", profile))
 
 
 def question(notebook: NotebookNode) -> str:
@@ -270,7 +266,7 @@ def question(notebook: NotebookNode) -> str:
 
 # ---------------------------------------------------------------- from an executed course to what is committed
 
-OUTSIDE = (courses.REPORT, "07_real_time", "08_beyond")
+OUTSIDE = (courses.EVIDENCE, "07_real_time", "08_beyond")
 """Notebooks outside of the sequence, which `refresh` executes itself; 08 uses the CycleGAN of 03 where it is trained."""
 
 TABLE = ("<!-- table: written by `make notebooks` -->\n", "<!-- end of table -->\n")
@@ -321,22 +317,22 @@ def cleaned(executed: NotebookNode, *, source: NotebookNode) -> NotebookNode:
     return fresh
 
 
-def table_in(page: str, table: str, marks: tuple[str, str] = TABLE) -> str:
-    """Return the text of a page with a table in its place: the comparison's, or another between other marks."""
+def table_in(page: str, table: str) -> str:
+    """Return the text of a page with the comparison's table in its place."""
     table = table.strip("\n")  # not the blanks: a heading may begin with them
-    return _between(page, f"```\n{table}\n```\n", marks)
+    return between(page, f"```\n{table}\n```\n", TABLE)
 
 
-def write_verdicts(decided: Protocol) -> None:
-    """Write the verdicts of the shipped evidence into README.md and `RESULTS`."""
-    measures, rows, _ = report.tables(REFERENCE, decided)
-    table = front(rows, measures, decided, REFERENCE)
-    for page, shown in (Path("README.md"), table.partition("\n\n")[0]), (RESULTS, table):
+def write_verdicts(decided: Protocol, folder: Path = REFERENCE) -> None:
+    """Write the verdicts of an evidence folder into README.md, a line per claim, and into `RESULTS`, a line per row."""
+    measures, rows, _ = report.tables(folder, decided)
+    short = f"{front.limits(rows, decided)}\n\n{front.summary(rows, decided)}"
+    for page, shown in (Path("README.md"), short), (RESULTS, front.front(rows, measures, decided)):
         path = FOLDER.parent / page
-        files.write_text(path, table_in(path.read_text(encoding="utf-8"), shown, LEDGER))
+        files.write_text(path, between(path.read_text(encoding="utf-8"), f"{shown}\n", LEDGER))
 
 
-def _between(text: str, content: str, marks: tuple[str, str]) -> str:
+def between(text: str, content: str, marks: tuple[str, str]) -> str:
     begin, end = marks
     before, begun, rest = text.partition(begin)
     _, ended, after = rest.partition(end)
@@ -377,18 +373,20 @@ def refresh(given: Mapping[str, object]) -> list[Path]:
     page = FOLDER.parent / RESULTS
     table = (REFERENCE / "table.txt").read_text()
     files.write_text(page, table_in(page.read_text(encoding="utf-8"), table))
+    seal(REFERENCE, COPIED)
     return [*written, page]
 
 
 def markdown(notebook: Path, out: Path) -> Path:
     """Write an executed notebook as `out/<name>.md` with its figures in `out/figures/`, and return the text's path.
 
-    Figures that an earlier call left in `out/figures/` are replaced. Links to notebooks in the same folder are kept.
+    Figures that an earlier call left in `out/figures/` are replaced.
     """
-    import nbformat
     from nbconvert import MarkdownExporter
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
-    text, _ = MarkdownExporter().from_notebook_node(nbformat.read(notebook, as_version=4))
+    exporter = MarkdownExporter(preprocessors=[CoalesceStreamsPreprocessor])
+    text, _ = exporter.from_notebook_node(nbformat.read(notebook, as_version=4))
     figures = out / "figures"
     shutil.rmtree(figures, ignore_errors=True)
 
@@ -398,10 +396,6 @@ def markdown(notebook: Path, out: Path) -> Path:
         path.write_bytes(b64decode(image[2]))
         return f'{image[1]}src="figures/{path.name}"'
 
-    def relative(link: re.Match) -> str:
-        target = notebook.parent / link[1]
-        return f"]({Path(os.path.relpath(target, out)).as_posix()}" if target.is_file() else link[0]
-
     text = re.sub(r'(<img alt="[^"]*" )src="data:image/png;base64,([^"]+)"', to_file, text)
-    files.write_text(out / f"{notebook.stem}.md", re.sub(r"\]\((\w+\.ipynb)", relative, text))
+    files.write_text(out / f"{notebook.stem}.md", text)
     return out / f"{notebook.stem}.md"

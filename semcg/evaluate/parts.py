@@ -23,6 +23,7 @@ A part that the data do not have is missing, never zero.
 
 import csv
 import math
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -212,7 +213,7 @@ def write_parts(path: Path | str, parts: Parts) -> None:
                 )
 
 
-def read_parts(path: Path | str) -> Parts:
+def read_parts(path: Path | zipfile.Path) -> Parts:
     """Return the parts of a measurement from the file that `write_parts` wrote.
 
     Raises
@@ -222,7 +223,7 @@ def read_parts(path: Path | str) -> Parts:
         names the file and the line.
     """
     parts: Parts = {}
-    with open(path, newline="", encoding="utf-8") as handle:
+    with path.open(newline="", encoding="utf-8") as handle:
         rows = csv.reader(handle)
         if (head := tuple(next(rows, ()))) != HEAD:
             raise ValueError(f"{path} has the columns {', '.join(head)}, not {', '.join(HEAD)}")

@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 
 from semcg.labels import CLASSES, names
 from semcg.plots.style import class_axis, condition_colors, figure, grid, styled
+from semcg.statistics import FAILS, HOLDS
 
 __all__ = ["class_points", "flips", "forest", "measure_axes", "pairs", "ranking", "shares"]
 
 _MARKERS = "osD^vPX*"
-_VERDICTS = {"confirmed": ("o", "#009E73"), "refuted": ("X", "#D55E00")}
+_VERDICTS = {HOLDS: ("o", "#009E73"), FAILS: ("X", "#D55E00")}
 
 
 @styled()
@@ -139,7 +140,7 @@ def forest(rows: pd.DataFrame, *, xlabel: str) -> Figure:
     ax.axvline(0, color="black", lw=1)
     keys: dict[str, object] = {}
     for place, row in enumerate(rows.itertuples()):
-        verdict = row.verdict.partition(" ")[0]
+        verdict = row.verdict
         mark, color = _VERDICTS.get(verdict, ("s", "#777777"))
         ax.hlines(place, row.low, row.high, color=color, lw=2.4)
         (point,) = ax.plot(row.difference, place, mark, color=color, ms=9, mec="white", ls="none")

@@ -1,9 +1,13 @@
 """What an evidence folder holds, as tables; notebook 06 shows them, and `semcg.report.front` prints the verdicts.
 
+A run is two files there, records/<run>.json and counts/<run>.csv; `semcg ship` packs those of a finished sweep into runs.zip.
+
 No condition is named here: which ones are compared, and in what they differ, follows from the protocol.
 """
 
 import itertools
+import json
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +25,7 @@ from semcg.translate import image
 
 __all__ = [
     "FLOOR",
+    "PACKED",
     "common",
     "comparable",
     "folder_of",
@@ -28,14 +33,18 @@ __all__ = [
     "overview",
     "pair",
     "progress",
+    "records",
     "seed_range",
     "settings_apart",
+    "stored",
     "tables",
     "write_floor",
 ]
 
 FLOOR = "floor.json"
 """What each reading of Eq. (4) charges the perfect translation, in an evidence folder."""
+PACKED = "runs.zip"
+"""Records and counts of a finished sweep, in an evidence folder."""
 
 
 def folder_of(evidence: str, profile: str = "") -> Path:
@@ -52,6 +61,21 @@ def folder_of(evidence: str, profile: str = "") -> Path:
     if not (folder / "measures.csv").is_file():
         raise FileNotFoundError(f"no measures.csv in {folder}. It is made by: semcg sweep, then semcg ledger")
     return folder
+
+
+def stored(folder: Path, part: str) -> dict[str, Path | zipfile.Path]:
+    """Return where the "records" or the "counts" of each run are, by its name, sorted; packed or not."""
+    packed, found = folder / PACKED, {}
+    for root in [zipfile.Path(packed), folder] if packed.is_file() else [folder]:
+        if (root / part).is_dir():
+            found |= {place.name.rpartition(".")[0]: place for place in (root / part).iterdir()}
+    return dict(sorted(found.items()))
+
+
+def records(folder: Path) -> dict[str, dict]:
+    """Return the records of an evidence folder by their names."""
+    places = stored(folder, "records")
+    return {name: json.loads(place.read_text(encoding="utf-8")) for name, place in places.items()}
 
 
 def tables(folder: Path, protocol: Protocol) -> tuple[pd.DataFrame, list[dict], pd.DataFrame]:
@@ -118,7 +142,7 @@ def labeled_pixels(folder: Path) -> pd.DataFrame:
         ("target/test", "downstream", runs[runs.str.startswith("downstream")]),
     ):
         if len(run):
-            parts = evaluate.read_parts(folder / "counts" / f"{run.iloc[0]}.csv")
+            parts = evaluate.read_parts(stored(folder, "counts")[run.iloc[0]])
             pixels[where] = evaluate.counts_of(parts, part).sum(1)
     return pd.DataFrame(pixels, index=names())
 

@@ -38,27 +38,29 @@ def ledger(profile: Profile = "", protocol: Protocol = None, data: Data = "") ->
     print(f"the ledger is in {folder}")
 
 
-def ship(profile: Profile = "", protocol: Protocol = None) -> None:
-    """Put the ledger of the drawn world, and a generator of each condition, where they are committed."""
+def ship(protocol: Protocol = None) -> None:
+    """Finish the evidence beside a protocol: pack its runs, renew tables, pictures and the pages that show the verdicts."""
     from notebooks.exercises import teaching
-    from semcg.protocol import REFERENCE
     from semcg.training import fabric_for
     from semcg_kit import evidence
     from semcg_kit.evidence import shipping
 
-    decided, config, folder = _evidence(profile, protocol, "world")
-    evidence.ship(folder, REFERENCE)
-    teaching.write_verdicts(decided)
-    print(f"the evidence is in {REFERENCE}, README.md and {teaching.RESULTS}")
+    decided, config, folder = _evidence("", protocol, "")
+    evidence.gather(folder, decided)
+    print(evidence.pack(folder))
+    teaching.write_verdicts(decided, folder)
     for name in shipping.ship(config, decided):
         print(f"a generator of {name} is in {shipping.GENERATORS}")
     for path in (*shipping.ship_curve(config, decided), shipping.ship_front(fabric_for("auto"))):
         print(path)
-    evidence.seal(REFERENCE)
+    evidence.seal(folder)
 
 
 def _evidence(profile: str, protocol: Path | None, data: str) -> tuple:
-    """Return the protocol, the config of its data on this machine, and the folder of what a sweep measured there."""
+    """Return the protocol, the config of its data on this machine, and the folder of what a sweep measured.
+
+    A protocol that names its test frames has its evidence beside it, any other one in the results of its data.
+    """
     from semcg import config as configs
     from semcg import protocol as protocols
     from semcg.training import precision_for
@@ -67,22 +69,21 @@ def _evidence(profile: str, protocol: Path | None, data: str) -> tuple:
     decided = protocols.read(protocol)
     made = configs.make(profile or decided.profile, **decided.settings | {"data": data or decided.data})
     made = made.model_copy(update={"precision": precision_for(made.precision, "auto")})
-    return decided, made, measuring.folder_of(made)
+    beside = decided.test_frames and not data
+    folder = (protocol or protocols.DEFAULT).parent if beside else measuring.folder_of(made)
+    return decided, made, folder
 
 
 def cost(profile: Profile = "", protocol: Protocol = None, device: Device = "auto") -> None:
     """Time a training step with and without the semantic loss, in turn, and keep the rounds for the ledger."""
-    from semcg import config as configs
-    from semcg import protocol as protocols
     from semcg_kit.evidence import costs
 
-    decided = protocols.read(protocol)
-    config = configs.make(profile)
-    path, found = costs.write(config, decided, device=device)
+    decided, config, folder = _evidence(profile, protocol, "")
+    found = costs.write(config, decided, folder, device=device)
     for name, of in found["operations"].items():
         median = sorted(found["seconds"][name])[len(found["seconds"][name]) // 2]
         print(f"{name:<18} {median * 1000:8.1f} ms   {of / 1e9:8.2f} GFLOP")
-    print(path)
+    print(folder / "cost.json")
 
 
 def verify(
@@ -154,7 +155,7 @@ def report(
         str, typer.Option(help="reference: what is shipped; own: this machine's sweep; or a folder.")
     ] = "reference",
 ) -> None:
-    """Execute the report and write it as Markdown too."""
+    """Execute the report, and write it as Markdown: what is shipped into docs/, other evidence into its results."""
     from notebooks.exercises import teaching
     from semcg import config as configs
     from semcg import report as reports
@@ -162,8 +163,8 @@ def report(
 
     reports.folder_of(evidence, profile)
     given = {"profile": configs.make(profile).profile, "evidence": evidence}
-    path = courses.notebook_path(courses.REPORT)
-    courses.run(path, given, say=say)
-    executed = courses.output_of(path, given)
+    courses.run(courses.REPORT, given, say=say)
+    executed = courses.output_of(courses.REPORT, given)
     print(executed)
-    print(teaching.markdown(executed, executed.parent.parent / "report"))
+    out = files.repository() / "docs" if evidence == "reference" else executed.parent.parent / "report"
+    print(teaching.markdown(executed, out))

@@ -93,10 +93,7 @@ def student() -> None:
 
 
 def times(profile: Profile = "mini") -> None:
-    """Write into each notebook how long it takes: to read, from its words; to run, from its saved executions.
-
-    The shipped report is one of them as Markdown, and is written again.
-    """
+    """Write into each notebook how long it takes: to read, from its words; to run, from its saved executions."""
     from notebooks.exercises import teaching
 
     for line in teaching.write_times(profile):

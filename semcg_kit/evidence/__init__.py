@@ -1,5 +1,5 @@
 """What a sweep trains and measures, and what follows from it: counts, tables, ledger, and the check of all of it."""
 
-from semcg_kit.evidence.tables import gather, measures_of, seal, ship, verify
+from semcg_kit.evidence.tables import gather, measures_of, pack, seal, verify
 
-__all__ = ["gather", "measures_of", "seal", "ship", "verify"]
+__all__ = ["gather", "measures_of", "pack", "seal", "verify"]

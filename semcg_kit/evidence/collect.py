@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from semcg import canary, files, instruments
+from semcg import canary, files, instruments, report
 from semcg.evaluate import AXIS
 from semcg.protocol import CEILING, UNTRAINED, Protocol, read
 from semcg.runs.checkpoint import sha256
@@ -41,7 +41,7 @@ def is_collected(task: Task, folder: Path) -> bool:
     """Tell whether every record of a task is in the folder of its protocol; one without records of its own never is."""
     wanted = bool(task.parameters.get("translates", True)) + bool(task.parameters.get("learns", True))
     condition, seed = task.parameters["condition"], task.parameters["seed"]
-    records = map(files.read_record, (folder / "records").glob(f"*-s{seed}*.json"))
+    records = [record for name, record in report.records(folder).items() if f"-s{seed}" in name]
     found = sum((r.get("condition"), r.get("seed")) == (condition, seed) for r in records)
     return 0 < wanted <= found
 
@@ -63,9 +63,10 @@ def collect(protocol: Path, evidence: Path) -> list[str]:
     """
     decided, stamp, new = read(protocol), committed(protocol), []
     _check_definitions(decided)
+    there = report.stored(protocol.parent, "records")
     for path in sorted((evidence / "records").glob("*.json")):
         record, out = files.read_json(path), protocol.parent / "records" / path.name
-        if out.is_file() or not _asked_for(record, decided):
+        if path.stem in there or not _asked_for(record, decided):
             continue
         if decided.test_frames and record["data"] != decided.test_frames:
             wanted = f"not on the protocol's {decided.test_frames}"

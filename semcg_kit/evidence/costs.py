@@ -1,5 +1,7 @@
 """The cost of a training step under the protocol's conditions, measured on this machine and kept for the ledger."""
 
+from pathlib import Path
+
 from semcg import config as configs
 from semcg import files
 from semcg.config import Config
@@ -16,15 +18,13 @@ _FIRST_EDITION = {"segmenter_width": 0.25, "segmenter_stride": 4}
 """What the first edition's file does not say of its segmenters."""
 
 
-def write(config: Config, decided: Protocol, *, device: str = "auto") -> tuple[object, dict]:
-    """Time the conditions of `decided.cost` in turn and write `cost.json` into the evidence folder.
+def write(config: Config, decided: Protocol, folder: Path, *, device: str = "auto") -> dict:
+    """Time the conditions of `decided.cost` in turn and write `cost.json` into an evidence folder.
 
     Untrained networks cost what trained ones do, so nothing needs to be trained.
 
     Returns
     -------
-    path
-        Of the file.
     dict
         "seconds" and "operations" by condition, and what machine it was.
     """
@@ -44,9 +44,8 @@ def write(config: Config, decided: Protocol, *, device: str = "auto") -> tuple[o
         **machine(),
         "commit": origin()["commit"],
     }
-    path = files.results_folder(config.data, config.profile) / "evidence" / "cost.json"
-    files.write_json(path, found)
-    return path, found
+    files.write_json(folder / "cost.json", found)
+    return found
 
 
 def recount(found: dict, decided: Protocol) -> dict[str, int]:

@@ -166,7 +166,7 @@ The last column is in grey levels of 255, on {frames} test frames. `provenance.j
 
 **Data.** {train} drawn source frames as game and as many other drawn target frames as camera, {size}; no photograph and no
 frame of a real game. **Use.** For lessons and for trying the kit out. One seed shows what a condition can look like, not what it is like: that is the
-[report](../../../notebooks/06_report.ipynb). **Limits.** They know this drawn world alone. On photographs or frames of a real game they give colours
+[report](../../../notebooks/06_evidence.ipynb). **Limits.** They know this drawn world alone. On photographs or frames of a real game they give colours
 without meaning, and nothing that they show may be taken for what a street looks like. They flip classes: that is their subject.
 **Licence.** BSD-3-Clause, as the kit.
 

@@ -1,6 +1,6 @@
 """What follows from a sweep's counts: measures, curves and the ledger, which anybody can derive again.
 
-evidence/counts/, records/    what `semcg_kit.evidence.measuring` kept of each run
+evidence/counts/, records/    what `semcg_kit.evidence.measuring` kept of each run; of a finished sweep in runs.zip
 evidence/runs.csv             the records, a row each
 evidence/measures.csv         condition, seed, measure, class, value, run: a row per run and measure
 evidence/curves.csv           the trainings' losses and gradient norms, means of fifty steps
@@ -12,22 +12,23 @@ Runs, measures and ledger can be derived from counts, records and cost.json. Wha
 finds damage and whatever changed unnoticed, and no forger, who would write the digests anew.
 """
 
+import hashlib
 import io
 import json
 import math
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from semcg import canary, claims, evaluate, files, protocol
-from semcg.report import FLOOR
+from semcg import canary, claims, evaluate, files, protocol, report
 from semcg.runs.checkpoint import read_csv, sha256
 from semcg_kit.evidence import costs
 
-__all__ = ["binned", "gather", "measures_of", "seal", "ship", "verify"]
+__all__ = ["binned", "gather", "measures_of", "pack", "seal", "verify"]
 
 _BIN = 50  # steps in a point of curves.csv
 _TABLES = ("runs.csv", "measures.csv", "curves.csv", "ledger.json")
@@ -45,10 +46,12 @@ def measures_of(folder: Path) -> pd.DataFrame:
         missing where nothing random was trained.
     """
     rows = []
-    for record in _records(folder):
-        condition, seed, run = (record[name] for name in ("condition", "seed", "run"))
-        values = evaluate.values(evaluate.read_parts(folder / "counts" / f"{run}.csv"))
-        rows += [(condition, seed, *measure, value, run) for measure, value in values.items()]
+    counts = report.stored(folder, "counts")
+    for run, record in report.records(folder).items():
+        values = evaluate.values(evaluate.read_parts(counts[run]))
+        rows += [
+            (record["condition"], record["seed"], *measure, value, run) for measure, value in values.items()
+        ]
     table = pd.DataFrame(rows, columns=["condition", "seed", "measure", "class", "value", "run"])
     table["seed"] = table["seed"].astype("Int64")
     return table.sort_values(["condition", "seed", "run", "measure", "class"], ignore_index=True)
@@ -66,9 +69,8 @@ def gather(folder: Path, decided: protocol.Protocol, *, histories: Path | None =
     """
     measures = measures_of(folder)
     _write_table(folder / "measures.csv", measures)
-    _write_table(folder / "runs.csv", pd.DataFrame(_records(folder)))
-    if histories is not None:
-        _write_table(folder / "curves.csv", _curves(folder, histories))
+    _write_table(folder / "runs.csv", pd.DataFrame(report.records(folder).values()))
+    _write_table(folder / "curves.csv", _curves(folder, histories))
     rows = _ledger(folder, measures, decided)
     files.write_text(folder / "ledger.json", json.dumps(rows, indent=1, allow_nan=False) + "\n")
     seal(folder)
@@ -168,17 +170,16 @@ def _verified_code() -> str:
 
 def _verified_runs(folder: Path) -> str:
     """Hold counts, records and runs.csv against each other."""
-    records = {path.stem: files.read_json(path) for path in sorted((folder / "records").glob("*.json"))}
-    counted = {path.stem for path in (folder / "counts").glob("*.csv")}
+    records, counted = report.records(folder), report.stored(folder, "counts")
     alike: dict[str, str] = {}
     labelled: dict[tuple[str, str | None], tuple[str, list[int]]] = {}
     for run, record in records.items():
-        counts = folder / "counts" / f"{run}.csv"
         if record.get("run") != run:
             raise ValueError(f"records/{run}.json is of the run {record.get('run')!r}")
         if run not in counted:
-            raise ValueError(f"{counts} is missing")
-        if sha256(counts) != record["counts"]:
+            raise ValueError(f"counts/{run}.csv is missing")
+        counts = counted[run]
+        if hashlib.sha256(counts.read_bytes()).hexdigest() != record["counts"]:
             raise ValueError(f"{counts} is not what its record says: the digest differs")
         if (twin := alike.setdefault(record["counts"], run)) != run:
             raise ValueError(f"counts/{run}.csv is a copy of counts/{twin}.csv: two runs never count alike")
@@ -191,7 +192,7 @@ def _verified_runs(folder: Path) -> str:
             if pixels != expected:
                 of = f"than in counts/{first}.csv, of the same frames"
                 raise ValueError(f"{counts}: {part} counted other labelled pixels {of}")
-    if left := sorted(counted - set(records)):
+    if left := sorted(counted.keys() - records.keys()):
         raise ValueError(f"counts/{left[0]}.csv has no record: records/{left[0]}.json is missing")
     made = pd.DataFrame(list(records.values())).to_csv(index=False)
     as_text = {"dtype": str, "keep_default_na": False}
@@ -210,15 +211,15 @@ def _verified_runs(folder: Path) -> str:
 def _verified_protocol(folder: Path, decided: protocol.Protocol, path: Path) -> str:
     """Hold the records against the protocol: this very file, committed before this state, and its test frames."""
     git = ["git", "-C", str(path.resolve().parent)]
-    for record in _records(folder):
-        name, stamp = record["run"], record.get("protocol", {})
+    for name, record in report.records(folder).items():
+        stamp = record.get("protocol", {})
         if stamp.get("sha256") != sha256(path):
             raise ValueError(f"records/{name}.json names another protocol than {path}")
         if record.get("data") != decided.test_frames:
             raise ValueError(f"records/{name}.json was measured on other frames than the protocol's")
         if "date" not in record:
             raise ValueError(f"records/{name}.json has no date")
-    for commit in {record["protocol"]["commit"] for record in _records(folder)}:
+    for commit in {record["protocol"]["commit"] for record in report.records(folder).values()}:
         later = subprocess.run([*git, "merge-base", "--is-ancestor", commit, "HEAD"], capture_output=True)
         if later.returncode:
             raise ValueError(
@@ -279,10 +280,6 @@ def _close(a: float, b: float, tolerance: float) -> bool:
     return a == b or (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=tolerance, abs_tol=1e-12)
 
 
-def _records(folder: Path) -> list[dict]:
-    return [files.read_json(path) for path in sorted((folder / "records").glob("*.json"))]
-
-
 def binned(history: Path) -> pd.DataFrame:
     """Return a training's losses and gradient norms as means of fifty steps: step (the last of them), term, value."""
     table = pd.DataFrame(read_csv(history))
@@ -293,35 +290,37 @@ def binned(history: Path) -> pd.DataFrame:
     return means.assign(value=means["value"].map(lambda value: float(f"{value:.6g}")))
 
 
-def _curves(folder: Path, histories: Path) -> pd.DataFrame:
-    """Return the curves of all runs: those that were collected with them, else from the histories of this machine."""
-    parts = []
-    for record in _records(folder):
-        run, kept = record["run"], folder / "curves" / f"{record['run']}.csv"
-        history = histories / run / "history.csv"
-        if kept.is_file() or (history.is_file() and not run.startswith("downstream")):
-            curve = pd.read_csv(kept) if kept.is_file() else binned(history)
-            curve.insert(0, "condition", record["condition"])
-            curve.insert(1, "seed", record["seed"])
-            parts.append(curve)
+def _curves(folder: Path, histories: Path | None) -> pd.DataFrame:
+    """Return the curves of all runs: those in curves.csv, those collected since, and those of this machine's histories."""
     names = ["condition", "seed", "step", "term", "value"]
-    return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
+    table = folder / "curves.csv"
+    parts = [pd.read_csv(table) if table.is_file() else pd.DataFrame(columns=names)]
+    for run, record in report.records(folder).items():
+        kept, history = folder / "curves" / f"{run}.csv", histories and histories / run / "history.csv"
+        if kept.is_file() or (history and history.is_file() and not run.startswith("downstream")):
+            curve = pd.read_csv(kept) if kept.is_file() else binned(history)
+            parts.append(curve.assign(condition=record["condition"], seed=record["seed"]))
+    parts = [part[names] for part in parts if len(part)] or parts
+    return pd.concat(parts).drop_duplicates(names[:4], keep="last")
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:
     files.write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
-def ship(folder: Path, out: Path) -> None:
-    """Copy the evidence of a sweep to where it is committed: tables, records and counts, no weights.
+def pack(folder: Path) -> Path:
+    """Put the records and counts of an evidence folder into one file, and return its path.
 
-    Whoever puts more there afterwards calls `seal` at the end.
+    Curves of single runs, which `gather` has put into curves.csv, go too.
     """
-    for part in ("counts", "records"):
-        shutil.rmtree(out / part, ignore_errors=True)
-        shutil.copytree(folder / part, out / part)
-    for name in (*_TABLES, "cost.json", FLOOR):
-        if (folder / name).is_file():
-            with files.atomic(out / name) as partial:
-                shutil.copyfile(folder / name, partial)
-    seal(out)
+    packed = folder / report.PACKED
+    with files.atomic(packed) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_LZMA) as archive:
+        for part in ("records", "counts"):
+            for place in report.stored(folder, part).values():
+                # The date of the format's beginning, so that equal runs give equal bytes.
+                archive.writestr(
+                    zipfile.ZipInfo(f"{part}/{place.name}"), place.read_bytes(), zipfile.ZIP_LZMA
+                )
+    for part in ("records", "counts", "curves"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+    return packed

@@ -25,10 +25,11 @@ SEQUENCE = (
     "05_evaluation",
 )
 EVALUATION = SEQUENCE[-1]
-REPORT = "06_report"
+EVIDENCE = "06_evidence"
 """It reads measurements that exist already and trains nothing, so that it stands outside of the sequence."""
 
 NOTEBOOKS = files.repository() / "notebooks"
+REPORT = NOTEBOOKS / "sweep" / "report.ipynb"
 
 _COMMON = ("profile", "data", "seed", "device")
 
