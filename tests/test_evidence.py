@@ -12,7 +12,6 @@ from notebooks.exercises import teaching
 from semcg import claims, evaluate, files, protocol, report
 from semcg.config import Config
 from semcg.data import Batches, Scenes, Unpaired
-from semcg.report import front
 from semcg.runs import datasets
 from semcg.training import build_translation, fabric_for, fit, precision_for
 from semcg_kit import evidence
@@ -84,8 +83,8 @@ def test_gathering_again_gives_the_same_tables(copied):
 def test_the_pages_say_what_the_ledger_says():
     """The README has a line per claim, docs/results.md a line per row."""
     measures, rows, _ = report.tables(REFERENCE, DECIDED)
-    short = f"{front.limits(rows, DECIDED)}\n\n{front.summary(rows, DECIDED)}"
-    for name, shown in ("README.md", short), (teaching.RESULTS, front.front(rows, measures, DECIDED)):
+    short = f"{report.limits(rows, DECIDED)}\n\n{report.summary(rows, DECIDED)}"
+    for name, shown in ("README.md", short), (teaching.RESULTS, report.front(rows, measures, DECIDED)):
         page = (ROOT / name).read_text(encoding="utf-8")
         assert teaching.between(page, f"{shown}\n", teaching.LEDGER) == page, "run: semcg ship"
 

@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from semcg import claims, protocol, report
-from semcg.report import front
 from semcg_kit.evidence import measures_of, pack
 
 DECIDED = protocol.read()
@@ -94,10 +93,10 @@ def cells(text: str) -> list[list[str]]:
 
 def test_the_front_page_has_every_claim_and_each_deciding_row_its_own_p(shipped):
     measures, rows, _ = shipped
-    named = [row[0] for row in cells(front.summary(rows, DECIDED))]
+    named = [row[0] for row in cells(report.summary(rows, DECIDED))]
     assert [claim.id for claim in claims.CLAIMS if claim.id in named] == named
     assert {row["claim"] for row in rows if row["primary"]} <= set(named)
-    listed = {row[0]: row for row in cells(front.front(rows, measures, DECIDED))}
+    listed = {row[0]: row for row in cells(report.front(rows, measures, DECIDED))}
     assert len(listed) <= 20
     for row in rows:
         if row["primary"] and row["p"] is not None:
@@ -106,7 +105,7 @@ def test_the_front_page_has_every_claim_and_each_deciding_row_its_own_p(shipped)
 
 def test_a_verdict_stands_below_where_it_holds(shipped):
     measures, rows, _ = shipped
-    first = front.front(rows, measures, DECIDED).splitlines()[0]
+    first = report.front(rows, measures, DECIDED).splitlines()[0]
     assert "128x256" in first
     assert "12 of 12 paired seeds" in first
     assert "GTA5" in first
@@ -121,7 +120,7 @@ def test_nothing_depends_on_the_names_of_conditions(shipped):
         row | {k: (row[k] or "").replace("CycleGAN", "Plain") for k in ("condition_a", "condition_b")}
         for row in rows
     ]
-    first, second = (front.front(*of) for of in ((rows, measures, DECIDED), (renamed, measures, other)))
+    first, second = (report.front(*of) for of in ((rows, measures, DECIDED), (renamed, measures, other)))
     assert "Plain" in second
     assert second.replace("Plain", "CycleGAN") == first
 
@@ -131,7 +130,7 @@ def test_the_half_skip_stands_beside_the_same_measure_and_what_goes_beyond_below
     decided = protocol.read(path / "protocol.toml")
     measures = measures_of(path)
     rows = claims.whole(measures, decided)
-    listed = {row[0]: row for row in cells(front.front(rows, measures, decided))}
+    listed = {row[0]: row for row in cells(report.front(rows, measures, decided))}
     twin = next(row for row in rows if row["id"] == "C5, half skip: plates")
     assert listed["C5 plates"][1] == "plates read"
     assert listed["C5 plates"][8] == f"{twin['difference']:+.3f}"
@@ -144,9 +143,9 @@ def test_a_row_without_numbers_does_no_harm(shipped):
     measures, rows, _ = shipped
     empty = dict.fromkeys(rows[0]) | {"id": "C1", "claim": "C1", "primary": True, "measure": "judge mIoU"}
     empty |= {"class": "all", "verdict": "not measured", "seeds": 0}
-    said = front.front([empty, *rows[1:]], measures, DECIDED)
+    said = report.front([empty, *rows[1:]], measures, DECIDED)
     assert cells(said)[0][-1] == "not measured"
-    assert "not measured" in front.summary([empty, *rows[1:]], DECIDED)
+    assert "not measured" in report.summary([empty, *rows[1:]], DECIDED)
 
 
 # ---------------------------------------------------------------- the labels

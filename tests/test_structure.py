@@ -28,7 +28,6 @@ BESIDE = {
     ("notebook", "plots"),
     ("plots", "statistics"),
     ("widgets", "runs"),
-    ("report", "runs"),
     ("evaluate", "translate"),
     ("evaluate", "training"),
     ("export", "translate"),
@@ -47,7 +46,6 @@ ONLY_IN = {
         "translate",
         "evaluate",
         "runs",
-        "report",
         "notebook",
     },
 }

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from chaos import promises
 
-from semcg import config, files, protocol, report, runs
+from semcg import config, files, protocol, runs
 from semcg.runs.recipes import Recipe
 from semcg_kit.execution import Failed, Stopped
 from semcg_kit.sweep import attempt, plan
@@ -405,7 +405,7 @@ def test_a_killed_worker_loses_nothing_a_failure_is_said_and_nothing_is_done_twi
     assert trained(home) == calm(home, monkeypatch, [("CycleGAN", 3), ("CycleGAN", 4)])
     nothing_is_left(home)
 
-    table = report.progress(protocol.read(decided), few=False, measured=False)
+    table = plan.progress(protocol.read(decided), few=False, measured=False)
     assert list(table["status"]) == ["ok", "ok", "waiting", "waiting"]
     (books / "bad").touch()  # what has to run from here on, fails
     again = begin(decided, "--notebooks", str(books), "--seeds", "3")
@@ -415,7 +415,7 @@ def test_a_killed_worker_loses_nothing_a_failure_is_said_and_nothing_is_done_twi
     assert "AssertionError: the moon is not made of cheese" in said
     assert "Traceback" not in said
     assert "1 of 2 tasks failed: semantic_paper-s3" in said
-    table = report.progress(protocol.read(decided), few=False, measured=False)
+    table = plan.progress(protocol.read(decided), few=False, measured=False)
     assert list(table["status"]) == ["ok", "ok", "failed", "waiting"]
     assert "the moon" in table.loc[("semantic (paper)", 3), "reason"]
 

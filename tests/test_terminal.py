@@ -5,7 +5,8 @@ import io
 import pandas as pd
 import pytest
 
-from semcg import report, system
+from semcg import system
+from semcg_kit.sweep import plan
 from semcg_kit.sweep.attempt import Task
 from semcg_kit.sweep.pool import Board
 
@@ -83,7 +84,7 @@ def test_the_table_of_all_runs_has_a_row_per_condition_and_a_column_per_seed():
         ("a", 3, "running", 0.0),
     ]
     runs = pd.DataFrame(rows, columns=["condition", "seed", "status", "minutes"])
-    wide = report.overview(runs.set_index(["condition", "seed"]))
+    wide = plan.overview(runs.set_index(["condition", "seed"]))
     assert list(wide.index) == ["b", "a"]
     assert list(wide.columns) == [3, 4, 10]
     assert wide.to_numpy().tolist() == [["1.2", "failed", "-"], ["running", "", ""]]

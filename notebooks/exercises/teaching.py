@@ -16,7 +16,6 @@ from notebooks import exercises
 from semcg import config as configs
 from semcg import files, report
 from semcg.protocol import REFERENCE, Protocol
-from semcg.report import front
 from semcg.runs.figures import save_figures
 from semcg_kit.evidence import seal
 from semcg_kit.execution import course as courses
@@ -326,8 +325,8 @@ def table_in(page: str, table: str) -> str:
 def write_verdicts(decided: Protocol, folder: Path = REFERENCE) -> None:
     """Write the verdicts of an evidence folder into README.md, a line per claim, and into `RESULTS`, a line per row."""
     measures, rows, _ = report.tables(folder, decided)
-    short = f"{front.limits(rows, decided)}\n\n{front.summary(rows, decided)}"
-    for page, shown in (Path("README.md"), short), (RESULTS, front.front(rows, measures, decided)):
+    short = f"{report.limits(rows, decided)}\n\n{report.summary(rows, decided)}"
+    for page, shown in (Path("README.md"), short), (RESULTS, report.front(rows, measures, decided)):
         path = FOLDER.parent / page
         files.write_text(path, between(path.read_text(encoding="utf-8"), f"{shown}\n", LEDGER))
 

@@ -130,13 +130,12 @@ def sweep(
     if wrong := [part for part in parts if not part.isdecimal()]:
         raise ValueError(f"--seeds {seeds}: {wrong[0]!r} is not a seed; write --seeds 3,4,5")
     read = protocols.read(protocol)
-    from semcg import report
     from semcg_kit.sweep import plan, pool
 
     if table:
         measured = notebooks is None or (notebooks / "measure.ipynb").is_file()
-        runs = report.progress(read, profile, data=data, few=few, measured=measured)
-        print(report.overview(runs).to_string())
+        runs = plan.progress(read, profile, data=data, few=few, measured=measured)
+        print(plan.overview(runs).to_string())
         for (condition, seed), reason in runs.loc[runs["reason"] != "", "reason"].items():
             print(f"{condition}, seed {seed}: {reason}")
         return

@@ -17,11 +17,11 @@ Protocol = Annotated[Path | None, typer.Option(help="Default: results/protocol.t
 def ledger(profile: Profile = "", protocol: Protocol = None, data: Data = "") -> None:
     """Compute measures, curves and verdicts from what a sweep has counted so far, and print every row's verdict."""
     from semcg import claims, training
-    from semcg import report as reports
     from semcg_kit import evidence
+    from semcg_kit.evidence.measuring import write_floor
 
     decided, config, folder = _evidence(profile, protocol, data)
-    floor = reports.write_floor(config, training.fabric_for("auto", config.precision), folder)
+    floor = write_floor(config, training.fabric_for("auto", config.precision), folder)
     rows = evidence.gather(folder, decided, histories=folder.parent)
     for row in rows:
         counted = f"{row['seeds']} seeds: " if row["seeds"] and row["verdict"].startswith("undecided") else ""

@@ -4,15 +4,17 @@ evidence/counts/<run>.csv     pixels counted, plates read, edges measured
 evidence/records/<run>.json   which condition and seed, what trained it, what judged it, the digest of its counts
 """
 
+import itertools
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import torch
 from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from semcg import canary, evaluate, files, training, translate
+from semcg import canary, evaluate, files, losses, training, translate
 from semcg import config as configs
 from semcg.config import Config
 from semcg.data import Scenes
@@ -21,13 +23,14 @@ from semcg.evaluate.reading import notes
 from semcg.instruments import load_instrument
 from semcg.protocol import CEILING, UNTRAINED
 from semcg.reader import DigitReader
+from semcg.report import FLOOR
 from semcg.runs import recipes, trained
 from semcg.runs.checkpoint import sha256
 from semcg.runs.datasets import about, data, scored
 from semcg.runs.store import load
 from semcg.world import Scene, render
 
-__all__ = ["folder_of", "measure", "references", "untrained"]
+__all__ = ["folder_of", "measure", "references", "untrained", "write_floor"]
 
 _COLORS, _FRAMES = 200_000, 200  # pixels that a color table is made of, and frames that they are from
 _PAIRS = 7_000_000  # drawn streets from here on are in no data
@@ -239,3 +242,32 @@ def _keep(
     if "versions" in made:
         record |= {"torch": made["versions"]["torch"], "precision": made["config"]["precision"]}
     files.write_json(folder_of(config) / "records" / f"{run}.json", record)
+
+
+def write_floor(config: Config, fabric: Fabric, folder: Path) -> bool:
+    """Write what each reading of Eq. (4) charges for no translation and for the perfect one, on source/test.
+
+    Returns
+    -------
+    bool
+        False where there is nothing to measure: data without an oracle, or segmenters that are not trained.
+    """
+    try:
+        test = Scenes(data(config) / "source" / "test")
+        Sem_s, Sem_t = (trained.segmenter(config, domain, fabric) for domain in files.DOMAINS)
+    except (FileNotFoundError, ValueError):
+        return False
+    oracle = test.folder / "oracle"
+    if not oracle.is_dir():
+        return False
+    charged = {of: dict.fromkeys(losses.SEMANTIC_KINDS, 0.0) for of in ("identity", "oracle")}
+    with torch.inference_mode():
+        for i, name in enumerate(test.names):
+            x, y = (v[None].to(fabric.device) for v in test.frame(i))
+            perfect = translate.image(oracle / f"{name}.png")[None].to(fabric.device)
+            before, after = Sem_s(x), {"identity": Sem_t(x), "oracle": Sem_t(perfect)}
+            for of, kind in itertools.product(charged, losses.SEMANTIC_KINDS):
+                charge = float(losses.semantic(before, after[of], kind=kind, labels=y))
+                charged[of][kind] += charge / len(test.names)
+    files.write_json(folder / FLOOR, {"frames": len(test.names), "charged": charged})
+    return True

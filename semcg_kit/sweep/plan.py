@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from semcg import config as configs
@@ -19,7 +20,18 @@ from semcg_kit.execution.course import code_digest, notebook_path, reusable
 from semcg_kit.execution.execute import parameters_of
 from semcg_kit.sweep.attempt import Task
 
-__all__ = ["config_at", "config_of", "finished", "foretold", "key_of", "missing", "shared", "tasks"]
+__all__ = [
+    "config_at",
+    "config_of",
+    "finished",
+    "foretold",
+    "key_of",
+    "missing",
+    "overview",
+    "progress",
+    "shared",
+    "tasks",
+]
 
 _AROUND = 25.0
 """Seconds of a task that are not training: two kernels start, 120 frames are translated and measured."""
@@ -224,3 +236,50 @@ def key_of(notebook: Path, task: Task, before: dict | None = None) -> dict:
 @cache
 def _declared(notebook: Path) -> frozenset[str]:
     return frozenset(parameters_of(notebook))
+
+
+def progress(
+    protocol: Protocol, profile: str = "", *, data: str = "", few: bool = True, measured: bool = True
+) -> pd.DataFrame:
+    """Return how far a sweep is; it may be running.
+
+    Parameters
+    ----------
+    profile, data : str
+        "" means the protocol's.
+    few : bool
+        Include the further conditions.
+    measured : bool
+        A task has two notebooks, one that trains and one that measures.
+
+    Returns
+    -------
+    DataFrame
+        A row per task, by condition and seed: "status" (waiting, running, ok, failed, stopped, killed), "minutes"
+        of its last execution, and "reason", if it did not end well.
+    """
+    profile = configs.make(profile or protocol.profile).profile
+    folder = files.results_folder(data or protocol.data, profile) / "sweep"
+    tasks, rows = [(c.name, seed) for c in protocol.conditions if few or not c.few for seed in c.seeds], {}
+    for condition, seed in tasks:
+        task = f"{recipes.slug(condition)}-s{seed}"
+        parts = ("", "-measure") if measured else ("",)
+        records = [files.read_record(folder / f"{task}{part}.json") for part in parts]
+        bad = next((record for record in records if record.get("status", "ok") != "ok"), {})
+        status = bad.get("status") or ("ok" if all(records) else "waiting")
+        rows[condition, seed] = {
+            "status": "running" if files.taken(folder / f".{task}.task") else status,
+            "minutes": round(sum(record.get("seconds", 0) for record in records) / 60, 1),
+            "reason": bad.get("reason", ""),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["condition", "seed"])
+
+
+def overview(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return a `progress` with a row per condition and a column per seed: the minutes of what ended well, else the status.
+
+    "-" waits. Where the protocol gives a condition no such seed, there is nothing.
+    """
+    cells = runs["minutes"].map("{:.1f}".format).where(runs["status"] == "ok", runs["status"])
+    wide = cells.replace("waiting", "-").unstack("seed")
+    return wide.loc[runs.index.unique("condition")].fillna("").rename_axis(index=None)

@@ -1,27 +1,21 @@
-"""What an evidence folder holds, as tables; notebook 06 shows them, and `semcg.report.front` prints the verdicts.
+"""What an evidence folder holds, as tables, and its verdicts as the pages of the repository print them.
 
 A run is two files there, records/<run>.json and counts/<run>.csv; `semcg ship` packs those of a finished sweep into runs.zip.
 
 No condition is named here: which ones are compared, and in what they differ, follows from the protocol.
 """
 
-import itertools
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-import torch
-from lightning_fabric import Fabric
 
+from semcg import claims, evaluate, files
 from semcg import config as configs
-from semcg import evaluate, files, losses
-from semcg.data import Scenes
 from semcg.labels import names
 from semcg.protocol import REFERENCE, Protocol
-from semcg.runs import datasets, recipes, trained
-from semcg.translate import image
 
 __all__ = [
     "FLOOR",
@@ -29,16 +23,16 @@ __all__ = [
     "common",
     "comparable",
     "folder_of",
+    "front",
     "labeled_pixels",
-    "overview",
+    "limits",
     "pair",
-    "progress",
     "records",
     "seed_range",
     "settings_apart",
     "stored",
+    "summary",
     "tables",
-    "write_floor",
 ]
 
 FLOOR = "floor.json"
@@ -147,77 +141,115 @@ def labeled_pixels(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(pixels, index=names())
 
 
-def write_floor(config: configs.Config, fabric: Fabric, folder: Path) -> bool:
-    """Write what each reading of Eq. (4) charges for no translation and for the perfect one, on source/test.
-
-    Returns
-    -------
-    bool
-        False where there is nothing to measure: data without an oracle, or segmenters that are not trained.
-    """
-    try:
-        test = Scenes(datasets.data(config) / "source" / "test")
-        Sem_s, Sem_t = (trained.segmenter(config, domain, fabric) for domain in files.DOMAINS)
-    except (FileNotFoundError, ValueError):
-        return False
-    oracle = test.folder / "oracle"
-    if not oracle.is_dir():
-        return False
-    charged = {of: dict.fromkeys(losses.SEMANTIC_KINDS, 0.0) for of in ("identity", "oracle")}
-    with torch.inference_mode():
-        for i, name in enumerate(test.names):
-            x, y = (v[None].to(fabric.device) for v in test.frame(i))
-            perfect = image(oracle / f"{name}.png")[None].to(fabric.device)
-            before, after = Sem_s(x), {"identity": Sem_t(x), "oracle": Sem_t(perfect)}
-            for of, kind in itertools.product(charged, losses.SEMANTIC_KINDS):
-                charge = float(losses.semantic(before, after[of], kind=kind, labels=y))
-                charged[of][kind] += charge / len(test.names)
-    files.write_json(folder / FLOOR, {"frames": len(test.names), "charged": charged})
-    return True
+# ---------------------------------------------------------------- verdicts as Markdown
 
 
-def progress(
-    protocol: Protocol, profile: str = "", *, data: str = "", few: bool = True, measured: bool = True
-) -> pd.DataFrame:
-    """Return how far a sweep is; it may be running.
+def limits(ledger: Sequence[Mapping], protocol: Protocol) -> str:
+    """Return where the verdicts hold: data, size, seeds, and what none of it says."""
+    counted = sorted({row["seeds"] for row in ledger if row["primary"] and row["seeds"]}) or [0]
+    seeds = " to ".join(map(str, sorted({counted[0], counted[-1]})))
+    size = "x".join(map(str, configs.make(protocol.profile, **protocol.settings).size))
+    return (
+        f"Here: synthetic streets at {size} (profile {protocol.profile}), {seeds} of {len(protocol.seeds)} paired seeds, one "
+        "pair of segmenters, one world. Nothing below is measured on GTA5 or Cityscapes."
+    )
+
+
+def summary(ledger: Sequence[Mapping], protocol: Protocol) -> str:
+    """Return a line per claim of the paper: its words, the numbers that test it, and the verdict, also with the half skip."""
+    families = ["", *(f", {name}" for name in protocol.families if name.endswith("skip"))]
+    rows = []
+    for claim in claims.CLAIMS:
+        ours = [row for row in ledger if row["claim"] == claim.id]
+        deciding = [row for row in ours if row["primary"]] or ours[:1]
+        verdicts = [claims.overall(ledger, claim.id + end) for end in families]
+        if ours:
+            rows.append([claim.id, f"“{claim.words}”", _changes(deciding), *verdicts])
+    heads = ["", "the paper says", " → ".join(pair(protocol)), *(f"verdict{end}" for end in families)]
+    return _table(heads, rows)
+
+
+def _changes(rows: Sequence[Mapping]) -> str:
+    """Return "measure a → b", or "measure: class a → b, class a → b"."""
+    text = ""
+    for measure in dict.fromkeys(row["measure"] for row in rows):
+        ours = [row for row in rows if row["measure"] == measure]
+        changes = [
+            f"{'' if row['class'] == 'all' else row['class'].removesuffix(' (category)') + ' '}"
+            + ("not measured" if row["mean_a"] is None else f"{row['mean_a']:.3f} → {row['mean_b']:.3f}")
+            for row in ours
+        ]
+        text += f"{'; ' if text else ''}{measure} {', '.join(changes)}"
+    return text
+
+
+def front(ledger: Sequence[Mapping], measures: pd.DataFrame, protocol: Protocol) -> str:
+    """Return every primary row with its own p: the claims of the paper, the same with the half skip, and what goes beyond.
 
     Parameters
     ----------
-    profile, data : str
-        "" means the protocol's.
-    few : bool
-        Include the further conditions.
-    measured : bool
-        A task has two notebooks, one that trains and one that measures.
-
-    Returns
-    -------
-    DataFrame
-        A row per task, by condition and seed: "status" (waiting, running, ok, failed, stopped, killed), "minutes"
-        of its last execution, and "reason", if it did not end well.
+    ledger, measures
+        As `tables` returns them.
     """
-    profile = configs.make(profile or protocol.profile).profile
-    folder = files.results_folder(data or protocol.data, profile) / "sweep"
-    tasks, rows = [(c.name, seed) for c in protocol.conditions if few or not c.few for seed in c.seeds], {}
-    for condition, seed in tasks:
-        task = f"{recipes.slug(condition)}-s{seed}"
-        parts = ("", "-measure") if measured else ("",)
-        records = [files.read_record(folder / f"{task}{part}.json") for part in parts]
-        bad = next((record for record in records if record.get("status", "ok") != "ok"), {})
-        status = bad.get("status") or ("ok" if all(records) else "waiting")
-        rows[condition, seed] = {
-            "status": "running" if files.taken(folder / f".{task}.task") else status,
-            "minutes": round(sum(record.get("seconds", 0) for record in records) / 60, 1),
-            "reason": bad.get("reason", ""),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["condition", "seed"])
+    plain, semantic = pair(protocol)
+    order = [claim.id for claim in claims.CLAIMS]
+    of_paper = [
+        row for row in ledger if row["claim"] in order and (row["primary"] or row["id"] == row["claim"])
+    ]
+    of_paper.sort(key=lambda row: order.index(row["claim"]))
+    heads = ["row", "measure", plain, semantic, "difference, 95 % interval", "p", "p (Holm)", "verdict"]
+    skipped = {_asked(row): row for row in ledger if row["claim"].endswith(", half skip")}
+    rows = [_cells(row, plain) for row in of_paper]
+    if skipped:
+        heads += ["half skip: difference", "p (Holm)", "verdict"]
+        for cells, row in zip(rows, of_paper, strict=True):
+            beside = _cells(skipped[_asked(row)], plain) if _asked(row) in skipped else [""] * len(cells)
+            cells += [beside[4].partition(" ")[0], *beside[6:8]]
+    text = [limits(ledger, protocol), "", _table(heads, rows)]
+    further = [r for r in ledger if r["primary"] and r["claim"] in protocol.hypotheses and _asked(r)]
+    further = [r for r in further if r not in of_paper and r not in skipped.values()]
+    if further:
+        heads = [
+            "row",
+            "measure",
+            "compared with",
+            "has",
+            "difference, 95 % interval",
+            "p",
+            "p (Holm)",
+            "verdict",
+        ]
+        beyond = [
+            [*_cells(row, "")[:2], _side(row, "a"), _side(row, "b"), *_cells(row, "")[4:]] for row in further
+        ]
+        text += ["", _table(heads, beyond)]
+    return "\n".join(text)
 
 
-def overview(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return a `progress` with a row per condition and a column per seed: the minutes of what ended well, else the status.
+def _asked(row: Mapping) -> tuple:
+    """Return the claim without its family, and what is measured: what a row with the half skip has in common with its twin."""
+    return row["claim"].partition(",")[0], row["measure"], row["class"]
 
-    "-" waits. Where the protocol gives a condition no such seed, there is nothing.
-    """
-    cells = runs["minutes"].map("{:.1f}".format).where(runs["status"] == "ok", runs["status"])
-    wide = cells.replace("waiting", "-").unstack("seed")
-    return wide.loc[runs.index.unique("condition")].fillna("").rename_axis(index=None)
+
+def _side(row: Mapping, side: str) -> str:
+    name, mean = row[f"condition_{side}"], row[f"mean_{side}"]
+    return name if mean is None or name == f"{mean:g}" else f"{name}: {mean:.3f}"
+
+
+def _cells(row: Mapping, plain: str) -> list[str]:
+    """Return a row of the ledger as the cells of a table; names the comparator where it is not the plain condition."""
+    what = row["measure"] + ("" if row["class"] == "all" else f", {row['class']}")
+    a, b = ("-" if row[f"mean_{side}"] is None else f"{row[f'mean_{side}']:.3f}" for side in "ab")
+    if row["condition_a"] != plain:
+        a += f" ({row['condition_a']})"
+    difference = "-"
+    if row["difference"] is not None:
+        sign, form = ("x ", ".2f") if row.get("rounds") else ("", "+.3f")
+        difference = f"{sign}{row['difference']:{form}} [{row['low']:{form}}, {row['high']:{form}}]"
+    p, holm = ("-" if row[key] is None else f"{row[key]:.4f}" for key in ("p", "p_holm"))
+    return [row["id"], what, a, b, difference, p, holm, row["verdict"]]
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
