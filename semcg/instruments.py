@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import nn
 
 from semcg import files, segmenters
 from semcg.reader import DigitReader
 
-__all__ = ["FOLDER", "HOME", "SEGMENTERS", "load_instrument", "recorded", "write_instrument"]
+__all__ = ["FOLDER", "HOME", "SEGMENTERS", "load_instrument", "recorded"]
 
 FOLDER = Path("results", "instruments")
 """Where the instruments are, below `files.home()`."""
@@ -74,42 +74,6 @@ def recorded(folder: Path | None = None) -> dict[str, dict]:
     """Return the records of the instruments by name, {} where there are none."""
     listed = (folder or files.home() / FOLDER) / "instruments.json"
     return files.read_json(listed) if listed.is_file() else {}
-
-
-def write_instrument(
-    name: str, net: nn.Module, *, network: str, options: dict, about: dict, folder: Path | str | None = None
-) -> Path:
-    """Write the weights of an instrument as float16, and its record into `instruments.json`.
-
-    Parameters
-    ----------
-    network, options
-        What `semcg.segmenters.build` takes, or "reader".
-    about : dict
-        What the record holds besides: score, config, data, commit, seconds, command.
-
-    Returns
-    -------
-    path
-        Of the weights.
-
-    Raises
-    ------
-    ValueError
-        If a weight is not finite as float16.
-    """
-    folder = files.home() / FOLDER if folder is None else Path(folder)
-    path = folder / f"{name}.safetensors"
-    halves = {k: v.cpu().half() if v.is_floating_point() else v.cpu() for k, v in net.state_dict().items()}
-    if wrong := [key for key, value in halves.items() if not torch.isfinite(value).all()]:
-        raise ValueError(f"{name}: {wrong[0]} is not finite as float16, so {path} was not written")
-    content = save({key: value.contiguous() for key, value in halves.items()})
-    with files.atomic(path) as partial:
-        partial.write_bytes(content)
-    record = {"network": network, "options": options, "sha256": hashlib.sha256(content).hexdigest()}
-    records = recorded(folder) | {name: record | about}
-    files.write_json(folder / "instruments.json", dict(sorted(records.items())))
-    return path
 
 
 def _network(network: str, options: dict) -> nn.Module:

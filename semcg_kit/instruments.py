@@ -5,22 +5,25 @@
 Trained is what is not trained yet, or not to its end, with the numbers of profile mini in float32.
 """
 
+import hashlib
 import time
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
+from safetensors.torch import save
 from torch import nn
 
 from semcg import config as configs
 from semcg import evaluate, files, metrics, notebook, runs, training
 from semcg.config import Config
 from semcg.data import Scenes
-from semcg.instruments import HOME, write_instrument
+from semcg.instruments import FOLDER, HOME, recorded
 from semcg.runs import trained
 from semcg_kit.evidence import trainings
 
-__all__ = ["score", "train"]
+__all__ = ["score", "train", "write_instrument"]
 
 _COPIED = ("steps", "seconds", "device", "threads", "commit", "uncommitted_changes", "versions")
 
@@ -76,6 +79,42 @@ def score(name: str, net: nn.Module, root: Path) -> dict[str, float]:
     test = root / "source" / "test"
     counts["oracle"] = evaluate.counts_of_folders(net, test / "oracle", test / "labels", fabric=fabric)
     return {k: round(float(metrics.mean_iou(table)), 4) for k, table in counts.items()}
+
+
+def write_instrument(
+    name: str, net: nn.Module, *, network: str, options: dict, about: dict, folder: Path | str | None = None
+) -> Path:
+    """Write the weights of an instrument as float16, and its record into `instruments.json`.
+
+    Parameters
+    ----------
+    network, options
+        What `semcg.segmenters.build` takes, or "reader".
+    about : dict
+        What the record holds besides: score, config, data, commit, seconds, command.
+
+    Returns
+    -------
+    path
+        Of the weights.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not finite as float16.
+    """
+    folder = files.home() / FOLDER if folder is None else Path(folder)
+    path = folder / f"{name}.safetensors"
+    halves = {k: v.cpu().half() if v.is_floating_point() else v.cpu() for k, v in net.state_dict().items()}
+    if wrong := [key for key, value in halves.items() if not torch.isfinite(value).all()]:
+        raise ValueError(f"{name}: {wrong[0]} is not finite as float16, so {path} was not written")
+    content = save({key: value.contiguous() for key, value in halves.items()})
+    with files.atomic(path) as partial:
+        partial.write_bytes(content)
+    record = {"network": network, "options": options, "sha256": hashlib.sha256(content).hexdigest()}
+    records = recorded(folder) | {name: record | about}
+    files.write_json(folder / "instruments.json", dict(sorted(records.items())))
+    return path
 
 
 def _network(name: str, config: Config) -> tuple[str, dict, str]:

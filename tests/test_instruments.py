@@ -10,9 +10,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from semcg import config, files, runs, segmenters
-from semcg.instruments import FOLDER, HOME, SEGMENTERS, load_instrument, write_instrument
+from semcg.instruments import FOLDER, HOME, SEGMENTERS, load_instrument
 from semcg_kit.commands import images
-from semcg_kit.instruments import train
+from semcg_kit.instruments import train, write_instrument
 
 REPOSITORY = Path(__file__).parent.parent / FOLDER
 RECORDS = files.read_json(REPOSITORY / "instruments.json")

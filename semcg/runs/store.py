@@ -41,7 +41,7 @@ from semcg.runs import checkpoint
 from semcg.runs.checkpoint import as_csv
 from semcg.runs.recipes import Recipe, beginning, difference, recognized
 
-__all__ = ["VARIABLE", "Run", "Start", "load", "machine", "note", "origin", "start", "summary"]
+__all__ = ["VARIABLE", "Run", "Start", "load", "machine", "note", "origin", "start"]
 
 VARIABLE = "SEMCG_EVENTS"
 """Environment variable with the path of the file that events are appended to; unset, nobody listens."""
@@ -326,27 +326,6 @@ def note(event: str, **fields: object) -> None:
     if path := os.environ.get(VARIABLE):
         with open(path, "a", encoding="utf-8") as handle:
             handle.write(json.dumps({"event": event, **fields}) + "\n")
-
-
-def summary(events: Path) -> dict:
-    """Return what a kernel reported: runs and data it used, seconds it trained, its machine and most memory."""
-    lines = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
-    found: dict[str, dict] = {name: {} for name in ("runs", "data", "trained", "clock", "why", "machine")}
-    for e in lines:
-        event = e.pop("event")
-        if event in ("run", "read"):
-            found["runs"][e["run"]] = e["fingerprint"]
-        if event == "run":
-            found["why"][e["run"]] = e["why"]
-        elif event == "data":
-            found["data"][e["data"]] = e["digest"]
-        elif event == "done":
-            found["trained"][e["run"]] = round(e["seconds"], 1)
-        elif event == "clock":
-            found["clock"][e["what"]] = round(found["clock"].get(e["what"], 0.0) + e["seconds"], 1)
-        elif event == "machine":  # the last one counts, as the kernel saw it after its last cell
-            found["machine"] = e
-    return found
 
 
 def machine() -> dict:

@@ -28,7 +28,7 @@ from traitlets.config import Config as TraitletsConfig
 
 from semcg import files
 from semcg.devices import Place, place
-from semcg.runs.store import VARIABLE, summary
+from semcg.runs.store import VARIABLE
 from semcg_kit.execution import Failed, Stopped, with_remedy
 from semcg_kit.execution.kernels import Installed, Own, Watch, last_words, lock_of, passing_signals, scratch
 
@@ -195,11 +195,32 @@ def _executed(notebook: Path, output: Path, options: dict, watch, events: Path, 
     # The rest of an execution is a kernel that starts and ends.
     in_cells = sum(cell.metadata.get("papermill", {}).get("duration") or 0.0 for cell in executed.cells)
     outcome = {"status": "ok", "seconds": round(time.time() - begun, 1)} | given
-    outcome |= {"cells": round(in_cells, 1)} | summary(events)
+    outcome |= {"cells": round(in_cells, 1)} | _summary(events)
     os.replace(partial, output)
     failed.unlink(missing_ok=True)
     files.write_json(record, outcome)
     return outcome
+
+
+def _summary(events: Path) -> dict:
+    """Return what a kernel reported: runs and data it used, seconds it trained, its machine and most memory."""
+    lines = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
+    found: dict[str, dict] = {name: {} for name in ("runs", "data", "trained", "clock", "why", "machine")}
+    for e in lines:
+        event = e.pop("event")
+        if event in ("run", "read"):
+            found["runs"][e["run"]] = e["fingerprint"]
+        if event == "run":
+            found["why"][e["run"]] = e["why"]
+        elif event == "data":
+            found["data"][e["data"]] = e["digest"]
+        elif event == "done":
+            found["trained"][e["run"]] = round(e["seconds"], 1)
+        elif event == "clock":
+            found["clock"][e["what"]] = round(found["clock"].get(e["what"], 0.0) + e["seconds"], 1)
+        elif event == "machine":  # the last one counts, as the kernel saw it after its last cell
+            found["machine"] = e
+    return found
 
 
 def _died(error: Exception) -> bool:
