@@ -14,6 +14,7 @@ from semcg import config as configs
 from semcg import notebook
 from semcg.runs import budget
 from semcg.training import fabric_for
+from semcg_kit import doctor
 from semcg_kit.__main__ import app
 
 CPU = fabric_for("cpu", "fp32")
@@ -85,7 +86,7 @@ def test_three_true_steps_of_each_stage_are_timed(home, monkeypatch):
 
 def test_the_gain_of_bf16_is_a_ratio_and_leaves_the_random_numbers():
     before = torch.get_rng_state()
-    assert 0.01 < budget.bf16_gain() < 100
+    assert 0.01 < doctor.bf16_gain() < 100
     assert torch.equal(before, torch.get_rng_state())
 
 

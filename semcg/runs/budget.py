@@ -12,10 +12,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from semcg import config as configs
 from semcg import files, training
 from semcg.config import Config
-from semcg.cost import count, free_bytes, seconds
+from semcg.cost import count, free_bytes
 from semcg.data import Scenes
 from semcg.devices import share_of
 from semcg.published import IMAGENET
@@ -130,17 +129,6 @@ def begin(kind: str, config: Config, fabric: Fabric) -> tuple[Callable, tuple[Te
         return step, fabric.to_device((*half(), *half()))
     _, step = build_segmentation(config, kind, fabric)
     return step, fabric.to_device(half())
-
-
-def bf16_gain() -> float:
-    """Return how many times as fast as in fp32 a semantic step of profile mini is in bf16 on this CPU, measured now."""
-    steps = {}
-    for precision in ("fp32", "bf16"):
-        config = configs.make("mini", precision=precision)
-        with torch.random.fork_rng(devices=[]):
-            steps[precision], batch = begin("translation", config, training.fabric_for("cpu", precision))
-    taken = seconds(steps, batch, rounds=3, warm=1)
-    return statistics.median(taken["fp32"]) / statistics.median(taken["bf16"])
 
 
 def needed_bytes(stage: Stage, *, process: int = 0) -> int:
