@@ -165,9 +165,7 @@ def check(stage: Stage, free: int, where: str) -> None:
     )
 
 
-def of(
-    config: Config, fabric: Fabric, *, notebook: str = "", free: int | None = None, ranks: int = 1
-) -> list[Stage]:
+def of(config: Config, fabric: Fabric, *, notebook: str = "", ranks: int = 1) -> list[Stage]:
     """Count what a config trains, check that it fits, and time up to three true steps of each stage.
 
     Parameters
@@ -176,8 +174,6 @@ def of(
         Its precision is decided ("fp32" or "bf16").
     notebook : str
         One of the course; "" means all.
-    free : int, optional
-        Bytes that may be used; by default those that are free on the device.
     ranks : int
         Processes that share each batch; counted and timed is the share of one, alone on the device of `fabric`.
 
@@ -188,8 +184,7 @@ def of(
     """
     device = fabric.device
     process = psutil.Process().memory_info().rss if device.type == "cpu" else 0
-    free = free_bytes(device) if free is None else free
-    rows = []
+    free, rows = free_bytes(device), []
     for stage in stages(config, epoch=max(frames(config)), notebook=notebook):
         batch = _FIELDS[stage.kind][0]
         share = {batch: share_of(getattr(config, batch), ranks, name=batch)}

@@ -27,9 +27,6 @@ UNSEEN = 5 * 10**6
 
 PUBLISHED = files.repository() / "results" / "reference" / "published.csv"
 ARCHIVES = "prepare archives"  # `semcg_kit.prepare.frames.ARCHIVES`
-ABOUT = ("method", "network", "data")
-MEANS = ("mIoU", "fwIoU", "pixel accuracy")
-MARKS = ("source", "mark", "classes_mark")
 FRAMES, SIZE = 500, (1024, 2048)
 """What the published numbers were counted on: the validation frames of Cityscapes, at their own size."""
 
@@ -104,8 +101,9 @@ def published(path: Path | str | None = None) -> pd.DataFrame:
     if not Path(path).is_file():
         raise FileNotFoundError(f"no {path}: the published numbers come with the repository")
     table = pd.read_csv(path, encoding="utf-8")
-    scores = [*names(), *MEANS]
-    if missing := [c for c in (*ABOUT, *scores, *MARKS) if c not in table.columns]:
+    scores = [*names(), "mIoU", "fwIoU", "pixel accuracy"]
+    columns = ["method", "network", "data", *scores, "source", "mark", "classes_mark"]
+    if missing := [column for column in columns if column not in table.columns]:
         raise ValueError(f"{path} has no column {', '.join(missing)}")
     if wrong := set(table["mark"]) - {"read", "recalled"}:
         raise ValueError(f"{path}: a mark is read or recalled, not {', '.join(map(str, wrong))}")
