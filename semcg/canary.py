@@ -9,6 +9,8 @@ is "unreleased", and nothing that it trains is taken for a run of a released ver
 
 Arms in float64 agree between processors and thread counts to about 1e-12 and are compared at 1e-9. Arms that begin with
 "exact" or "types" are integers.
+
+`python -m semcg.canary` releases what the code computes now.
 """
 
 import inspect
@@ -43,7 +45,7 @@ Numbers = dict[str, list[float]]
 """Arm -> what it computes."""
 Arms = Iterator[tuple[str, Iterable[float]]]
 
-RELEASED = Path(__file__).parent.with_name("canary.json")
+RELEASED = Path(__file__).with_name("canary.json")
 """Stage and version -> the numbers that it computes. Only ever added to."""
 TOLERANCE = 1e-9
 FLOAT32 = 1e-5
@@ -133,12 +135,20 @@ TRANSLATIONS: dict[str, dict] = {
 """Arms of the stage "translation": what its config changes."""
 
 
+@contextmanager
+def _float64() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def _segmenter(device: str, scratch: Path) -> Arms:
     for arm, (kind, changes) in SEGMENTERS.items():
-        with _float64():
-            yield arm, _train_segmenter(settings(**changes), kind, device)
-    with _float64():  # one step: it is the paper's alternative, of 40 million weights
-        yield "deeplabv3, scores", _deeplab_scores()
+        yield arm, _train_segmenter(settings(**changes), kind, device)
+    yield "deeplabv3, scores", _deeplab_scores()
     for precision in ("fp32", "bf16"):
         fabric = fabric_for(device, precision)
         t, step = training.build_segmentation(settings(), "segmenter", fabric)
@@ -153,17 +163,14 @@ def _segmenter(device: str, scratch: Path) -> Arms:
 
 def _translation(device: str, scratch: Path) -> Arms:
     for arm, changes in TRANSLATIONS.items():
-        with _float64():
-            yield arm, _train_translation(settings(**changes), device)
-    with _float64():
-        yield "resumed", _resumes(settings(lambda_s=0.0), device)
-        yield "averages", _averages(settings(lambda_s=0.0, steps=2), device)
-        yield "translations", _translates(settings(lambda_s=0.0, generator="recolor"), device)
+        yield arm, _train_translation(settings(**changes), device)
+    yield "resumed", _resumes(settings(**_BASE), device)
+    yield "averages", _averages(settings(**_BASE, steps=2), device)
+    yield "translations", _translates(settings(**_BASE, generator="recolor"), device)
     for precision in ("fp32", "bf16"):
         fabric, config = fabric_for(device, precision), settings(precision=precision, steps=1)
-        t, step = training.build_translation(
-            config, fabric, steps=1, **_untrained("segmenter", "Sem_s", "Sem_t")
-        )
+        sems = _untrained("segmenter", "Sem_s", "Sem_t")
+        t, step = training.build_translation(config, fabric, steps=1, **sems)
         layers = [t.m.G_st.downs[0], t.m.D_t, t.m.Sem_s.layer1, t.m.Sem_t.layer1]
         nets = [t.m.G_st, t.m.G_ts, t.m.D_s, t.m.D_t]
         yield f"types in {precision}", _types(step, _pair(0, 1, fabric.device), layers, nets)
@@ -191,30 +198,18 @@ def _measures(device: str, scratch: Path) -> Arms:
     counts = {"train": 0, "val": 0, "test": 4, "judge_train": 0, "judge_val": 0}
     root = write(scratch / "world", size=(64, 128), seed=1, **counts)
     with _float64():  # the first weights as well
-        reader = _Exact(DigitReader(generator=torch.Generator().manual_seed(0)))
         nets = _untrained("judge", "judge", "second_judge", "Sem_t")
-    nets = {name: _Exact(net) for name, net in nets.items()}
+        nets["reader"] = DigitReader(generator=torch.Generator().manual_seed(0))
+    for net in nets.values():  # in float64, so that no pixel's class depends on how a processor rounds
+        net.double().register_forward_pre_hook(lambda net, given: (given[0].double(),))
     for name, way in {"identity": identity, "oracle": Pictures(root / "source" / "test" / "oracle")}.items():
-        parts = collect(way, folder=root, reader=reader, back=identity, **nets)
+        parts = collect(way, folder=root, back=identity, **nets)
         for part, items in parts.items():
             entries = (entry for _, row in sorted(items.items()) for _, entry in sorted(row.items()))
             numbers = [x for x in entries if not isinstance(x, str)]
             arm = f"float32 {part}, {name}" if part in ("plates", "signs") else f"{part}, {name}"
             yield arm, [sum(numbers), sum(x * (i % 97 + 1) for i, x in enumerate(numbers))]
         yield f"{name}, values", [x for x in values(parts).values() if math.isfinite(x)]
-
-
-class _Exact(nn.Module):
-    """A network in float64, so that no pixel's class depends on how a processor rounds."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net, self.multiple = net.double(), getattr(net, "multiple", 1)
-        if level := getattr(net, "down4", None):
-            self.down4 = level
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(x.double())
 
 
 STAGES: dict[str, Callable[[str, Path], Arms]] = {
@@ -224,16 +219,6 @@ STAGES: dict[str, Callable[[str, Path], Arms]] = {
     "measures": _measures,
 }
 """Stage -> its arms. A run's fingerprint holds the version of its stage."""
-
-
-@contextmanager
-def _float64() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def _waves(*shape: int, k: float) -> Tensor:
@@ -267,6 +252,7 @@ def _state_norms(*nets: nn.Module) -> list[float]:
     return norms
 
 
+@_float64()
 def _train_segmenter(config: Config, kind: str, device: str) -> list[float]:
     fabric = fabric_for(device, "fp32")
     weights = training.class_weights(_waves(19, k=7).double().square() / 19)
@@ -279,6 +265,7 @@ def _train_segmenter(config: Config, kind: str, device: str) -> list[float]:
     return numbers
 
 
+@_float64()
 def _deeplab_scores() -> list[float]:
     with torch.device("meta"):  # drawing 40 million weights takes longer than using them
         net = training.network_for(settings(segmenter="deeplabv3"), "segmenter")
@@ -308,6 +295,7 @@ def _trained(config: Config, device: str, *, start: int = 0, state: dict | None 
     return t, fit(step, lambda n: _pair(n, config.batch, fabric.device), config.steps, start=start)
 
 
+@_float64()
 def _train_translation(config: Config, device: str) -> list[float]:
     t, records = _trained(config, device)
     numbers = []
@@ -317,12 +305,14 @@ def _train_translation(config: Config, device: str) -> list[float]:
     return numbers
 
 
+@_float64()
 def _averages(config: Config, device: str) -> list[float]:
     """Return the norms of the moving averages of both generators after each step."""
     t, records = _trained(config, device)
     return [_norm(net.state_dict().values()) for _ in records for net in (t.G_st_ema, t.G_ts_ema)]
 
 
+@_float64()
 def _translates(config: Config, device: str) -> list[float]:
     """Return the norms of what both kinds of weights translate, their outputs large enough to be cut off."""
     t, records = _trained(config, device)
@@ -334,16 +324,16 @@ def _translates(config: Config, device: str) -> list[float]:
         return [_norm([t.translators(which)[0](x_s)]) for which in ("raw", "ema")]
 
 
+@_float64()
 def _resumes(config: Config, device: str) -> list[int]:
     """Return whether two steps, a save, a load and a third step give the same bits as three steps: [1]."""
     straight, records = _trained(config, device)
+    next(records)
+    next(records)
     saved = io.BytesIO()
-    for record in records:
-        if record["step"] == 2:
-            torch.save({name: part.state_dict() for name, part in straight.state().items()}, saved)
-        if record["step"] == 3:
-            break
+    torch.save({name: part.state_dict() for name, part in straight.state().items()}, saved)
     saved.seek(0)
+    next(records)
     resumed, records = _trained(config, device, start=2, state=torch.load(saved, weights_only=True))
     next(records)
     a, b = (t.m.G_st.state_dict() for t in (straight, resumed))
@@ -393,3 +383,33 @@ def _data(scratch: Path) -> Arms:
         sums_of = [(x.double().mean(), x.double().norm(), x.double()[:, 5, 7].sum()) for x in images]
         yield f"float32 {name}", [float(value) for three in sums_of for value in three]
         yield f"exact labels with {name}", [place_sum(y) for y in labels]
+
+
+def main() -> None:
+    """Add to `canary.json` what is new: arms of a stage whose other arms agree, or else a next version."""
+    every = json.loads(RELEASED.read_text(encoding="utf-8"))
+    for stage in STAGES:
+        numbers, known = compute(stage), released(stage)
+        if any(not difference(numbers, expected) for expected in known.values()):
+            continue
+        latest, expected = [("", {}), *known.items()][-1]
+        if latest and not difference({arm: numbers.get(arm, []) for arm in expected}, expected):
+            print(f"{latest}: {', '.join(numbers.keys() - expected.keys())} added")
+        else:
+            latest = f"{stage}-{len(known) + 1}"
+            print(f"{latest}: added")
+        every[latest] = numbers | every.get(latest, {})
+    files.write_text(RELEASED, _as_text(every))
+
+
+def _as_text(every: dict[str, Numbers]) -> str:
+    """Return the versions as JSON, an arm per line."""
+    versions = []
+    for name, arms in every.items():
+        lines = ",\n".join(f"  {json.dumps(arm)}: {json.dumps(numbers)}" for arm, numbers in arms.items())
+        versions.append(f"{json.dumps(name)}: {{\n{lines}\n}}")
+    return "{" + ",\n".join(versions) + "}\n"
+
+
+if __name__ == "__main__":
+    main()
