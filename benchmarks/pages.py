@@ -12,8 +12,8 @@ from common import HERE, said
 from matplotlib.figure import Figure
 
 from semcg import files
+from semcg.plots import COLORS, figure, plain_log, styled
 from semcg.plots.scores import shares
-from semcg.plots.style import COLORS, figure, plain_log, styled
 
 __all__ = ["main", "table"]
 

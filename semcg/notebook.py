@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 
 from semcg import config as configs
 from semcg.config import Config
+from semcg.plots import styled
 from semcg.plots.curves import training_curves
-from semcg.plots.style import styled
 from semcg.runs import budget as budgets
 from semcg.runs import keeping, machine, note
 from semcg.runs.checkpoint import read_csv

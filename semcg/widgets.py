@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from semcg.files import DOMAINS
 from semcg.labels import CLASSES, IGNORE
 from semcg.pictures import image as read_image
+from semcg.plots import styled
 from semcg.plots.curves import dials, training_curves
 from semcg.plots.frames import pixels
-from semcg.plots.style import styled
 from semcg.world import Scene, render
 
 __all__ = ["Live", "field_of_view", "field_panels", "microscope", "street", "street_panels"]

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from semcg.plots.style import COLORS, condition_colors, figure, grid, legend_below, plain_log, styled
+from semcg.plots import COLORS, condition_colors, figure, grid, legend_below, plain_log, styled
 
 __all__ = ["bands", "dials", "floors", "generator_losses", "spectra", "training_curves"]
 
@@ -31,8 +31,8 @@ def generator_losses(logits: np.ndarray, losses: Mapping[str, np.ndarray]) -> Fi
     drawn, [[ax]] = figure(size=(5.5, 3.4))
     for i, (name, values) in enumerate(losses.items()):
         ax.plot(logits, np.asarray(values), _DASHES[i % 4], color=COLORS[i % 6], label=name, linewidth=2)
-    ax.set(xlabel="logit of a translated patch: fake  <  0  <  real", ylabel="loss of the generator")
-    ax.set_ylim(-6, 9)
+    xlabel = "logit of a translated patch: fake  <  0  <  real"
+    ax.set(xlabel=xlabel, ylabel="loss of the generator", ylim=(-6, 9))
     ax.legend()
     return drawn
 
@@ -53,7 +53,7 @@ def training_curves(
     names : list of str
         Losses to draw. A training without one of them is left out of that panel.
     colors : training -> color, optional
-        Default: `semcg.plots.style.condition_colors` of the trainings.
+        Default: `semcg.plots.condition_colors` of the trainings.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def dials(
     place = np.arange(len(settings))
     drawn, panels = grid(len(curves), size=(3.1, 2.5))
     for ax, (name, values) in zip(panels, curves.items(), strict=True):
-        table = pd.DataFrame(np.atleast_2d(values))  # whose mean leaves out NaN
+        table = pd.DataFrame(values)  # whose mean leaves out NaN
         bold = table.mean() if seed is None else table.loc[seed]
         ax.plot(place, table.T, color=_BLUE, alpha=0.25, lw=1)
         ax.plot(place, bold, color=_BLUE, lw=2.2, marker="o", ms=4)
@@ -160,12 +160,11 @@ def floors(charged: Mapping[str, tuple[float, float]]) -> Figure:
     """
     drawn, [[ax]] = figure(size=(6.0, 0.45 * len(charged) + 1.1))
     shares = [100 * oracle / identity for identity, oracle in charged.values()]
+    most = max(118, 1.15 * max(shares))
     bars = ax.barh(list(charged), shares, color="#56B4E9", edgecolor=_BLUE)
     ax.bar_label(bars, fmt="%.0f %%", padding=3)
     ax.axvline(100, color="black", linewidth=1)
-    ax.set(
-        xlabel="loss of the oracle in % of the loss of the identity", xlim=(0, max(118, 1.15 * max(shares)))
-    )
+    ax.set(xlabel="loss of the oracle in % of the loss of the identity", xlim=(0, most))
     ax.invert_yaxis()
     ax.grid(False, axis="y")
     return drawn

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from matplotlib.ticker import LogLocator
 
 from semcg import labels
 from semcg.labels import IGNORE
-from semcg.plots.style import COLORS, class_axis, class_colors, figure, styled
+from semcg.plots import COLORS, class_axis, class_colors, figure, styled
 
 __all__ = ["DOMAIN_COLORS", "class_shares", "framework", "layout", "pixels", "receptive_fields", "sheet"]
 __all__ += ["stages"]
@@ -113,11 +114,9 @@ def class_shares(shares: Mapping[str, np.ndarray]) -> Figure:
     shares : domain -> (19,) float
         Fractions of the labeled pixels; 0 and NaN get no bar.
     """
-    thick = 0.8 / len(shares)
     drawn, [[ax]] = figure(size=(8.5, 5.6))
-    for k, (name, given) in enumerate(shares.items()):
-        place = np.arange(len(labels.CLASSES)) + (k - (len(shares) - 1) / 2) * thick
-        ax.barh(place, 100 * np.asarray(given), thick, label=name, color=DOMAIN_COLORS.get(name, f"C{k}"))
+    colors = [DOMAIN_COLORS.get(name, f"C{k}") for k, name in enumerate(shares)]
+    (100 * pd.DataFrame(shares)).plot.barh(ax=ax, width=0.8, color=colors, legend=False)
     ax.set(xscale="log", xlabel="% of the labeled pixels")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     ax.minorticks_off()

@@ -8,7 +8,7 @@ import seaborn
 from matplotlib.figure import Figure
 
 from semcg.labels import CLASSES, names
-from semcg.plots.style import class_axis, condition_colors, figure, grid, styled
+from semcg.plots import class_axis, condition_colors, figure, grid, styled
 from semcg.statistics import FAILS, HOLDS
 
 __all__ = ["class_points", "flips", "forest", "measure_axes", "pairs", "ranking", "shares"]
@@ -61,7 +61,8 @@ def flips(shares: np.ndarray, *, title: str = "", least: float = 0.05) -> Figure
         raise ValueError(f"a (19, 19) table of shares in 0..1 is needed, not {shares.shape}, {shares}")
     drawn, [[ax]] = figure(size=(9.2, 8.2))
     ax.set_facecolor("#DDDDDD")
-    picture = ax.imshow(np.ma.masked_invalid(100 * shares), cmap="Blues", vmin=0, vmax=100)
+    look = {"cmap": "Blues", "vmin": 0, "vmax": 100, "edgecolor": "white", "lw": 0.6, "rasterized": True}
+    picture = ax.pcolormesh(place, place, np.ma.masked_invalid(100 * shares), **look)
     for row, column in zip(*np.nonzero(shares >= least), strict=True):
         look = {"color": "white" if shares[row, column] > 0.5 else "black", "fontsize": 8.5}
         look["fontweight"] = "bold" if row == column else "normal"
@@ -69,11 +70,8 @@ def flips(shares: np.ndarray, *, title: str = "", least: float = 0.05) -> Figure
     ax.set_xticks(place, names(), rotation=60, ha="right", rotation_mode="anchor")
     ax.set_yticks(place, names())
     ax.set(xlabel="read by the judge in the translation as", ylabel="labeled in the source as", title=title)
+    ax.set(aspect="equal", ylim=(len(CLASSES) - 0.5, -0.5))
     ax.grid(False)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_ticks(place[1:] - 0.5, minor=True)
-    ax.grid(which="minor", color="white", lw=0.6)
-    ax.tick_params(which="minor", length=0)
     drawn.colorbar(picture, ax=ax, shrink=0.6, label="% of the class's pixels in the source")
     return drawn
 
@@ -219,13 +217,10 @@ def shares(bars: Mapping[str, Mapping[str, float]], *, xlabel: str) -> Figure:
     """
     table = 100 * pd.DataFrame(bars).T.fillna(0.0)
     drawn, [[ax]] = figure(size=(7, 0.6 * len(bars) + 1.6))
-    left = table.cumsum(axis=1) - table
-    drawn_bars = [
-        ax.barh(table.index, table[part], left=left[part], color=color, edgecolor="white")
-        for part, color in zip(table, seaborn.color_palette("cividis", len(table.columns)), strict=True)
-    ]
-    ax.set(xlim=(0, 100), xlabel=xlabel)
+    look = {"width": 0.8, "color": seaborn.color_palette("cividis", len(table.columns)), "edgecolor": "white"}
+    table.plot.barh(ax=ax, stacked=True, legend=False, **look)
+    ax.set(xlim=(0, 100), xlabel=xlabel, ylabel="")
     ax.invert_yaxis()
     # Named here: matplotlib leaves labels that begin with "_" out of a legend.
-    drawn.legend(drawn_bars, list(table), loc="outside lower center", ncols=4)
+    drawn.legend(ax.containers, list(table), loc="outside lower center", ncols=4)
     return drawn

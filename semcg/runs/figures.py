@@ -10,8 +10,7 @@ from torch import Tensor
 from semcg import files
 from semcg.config import Config
 from semcg.data import Scenes
-from semcg.plots import frames
-from semcg.plots.style import styled
+from semcg.plots import frames, styled
 from semcg.runs import trained
 from semcg.runs.datasets import data
 from semcg.runs.recipes import conditions

@@ -33,8 +33,7 @@ def first_look(
 ) -> None:
     """Draw a street and translate it with the bundled generators: seconds, no training."""
     from semcg import translate
-    from semcg.plots import frames
-    from semcg.plots.style import styled
+    from semcg.plots import frames, styled
     from semcg.runs import shipped
     from semcg.training import fabric_for
 
