@@ -79,10 +79,10 @@ def test_counts_by_hand(scenes):
 def test_a_phantom_is_counted(scenes):
     counts = evaluate.segmentation_counts(Reader(), scenes, translate=builds_the_sky, fabric=FABRIC)
     assert counts[SKY, BUILDING] == 32  # 2 frames x 4 rows x 4 columns
-    assert evaluate.sky_kept(counts) == 0.75
-    assert evaluate.flip_share(counts, "sky", "building") == 0.25
-    assert evaluate.flip_share(counts, "sky", "vegetation") == 0
-    assert evaluate.flip_share(counts) == pytest.approx(32 / 320)
+    assert parts.sky_kept(counts) == 0.75
+    assert parts.flip_share(counts, "sky", "building") == 0.25
+    assert parts.flip_share(counts, "sky", "vegetation") == 0
+    assert parts.flip_share(counts) == pytest.approx(32 / 320)
 
 
 def test_pixels_without_a_label_count_for_nothing(tmp_path):
@@ -175,21 +175,21 @@ def test_class_table_by_hand():
 def test_wrong_class_names_are_refused():
     for wrong in (("heaven", ""), ("sky", "house"), ("", "sky"), ("sky", "sky")):
         with pytest.raises(ValueError):
-            evaluate.flip_share(counts_by_hand(), *wrong)
-    assert math.isnan(evaluate.flip_share(counts_by_hand(), "person"))
+            parts.flip_share(counts_by_hand(), *wrong)
+    assert math.isnan(parts.flip_share(counts_by_hand(), "person"))
 
 
 def test_the_comparison_fits_and_says_what_is_missing():
     rows = {
-        "identity": evaluate.judged(counts_by_hand()) | {"L1 to oracle": 0.25, "PSNR to oracle": 11.04},
+        "identity": parts.judged(counts_by_hand()) | {"L1 to oracle": 0.25, "PSNR to oracle": 11.04},
         "semantic (paper)": dict.fromkeys(parts.COLUMNS, 0.1) | {"Sem_t mIoU": None},
         "oracle": {"PSNR to oracle": math.inf},
     }
-    table = evaluate.comparison_table(rows)
+    table = parts.comparison_table(rows)
     assert list(table.columns) == list(parts.COLUMNS)
     assert table.loc["identity", "sky to building"] == 0.25
     assert table.loc["identity", "vehicle IoU"] == pytest.approx(0.8)
-    text = evaluate.comparison_text(table, size=(128, 256), frames=120, notes=["One seed: no verdict."])
+    text = parts.comparison_text(table, size=(128, 256), frames=120, notes=["One seed: no verdict."])
     lines = text.splitlines()
     assert max(map(len, lines)) <= 120
     numbers = next(line for line in lines if line.startswith("identity")).split()[1:]
@@ -213,7 +213,7 @@ def test_the_comparison_fits_and_says_what_is_missing():
     assert "circular" in text
     assert lines[-1] == "One seed: no verdict."
     with pytest.raises(ValueError, match="no column mIoU"):
-        evaluate.comparison_table({"identity": {"mIoU": 0.1}})
+        parts.comparison_table({"identity": {"mIoU": 0.1}})
 
 
 def test_flips_are_drawn_as_numbers():

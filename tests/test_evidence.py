@@ -112,7 +112,7 @@ def test_development_seeds_are_in_no_shipped_run():
 def test_counts_are_a_round_trip(tmp_path):
     path = sorted((REFERENCE / "counts").glob("*.csv"))[0]
     parts = evaluate.read_parts(path)
-    evaluate.write_parts(tmp_path / "again.csv", parts)
+    evaluate.parts.write_parts(tmp_path / "again.csv", parts)
     assert (tmp_path / "again.csv").read_bytes() == path.read_bytes()
 
 

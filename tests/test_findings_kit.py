@@ -305,8 +305,8 @@ def test_score_is_the_published_evaluation(as_published):
     pairs = [sorted(map(str, where.rglob("*_labelIds.png"))) for where in (flat, truth)]
     theirs = scripts.evaluateImgLists(*pairs, scripts.args)
 
-    counts, frames, holds = evaluate.scored(flat, truth)
-    ours = evaluate.score_table(counts)
+    counts, frames, holds = evaluate.frames.scored(flat, truth)
+    ours = evaluate.frames.score_table(counts)
     assert (frames, holds) == (3, "label")
     for name in labels.names():
         assert ours[name] == pytest.approx(theirs["classScores"][name], abs=1e-12)
@@ -316,7 +316,7 @@ def test_score_is_the_published_evaluation(as_published):
     )
     for k in range(3):
         Image.fromarray(pred[k]).save(flat / f"{FRAME.format(k)}_leftImg8bit_pred_labelIds.png")
-    assert evaluate.score_table(evaluate.scored(flat, truth, "train")[0]) == ours
+    assert evaluate.frames.score_table(evaluate.frames.scored(flat, truth, "train")[0]) == ours
     done = semcg("score", flat, truth, "--ids", "train")
     assert done.returncode == 0, done.stderr
     assert f"{ours['pixel accuracy']:.4f}" in done.stdout
@@ -331,13 +331,13 @@ def test_e1_score_says_what_does_not_pair_and_what_is_there(as_published):
     with pytest.raises(
         ValueError, match=r"0000\.png holds values that are no train id.* 19 .*give --ids label"
     ):
-        evaluate.scored(flat, truth, "train")
+        evaluate.frames.scored(flat, truth, "train")
     (flat / f"{FRAME.format(0)}.png").unlink()
     with pytest.raises(
         ValueError,
         match=r"no picture in .* for 1 of 3 file\(s\): frankfurt_000000_000000_gtFine.*It holds frank",
     ):
-        evaluate.scored(flat, truth)
+        evaluate.frames.scored(flat, truth)
     (folder / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="no PNG or JPEG file in"):
-        evaluate.scored(folder / "empty", truth)
+        evaluate.frames.scored(folder / "empty", truth)

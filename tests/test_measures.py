@@ -16,7 +16,6 @@ from semcg.evaluate import (
     BorrowedColors,
     Pictures,
     collect,
-    contradictions,
     counts_of,
     known,
     read_parts,
@@ -24,9 +23,8 @@ from semcg.evaluate import (
     target_features,
     train_reader,
     values,
-    write_parts,
 )
-from semcg.evaluate.parts import frame_counts
+from semcg.evaluate.parts import contradictions, frame_counts, write_parts
 from semcg.evaluate.reading import marking_contrast, marking_sums
 from semcg.labels import names
 from semcg.translate import Guided, identity, to_bytes

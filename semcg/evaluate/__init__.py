@@ -25,32 +25,8 @@ from torch import Tensor, nn
 from semcg import edges, metrics
 from semcg.data import Scenes
 from semcg.distances import grid_powers, kid, kid_halves, psnr, ssim
-from semcg.evaluate.frames import (
-    batches,
-    counts_of_folders,
-    evaluating,
-    label_pairs,
-    score_table,
-    scored,
-    scores_of,
-    segmentation_counts,
-)
-from semcg.evaluate.parts import (
-    Parts,
-    class_table,
-    comparison_table,
-    comparison_text,
-    contradictions,
-    counts_of,
-    flip_share,
-    frame_part,
-    judged,
-    read_parts,
-    sky_kept,
-    table_part,
-    values,
-    write_parts,
-)
+from semcg.evaluate.frames import batches, counts_of_folders, evaluating, scores_of, segmentation_counts
+from semcg.evaluate.parts import Parts, class_table, counts_of, frame_part, read_parts, table_part, values
 from semcg.evaluate.reading import marking_sums, notes, read_frames, read_scenes, train_reader
 from semcg.gan import recolored
 from semcg.labels import CLASSES, names

@@ -151,7 +151,7 @@ def evaluate(
     from semcg.training import fabric_for
 
     fabric, stated = fabric_for(device), height_width(size)
-    truth = [label for _, label, _ in evaluation.label_pairs(images, labels).values()]
+    truth = [label for _, label, _ in evaluation.frames.label_pairs(images, labels).values()]
     labelled = sorted({pictures.size(label, label="values") for label in truth})
     if str(judge) in instruments.SEGMENTERS and not judge.exists():
         net = instruments.load_instrument(str(judge)).to(fabric.device)
@@ -178,8 +178,8 @@ def score(
     from semcg import evaluate as evaluation
     from semcg import metrics
 
-    counts, frames, holds = evaluation.scored(predictions, labels, ids)
-    for name, value in evaluation.score_table(counts).items():
+    counts, frames, holds = evaluation.frames.scored(predictions, labels, ids)
+    for name, value in evaluation.frames.score_table(counts).items():
         print(f"{name:<32} {'-' if value != value else format(value, '.4f'):>6}")
     print(
         f"{frames} frames, predictions read as {holds} ids; {int(metrics.present(counts).sum())} of 19 classes are "

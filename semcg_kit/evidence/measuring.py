@@ -226,7 +226,7 @@ def _keep(
     config: Config, run: str, parts: dict, key: str, condition: str, seed: int | None, *, trained_as: str = ""
 ) -> None:
     counts = folder_of(config) / "counts" / f"{run}.csv"
-    evaluate.write_parts(counts, parts)
+    evaluate.parts.write_parts(counts, parts)
     folder = files.results_folder(config.data, config.profile) / (trained_as or run)
     made = files.read_record(folder / "provenance.json")
     record = {"run": run, "condition": condition, "seed": seed, "key": key, "counts": sha256(counts)}

@@ -184,7 +184,7 @@ def _verified_runs(folder: Path) -> str:
         if (twin := alike.setdefault(record["counts"], run)) != run:
             raise ValueError(f"counts/{run}.csv is a copy of counts/{twin}.csv: two runs never count alike")
         parts = evaluate.read_parts(counts)
-        if wrong := evaluate.contradictions(parts):
+        if wrong := evaluate.parts.contradictions(parts):
             raise ValueError(f"{counts} contradicts itself: {wrong[0]}")
         for part in (name for name in ("judge", "downstream") if name in parts):
             pixels = evaluate.counts_of(parts, part).sum(1).tolist()
