@@ -7,6 +7,7 @@ timings; the committed ones with an execution under profile smoke, all but what 
 
 import ast
 import copy
+import json
 import os
 import re
 import subprocess
@@ -302,20 +303,21 @@ def test_an_unweighted_semantic_loss_is_the_baseline_to_the_bit(smoke):
     assert (baseline / "history.csv").read_bytes() == (unweighted / "history.csv").read_bytes()
 
 
-def test_plain_papermill_runs_a_notebook_as_the_readme_says(smoke, tmp_path):
-    command = [sys.executable, "-m", "papermill", str(ROOT / "notebooks" / "04_semantic_cyclegan.ipynb")]
-    command += [
-        str(tmp_path / "out.ipynb"),
-        "-p",
-        "profile",
-        "smoke",
-        "-p",
-        "lambda_s",
-        "3",
-        "--no-progress-bar",
-    ]
-    done = subprocess.run([*command, "-k", "python3"], env=environment(smoke), capture_output=True, text=True)
+def test_plain_papermill_runs_a_notebook_in_a_named_kernel_as_the_pages_say(smoke, tmp_path):
+    """As with the kernel of a GPU environment, which is another Python with semcg installed."""
+    kernel = tmp_path / "jupyter" / "kernels" / "my-gpu"
+    kernel.mkdir(parents=True)
+    start = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": start, "display_name": "my-gpu", "language": "python", "env": {"SEMCG_NAMED": "my-gpu"}}
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+    out = tmp_path / "out.ipynb"
+    command = [sys.executable, "-m", "papermill", "-k", "my-gpu", "--no-progress-bar"]
+    command += [str(ROOT / "notebooks" / "04_semantic_cyclegan.ipynb"), str(out)]
+    command += ["-p", "profile", "smoke", "-p", "lambda_s", "3", "-p", "device", "cpu"]
+    given = environment(smoke) | {"JUPYTER_PATH": str(tmp_path / "jupyter")}
+    done = subprocess.run(command, env=given, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert nbformat.read(out, as_version=4).metadata["kernelspec"]["name"] == "my-gpu"
     assert (smoke / "results" / "smoke" / "semantic-scores_l2-3-s0" / "provenance.json").is_file()
 
 
