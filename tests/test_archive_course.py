@@ -35,25 +35,41 @@ def made(tmp_path_factory) -> Path:
         )
         assert done.returncode == 0, done.stderr
     # The target's own commands, by the make of this repository, whose .venv runs these tests or stands for what does.
+    command_environment = environment | {"MAKEFLAGS": "--assume-old=.venv/.ready"}
+    given = ["PROFILE=smoke", f"DATA={home / 'data' / 'paper'}", "GPUS=2"]
+    ours = [f"PY={sys.executable}", f"SEMCG={sys.executable} -m semcg_kit"]
     said = subprocess.run(
-        ["make", "course", "PROFILE=smoke", f"DATA={home / 'data' / 'paper'}", "GPUS=2", f"PY={sys.executable}", f"SEMCG={sys.executable} -m semcg"],
-        cwd=ROOT, env=environment | {"MAKEFLAGS": "--assume-old=.venv/.ready"}, capture_output=True, text=True,
-    )  # fmt: skip
+        ["make", "course", *given, *ours],
+        cwd=ROOT,
+        env=command_environment,
+        capture_output=True,
+        text=True,
+    )
     assert said.returncode == 0, said.stdout + said.stderr
+    scored = ["make", "full-size", *given, *ours, f"CITYSCAPES={root / 'cityscapes'}", "FULL=128x256"]
+    said = subprocess.run(scored, cwd=ROOT, env=command_environment, capture_output=True, text=True)
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert "sem_t" in said.stdout
+    assert "scored at 128x256" in said.stdout
     return home
 
 
+def results_of(home: Path) -> Path:
+    (found,) = (home / "results").glob("paper-*-smoke")
+    return found
+
+
 def printed(home: Path, name: str) -> str:
-    cells = nbformat.read(home / "results" / "paper-smoke" / "notebooks" / f"{name}.ipynb", 4).cells
+    cells = nbformat.read(results_of(home) / "notebooks" / f"{name}.ipynb", 4).cells
     return "".join(o.get("text", "") for c in cells for o in c.get("outputs", []))
 
 
 def test_two_processes_share_what_trains_and_the_rest_reads_it(made):
-    results = made / "results" / "paper-smoke"
-    for name in ("cyclegan", "semantic-scores_l2-1", "semantic-softmax_l2-10"):
+    results = results_of(made)
+    for name in ("cyclegan", "semantic-scores_l2-1"):
         assert (results / f"{name}-batch=2-s0" / "provenance.json").is_file()
     assert "2 processes" in printed(made, "03_cyclegan-s0")
-    assert (results / "evaluation-s0" / "table.txt").is_file()
+    assert list(results.glob("evaluation*-s0/table.txt"))
 
 
 def test_published_rows_stand_beside_a_course_on_real_data(made):
