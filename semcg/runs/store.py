@@ -92,6 +92,11 @@ class Run:
         stored = _stored(folder, self.recipe, self.begins)
         return difference(stored, self.parts) if stored else None
 
+    def write(self, name: str, measures: dict) -> None:
+        """Add measures to the complete run, as `<name>.json`."""
+        if rank() == 0:
+            files.write_json(self.folder / f"{name}.json", measures)
+
     def save(self) -> None:
         """Write history and state to the partial folder; the state before stays until the new one is whole.
 
