@@ -6,7 +6,11 @@ sub-pixel is the exact label; the mean color of nine sub-pixels is an anti-alias
 the same scene.
 """
 
+import math
+import tomllib
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -154,6 +158,17 @@ def inset(quad: list[Point], u0: float, u1: float, v0: float, v1: float) -> list
     return [at(u0, v0), at(u1, v0), at(u1, v1), at(u0, v1)]
 
 
+def regular(corners: int, radius: float, y: float = 0.0, turn: float = 0.0) -> list[tuple[float, float]]:
+    """Return the corners of a regular polygon about (0, y), turned to the right by so many corners."""
+    turns = [2 * math.pi * (turn + k) / corners for k in range(corners)]
+    return [(radius * math.sin(t), y + radius * math.cos(t)) for t in turns]
+
+
+@cache
+def _shapes() -> dict:
+    return tomllib.loads(Path(__file__).with_name("shapes.toml").read_text(encoding="utf-8"))
+
+
 @dataclass(frozen=True)
 class Pen:
     """Draws one thing: it keeps class, position and hue, so that shapes are given in the thing's own meters."""
@@ -189,6 +204,29 @@ class Pen:
         """Draw a disc `tall` times as high as wide, or only its rim of a width in meters."""
         center = (self.x + x, y, self.z)
         self.canvas.ellipse(self.part(material, shade), center, radius, radius * tall, rim)
+
+    def pair(self, material: str, inner: float, outer: float, low: float, high: float) -> None:
+        """Fill the same rectangle left and right of the middle."""
+        self.rect(material, -outer, low, -inner, high)
+        self.rect(material, inner, low, outer, high)
+
+    def draw(self, thing: str, view: str = "", ahead: int = 1) -> None:
+        """Draw a list of `shapes.toml`; -1 for `ahead` mirrors its lines, discs and polygons."""
+        shapes = _shapes()[thing]
+        for kind, material, *numbers in shapes[view] if view else shapes:
+            match kind, *numbers:
+                case "line", x0, y0, x1, y1, width:
+                    self.line(material, ahead * x0, y0, ahead * x1, y1, width)
+                case "disc", x, *rest:
+                    self.disc(material, ahead * x, *rest)
+                case "poly", corners:
+                    self.poly(material, [(ahead * x, y) for x, y in corners])
+                case "regular", *rest:
+                    self.poly(material, regular(*rest))
+                case "rect", *rest:
+                    self.rect(material, *rest)
+                case "pair", *rest:
+                    self.pair(material, *rest)
 
     def solid(self, material: str, base: tuple, top: tuple) -> tuple[list, list | None]:
         """Draw what is seen of a body with rectangular base and top; return its near and its seen side face.

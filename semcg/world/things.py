@@ -3,12 +3,10 @@
 Lengths are in meters; x, z is the position of the near end. Every motor vehicle on the road has a plate.
 """
 
-import math
 from typing import NamedTuple
 
-from semcg.world.canvas import Canvas, Pen, inset
+from semcg.world.canvas import Canvas, Pen, inset, regular
 
-SIGN = 0.44  # radius of a sign
 DIGIT = 0.216  # height of a plate's digits: deliberately toy-sized, so that 128 rows are enough to read them
 LENGTH = {"car": 4.2, "truck": 6.2, "bus": 10.0, "train": 22.0}
 
@@ -56,36 +54,11 @@ class Sign(NamedTuple):
     def draw(self, canvas: Canvas) -> None:
         _stand(canvas, self, "pole", 0.08, 0.2, 2.0).rect("pole", -0.04, 0, 0.04, 2.45)
         pen = Pen(canvas, "traffic sign", self.x, self.z)
-        match self.kind:
-            case "limit":
-                pen.disc("sign red", 0, 2.45, 1.1 * SIGN)
-                pen.disc("sign white", 0, 2.45, 0.88 * SIGN)
-                pen.write(self.text, 0, 2.45, 0.3, "sign white", "sign black", "sign")
-            case "warning":
-                pen.poly("sign red", _polygon(3, 1.3 * SIGN, 0, 2.4))
-                pen.poly("sign white", _polygon(3, 0.85 * SIGN, 0, 2.4))
-                pen.rect("sign black", -0.045, 2.36, 0.045, 2.62)
-                pen.rect("sign black", -0.045, 2.25, 0.045, 2.31)
-            case "arrow":
-                pen.disc("sign blue", 0, 2.45, SIGN)
-                pen.rect("sign white", -0.06, 2.18, 0.06, 2.5)
-                pen.poly("sign white", [(-0.24, 2.48), (0.24, 2.48), (0, 2.76)])
-            case "stop":
-                pen.poly("sign white", _polygon(8, 1.08 * SIGN, math.pi / 8))
-                pen.poly("sign red", _polygon(8, 0.97 * SIGN, math.pi / 8))
-                pen.write("STOP", 0, 2.45, 0.15, "sign red", "sign white")
-            case "entry":
-                pen.disc("sign white", 0, 2.45, SIGN)
-                pen.disc("sign red", 0, 2.45, 0.93 * SIGN)
-                pen.rect("sign white", -0.3, 2.37, 0.3, 2.53)
-            case "priority":
-                pen.poly("sign white", _polygon(4, 1.25 * SIGN, 0))
-                pen.poly("sign yellow", _polygon(4, 0.95 * SIGN, 0))
-
-
-def _polygon(corners: int, radius: float, turn: float, y: float = 2.45) -> list[tuple[float, float]]:
-    turns = [turn + 2 * math.pi * k / corners for k in range(corners)]
-    return [(radius * math.sin(t), y + radius * math.cos(t)) for t in turns]
+        pen.draw("sign", self.kind)
+        if self.text:
+            pen.write(self.text, 0, 2.45, 0.3, "sign white", "sign black", "sign")
+        if self.kind == "stop":
+            pen.write("STOP", 0, 2.45, 0.15, "sign red", "sign white")
 
 
 class Bin(NamedTuple):
@@ -93,10 +66,7 @@ class Bin(NamedTuple):
     z: float
 
     def draw(self, canvas: Canvas) -> None:
-        pen = _stand(canvas, self, "ignored", 0.3, 0.5, 0.9)
-        pen.poly("bin", [(-0.24, 0), (0.24, 0), (0.3, 0.85), (-0.3, 0.85)])
-        pen.rect("bin", -0.34, 0.85, 0.34, 0.97, 0.7)
-        pen.rect("bin", -0.2, 0.45, 0.2, 0.6, 1.5)
+        _stand(canvas, self, "ignored", 0.3, 0.5, 0.9).draw("bin")
 
 
 class Person(NamedTuple):
@@ -161,7 +131,7 @@ class Vehicle(NamedTuple):
         waist, roof = 0.86, 0.86 + 0.56 * self.tall
         # The cabin is above the rear axle: near the camera from behind, a hood's length away from the front.
         base, top = ((1.15, 4.05), (1.8, 3.6)) if self.oncoming else ((0.12, 2.9), (0.55, 2.3))
-        _pair(pen, "tire", 0.84 - 0.24, 0.84, 0, 0.36)
+        pen.pair("tire", 0.84 - 0.24, 0.84, 0, 0.36)
         pen.rect("chassis", -0.62, 0.2, 0.62, 0.36)
         _, side = pen.solid("paint", (0.88, 0.3, 0, length), (0.85, waist, 0.04, length - 0.05))
         if side:
@@ -174,28 +144,17 @@ class Vehicle(NamedTuple):
         if flank:
             for u0, u1 in ((0.07, 0.46), (0.52, 0.93)):
                 pen.poly("glass", inset(flank, u0, u1, 0.12, 0.86), 0.9)
-        if self.oncoming:
-            pen.rect("chassis", -0.88, 0.28, 0.88, 0.38)
-            pen.rect("grille", -0.5, 0.4, 0.5, 0.76)
-            _pair(pen, "headlamp", 0.68 - 0.17, 0.68 + 0.17, 0.6, 0.8)
-            _pair(pen, "amber lamp", 0.68 - 0.12, 0.68 + 0.12, 0.47, 0.54)
-        else:
-            pen.rect("chassis", -0.88, 0.28, 0.88, 0.4)
-            pen.rect("paint", -0.82, 0.74, 0.82, 0.77, 0.7)
-            _pair(pen, "tail lamp", 0.68 - 0.17, 0.68 + 0.17, 0.6, 0.8)
-            _pair(pen, "headlamp", 0.54 - 0.03, 0.54 + 0.03, 0.6, 0.7)
+        pen.draw("car", "front" if self.oncoming else "rear")
         _write_plate(pen, self.plate, 0, 0.555)
 
     def _draw_truck(self, pen: Pen, length: float) -> None:
-        _pair(pen, "tire", 1.15 - 0.4, 1.15, 0, 0.6)
+        pen.pair("tire", 1.15 - 0.4, 1.15, 0, 0.6)
         if self.oncoming:
             pen.solid("load", (1.2, 0.75, 1.7, length), (1.2, 3.3, 1.7, length))
             near, side = pen.solid("paint", (1.15, 0.45, 0, 1.6), (1.1, 2.6, 0.25, 1.6))
             pen.poly("glass", inset(near, 0.07, 0.93, 0.52, 0.9))
             _draw_glint(pen, near, 0.12, 0.66, 0.9)
-            pen.rect("grille", -0.7, 0.98, 0.7, 1.4)
-            pen.rect("chassis", -1.15, 0.4, 1.15, 0.56)
-            _pair(pen, "headlamp", 0.9 - 0.18, 0.9 + 0.18, 0.66, 0.9)
+            pen.draw("truck", "front")
             if side:
                 pen.poly("glass", inset(side, 0.25, 0.8, 0.52, 0.88))
         else:
@@ -204,22 +163,21 @@ class Vehicle(NamedTuple):
             for u in (0.04, 0.495, 0.95):
                 pen.poly("load", inset(near, u, u + 0.012, 0.03, 0.97), 0.7)
             pen.poly("load", inset(near, 0, 1, 0.97, 1), 0.75)
-            pen.rect("chassis", -1.2, 0.45, 1.2, 0.75)
-            _pair(pen, "tail lamp", 1.02 - 0.14, 1.02 + 0.14, 0.52, 0.7)
+            pen.draw("truck", "rear")
         if side:
             pen.poly("chassis", inset(side, 0, 1, 0, 0.05))
         _draw_wheels(pen, 1.2, (0.9, length - 1.2), 0.45)
         _write_plate(pen, self.plate, 0, 0.72 if self.oncoming else 0.98)
 
     def _draw_bus(self, pen: Pen, length: float) -> None:
-        _pair(pen, "tire", 1.15 - 0.35, 1.15, 0, 0.5)
+        pen.pair("tire", 1.15 - 0.35, 1.15, 0, 0.5)
         near, side = pen.solid("bus", (1.25, 0.35, 0, length), (1.2, 3.0, 0.05, length))
         _draw_windows(pen, near, side, 6, 0.48, 0.86)
         _draw_wheels(pen, 1.25, (2.2, length - 2.4), 0.48)
         pen.rect("sign black", -0.75, 2.6, 0.75, 2.92)
         pen.write(self.line, 0, 2.76, 0.24, "sign black", "display")
         lamp = "headlamp" if self.oncoming else "tail lamp"
-        _pair(pen, lamp, 0.98 - 0.16, 0.98 + 0.16, 0.72, 0.95)
+        pen.pair(lamp, 0.98 - 0.16, 0.98 + 0.16, 0.72, 0.95)
         pen.rect("chassis", -1.25, 0.32, 1.25, 0.52)
         _write_plate(pen, self.plate, 0, 0.78)
 
@@ -230,7 +188,7 @@ class Vehicle(NamedTuple):
         pen.rect("sign black", -0.55, 2.72, 0.55, 3.04)
         pen.write(self.line, 0, 2.88, 0.24, "sign black", "display")
         lamp = "headlamp" if self.oncoming else "tail lamp"
-        _pair(pen, lamp, 0.8 - 0.14, 0.8 + 0.14, 0.95, 1.15)
+        pen.pair(lamp, 0.8 - 0.14, 0.8 + 0.14, 0.95, 1.15)
         pen.rect("chassis", -1.2, 0.15, 1.2, 0.45)
         pen.line("chassis", -0.5, 3.35, 0.2, 4.1, 0.06)
         pen.line("chassis", 0.2, 4.1, -0.3, 4.7, 0.06)
@@ -241,12 +199,6 @@ def _write_plate(pen: Pen, text: str, x: float, y: float, digit: float = DIGIT) 
     pen.write(text, x, y, digit, "plate", "plate ink", "plate")
 
 
-def _pair(pen: Pen, material: str, inner: float, outer: float, low: float, high: float) -> None:
-    """Draw the same rectangle left and right of the middle."""
-    pen.rect(material, -outer, low, -inner, high)
-    pen.rect(material, inner, low, outer, high)
-
-
 def _draw_wheels(pen: Pen, half: float, places: tuple[float, ...], radius: float = 0.32) -> None:
     """Draw the wheels of the side that is seen; `places` are meters behind the near end."""
     offset = pen.x - pen.canvas.camera.x
@@ -255,7 +207,7 @@ def _draw_wheels(pen: Pen, half: float, places: tuple[float, ...], radius: float
     x = -half if offset > 0 else half
     for place in places:
         for material, size in (("tire", radius), ("hub", 0.5 * radius)):
-            pen.poly(material, [(x, radius + y, place + z) for y, z in _polygon(10, size, 0, 0)])
+            pen.poly(material, [(x, radius + y, place + z) for y, z in regular(10, size)])
 
 
 def _draw_glint(pen: Pen, face: list, left: float, low: float, high: float) -> None:
@@ -301,44 +253,17 @@ class TwoWheeler(NamedTuple):
 
     def _draw_bicycle(self, pen: Pen, body: Pen) -> None:
         ahead = self.heading
-
-        def bar(pen: Pen, material: str, x0: float, y0: float, x1: float, y1: float, width: float) -> None:
-            pen.line(material, ahead * x0, y0, ahead * x1, y1, width)
-
-        for x in (-0.52, 0.52):
-            pen.disc("tire", x, 0.34, 0.34, rim=0.07)
-        bar(pen, "frame paint", -0.52, 0.34, -0.2, 0.82, 0.07)
-        bar(pen, "frame paint", -0.52, 0.34, -0.05, 0.34, 0.07)
-        bar(pen, "frame paint", -0.05, 0.34, -0.24, 0.88, 0.07)
-        bar(pen, "frame paint", -0.2, 0.76, 0.36, 0.8, 0.07)
-        bar(pen, "frame paint", -0.05, 0.34, 0.38, 0.76, 0.07)
-        bar(pen, "frame paint", 0.52, 0.34, 0.36, 0.98, 0.07)
-        bar(pen, "tire", -0.36, 0.92, -0.1, 0.92, 0.08)
-        bar(pen, "tire", 0.28, 1.0, 0.5, 1.02, 0.07)
+        pen.draw("bicycle", "side", ahead)
         if self.rider is not None:
-            bar(body, "trousers", -0.2, 0.95, 0.12, 0.62, 0.16)
-            bar(body, "trousers", 0.12, 0.62, -0.02, 0.24, 0.14)
+            body.draw("bicycle", "legs", ahead)
             _draw_body(body, ahead * -0.2, 0.92, 1.0, ahead, 0.42, 0.22)
 
     def _draw_motorcycle(self, pen: Pen, body: Pen) -> None:
         ahead = self.heading
-        for x in (-0.66, 0.68):
-            pen.disc("tire", x, 0.33, 0.33)
-            pen.disc("hub", x, 0.33, 0.15)
-        tank = ((-0.8, 0.72), (-0.2, 0.6), (0.34, 0.64), (0.4, 0.92), (0.05, 0.98), (-0.2, 0.82))
-        for material, outline in (
-            ("chassis", ((-0.4, 0.3), (0.3, 0.28), (0.34, 0.6), (-0.3, 0.62))),
-            ("frame paint", tank),
-            ("tire", ((-0.85, 0.78), (-0.1, 0.78), (-0.05, 0.9), (-0.8, 0.9))),
-        ):
-            pen.poly(material, [(ahead * x, y) for x, y in outline])
-        pen.line("hub", ahead * 0.68, 0.33, ahead * 0.42, 1.05, 0.09)
-        pen.line("tire", ahead * 0.3, 1.1, ahead * 0.5, 1.08, 0.08)
-        pen.disc("headlamp", ahead * 0.54, 0.9, 0.1)
-        pen.disc("tail lamp", ahead * -0.86, 0.74, 0.06)
+        pen.draw("motorcycle", "wheels")
+        pen.draw("motorcycle", "side", ahead)
         if self.rider is not None:
-            body.line("trousers", ahead * -0.22, 0.9, ahead * 0.16, 0.76, 0.2)
-            body.line("trousers", ahead * 0.16, 0.76, ahead * 0.02, 0.34, 0.17)
+            body.draw("motorcycle", "legs", ahead)
             _draw_body(body, ahead * -0.24, 0.88, 1.0, ahead, 0.44, 0.14)
             _draw_helmet(body, ahead * -0.1, 1.6)
         _write_plate(pen, self.plate, -0.02 * ahead, 0.46, 0.6 * DIGIT)
