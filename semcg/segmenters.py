@@ -216,18 +216,16 @@ class Block(nn.Module):
         self, inside: int, outside: int, *, stride: int = 1, dilation: int = 1, add: str = "input"
     ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(
-            inside, outside, 3, stride=stride, padding=dilation, dilation=dilation, bias=False
-        )
+        dilated = {"padding": dilation, "dilation": dilation, "bias": False}
+        self.conv1 = nn.Conv2d(inside, outside, 3, stride=stride, **dilated)
         self.bn1 = nn.BatchNorm2d(outside)
-        self.conv2 = nn.Conv2d(outside, outside, 3, padding=dilation, dilation=dilation, bias=False)
+        self.conv2 = nn.Conv2d(outside, outside, 3, **dilated)
         self.bn2 = nn.BatchNorm2d(outside)
         self.relu = nn.ReLU(inplace=True)
         self.add = add
         if add == "shortcut":
-            self.downsample = nn.Sequential(
-                nn.Conv2d(inside, outside, 1, stride=stride, bias=False), nn.BatchNorm2d(outside)
-            )
+            shortcut = nn.Conv2d(inside, outside, 1, stride=stride, bias=False)
+            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(outside))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inside, H, W) to (B, outside, H / stride, W / stride)."""
@@ -356,11 +354,8 @@ def level(*c: int, stride: int = 1, bias: bool = False) -> nn.Sequential:
     """Return 3 x 3 convolutions c[0] -> c[1] -> ..., the first with `stride`, each with batch normalization and ReLU."""
     layers: list[nn.Module] = []
     for inside, outside in pairwise(c):
-        layers += [
-            nn.Conv2d(inside, outside, 3, stride=1 if layers else stride, padding=1, bias=bias),
-            nn.BatchNorm2d(outside),
-            nn.ReLU(inplace=True),
-        ]
+        layers.append(nn.Conv2d(inside, outside, 3, stride=1 if layers else stride, padding=1, bias=bias))
+        layers += [nn.BatchNorm2d(outside), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
 
 
