@@ -190,9 +190,7 @@ class Vehicle(NamedTuple):
         lamp = "headlamp" if self.oncoming else "tail lamp"
         pen.pair(lamp, 0.8 - 0.14, 0.8 + 0.14, 0.95, 1.15)
         pen.rect("chassis", -1.2, 0.15, 1.2, 0.45)
-        pen.line("chassis", -0.5, 3.35, 0.2, 4.1, 0.06)
-        pen.line("chassis", 0.2, 4.1, -0.3, 4.7, 0.06)
-        pen.line("chassis", -0.8, 4.7, 0.4, 4.7, 0.08)
+        pen.draw("train", "pantograph")
 
 
 def _write_plate(pen: Pen, text: str, x: float, y: float, digit: float = DIGIT) -> None:
@@ -273,12 +271,9 @@ class TwoWheeler(NamedTuple):
         wheel = 0.12 if motor else 0.05
         pen.rect("tire", -wheel, 0, wheel, 0.66)
         pen.line("tire", -0.36, 1.02, 0.36, 1.02, 0.07)
-        for side in (-1, 1):
-            body.line("trousers", 0.12 * side, 0.92, 0.24 * side, 0.5, 0.18)
-            body.line("trousers", 0.24 * side, 0.5, 0.2 * side, 0.2, 0.14)
+        body.draw("rider", "legs")
         if motor:
-            pen.poly("frame paint", [(-0.2, 0.62), (0.2, 0.62), (0.24, 0.9), (-0.24, 0.9)])
-            pen.rect("tail lamp", -0.12, 0.78, 0.12, 0.86)
+            pen.draw("motorcycle", "rear")
         _draw_body(body, 0, 0.88, 1.0, 0, 0.3)
         if motor:
             _draw_helmet(body, 0, 1.6)
