@@ -72,7 +72,7 @@ def faults(notebook) -> list[str]:
             found.append(f"{name} has {len(cell.source.splitlines())} lines")
         if cell.source.rstrip().endswith(";"):
             found.append(f"{name} ends with a semicolon, which nbval does not honour")
-        if unknown := tags(cell) - {"parameters", "varies", "timing", "slide", IGNORED}:
+        if unknown := tags(cell) - {"parameters", "varies", "timing", "slide", "hide-input", IGNORED}:
             found.append(f"{name} has tags {unknown}")
         if bool(tags(cell) & {"varies", "timing"}) != (IGNORED in tags(cell)):
             found.append(f"{name} does not tell nbval what it tells its readers: {sorted(tags(cell))}")
