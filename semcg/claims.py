@@ -78,7 +78,7 @@ CLAIMS = (
         "C5",
         "maintain the clarity of road markings and license plates",
         "3",
-        "Licence plates that a reader trained on target plates reads whole, digits of 4.5 pixels or more.",
+        "License plates that a reader trained on target plates reads whole, digits of 4.5 pixels or more.",
     ),
     Claim(
         "C6",

@@ -377,14 +377,14 @@ def refresh(given: Mapping[str, object]) -> list[Path]:
 
 
 def markdown(notebook: Path, out: Path) -> Path:
-    """Write an executed notebook as `out/<name>.md` with its figures in `out/figures/`, and return the text's path.
+    """Write what an executed notebook says and shows as `out/<name>.md`, with its figures in `out/figures/`, and return the text's path.
 
     Figures that an earlier call left in `out/figures/` are replaced.
     """
     from nbconvert import MarkdownExporter
     from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
-    exporter = MarkdownExporter(preprocessors=[CoalesceStreamsPreprocessor])
+    exporter = MarkdownExporter(preprocessors=[CoalesceStreamsPreprocessor], exclude_input=True)
     text, _ = exporter.from_notebook_node(nbformat.read(notebook, as_version=4))
     figures = out / "figures"
     shutil.rmtree(figures, ignore_errors=True)

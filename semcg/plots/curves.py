@@ -143,7 +143,7 @@ def dials(
         ax.plot(place, table.T, color=_BLUE, alpha=0.25, lw=1)
         ax.plot(place, bold, color=_BLUE, lw=2.2, marker="o", ms=4)
         ax.axvline(at, color=_ORANGE, lw=6, alpha=0.25)
-        ax.plot(at, bold[at], "o", ms=9, mfc="none", mec=_ORANGE, mew=2)
+        ax.plot(at, bold.iloc[at], "o", ms=9, mfc="none", mec=_ORANGE, mew=2)
         ax.set_xticks(place, [f"{s:g}" for s in settings])
         ax.set(title=name, xlabel=r"$\lambda_s$")
     return drawn
