@@ -39,8 +39,6 @@ from semcg.training import fabric_for, fit, linear_decay, warm_poly
 from semcg.translate import identity
 from semcg.world import write
 
-__all__ = ["RELEASED", "STAGES", "Numbers", "compute", "difference", "released", "settings", "version"]
-
 Numbers = dict[str, list[float]]
 """Arm -> what it computes."""
 Arms = Iterator[tuple[str, Iterable[float]]]

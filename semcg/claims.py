@@ -19,20 +19,6 @@ from semcg import statistics
 from semcg.protocol import Protocol, Row
 from semcg.statistics import FAILS, HOLDS
 
-__all__ = [
-    "CLAIMS",
-    "UNMEASURED",
-    "Claim",
-    "cost_row",
-    "curve_rows",
-    "ledger",
-    "overall",
-    "series",
-    "series_of",
-    "weight_rows",
-    "whole",
-]
-
 
 @dataclass(frozen=True)
 class Claim:

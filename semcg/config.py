@@ -13,8 +13,6 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-__all__ = ["PROFILES", "STAGES", "Config", "chosen", "make", "table"]
-
 STAGES = ("data", "segmenter", "judge", "translation", "downstream", "evaluation")
 """What a field can change the result of. "translation" is the CycleGAN, with or without the semantic loss."""
 

@@ -20,9 +20,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from semcg.translate import padded
 
-__all__ = ["LivingBytes", "count", "operations", "seconds"]
-__all__ += ["check", "free_bytes", "needed_bytes", "peak_bytes"]
-
 WORKSPACE = 1.5  # memory of a pass over that of its tensors: convolutions rearrange what they read and write
 
 Step = Callable[..., object]

@@ -23,8 +23,6 @@ from torchvision.transforms.v2 import functional as F
 from semcg import mappings, pictures
 from semcg.labels import CLASSES, IGNORE
 
-__all__ = ["Batches", "Scenes", "Unpaired", "to_bytes", "to_values"]
-
 # Range of the color augmentation: a factor per channel and an offset per channel, for values in 0..1.
 GAIN, SHIFT = (0.8, 1.2), (-0.08, 0.08)
 

@@ -19,9 +19,6 @@ from torch import distributed
 
 from semcg.system import cores
 
-__all__ = ["Place", "fabric_for", "loaders", "place", "precision_for", "share", "share_of"]
-__all__ += ["any_rank", "gather", "rank", "world_size"]
-
 T = TypeVar("T")
 
 _LOADERS = 4

@@ -10,8 +10,6 @@ import numpy as np
 from scipy.signal import get_window
 from skimage.metrics import structural_similarity
 
-__all__ = ["grid_powers", "kid", "kid_halves", "psnr", "ssim"]
-
 # Frequencies in cycles per pixel, periods of 2.2 to 2.5 px, that a period of 2 px is compared with.
 NEIGHBORHOOD = 0.40, 0.46
 

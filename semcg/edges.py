@@ -11,8 +11,6 @@ from scipy.special import erf
 
 from semcg.labels import CLASSES, IGNORE
 
-__all__ = ["COUNTS", "EdgePoints", "boundary_counts", "boundary_f", "edge_points", "edge_widths", "tolerance"]
-
 COUNTS = ("predicted", "predicted matched", "true", "true matched")  # columns of `boundary_counts`
 
 # Half length and half width, in pixels, of the strip across a boundary whose pixels a fit sees.

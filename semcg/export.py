@@ -22,8 +22,6 @@ from semcg import files
 from semcg.data import to_bytes
 from semcg.translate import SMALLEST
 
-__all__ = ["Pictures", "onnx"]
-
 
 class Pictures(nn.Module):
     """A generator from pictures to pictures, in operations that hold for any height and width.

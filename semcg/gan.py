@@ -22,8 +22,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["CycleGAN", "ImagePool", "PatchGAN", "Recolor", "ResNet9", "UNet", "initialise", "recolored"]
-
 
 class UNet(nn.Module):
     """U-Net generator: down to a few numbers, up again, each level handed across. 54,409,603 parameters by default.

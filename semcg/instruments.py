@@ -15,8 +15,6 @@ from torch import nn
 from semcg import files, segmenters
 from semcg.reader import DigitReader
 
-__all__ = ["FOLDER", "HOME", "SEGMENTERS", "load_instrument", "recorded"]
-
 FOLDER = Path("results", "instruments")
 """Where the instruments are, below `files.home()`."""
 HOME = {

@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["CATEGORIES", "CLASSES", "IGNORE", "names", "to_colors", "to_label_ids", "to_train_ids"]
-
 IGNORE = 255  # train id of a pixel that is neither trained on nor scored
 
 

@@ -11,9 +11,6 @@ from torch.nn import functional as F
 
 from semcg.labels import IGNORE
 
-__all__ = ["GAN_KINDS", "SEMANTIC_KINDS", "cycle", "discriminator", "generator", "identity", "semantic"]
-__all__ += ["ce_labels", "ce_pseudo", "kl", "scores_in", "scores_l2", "scores_norm", "softmax_l2"]
-
 GAN_KINDS = ("log", "lsgan")
 """Kinds of `discriminator` and `generator`: the log loss of Eqs. (1)-(2), and least squares."""
 

@@ -11,8 +11,6 @@ import numpy as np
 from semcg import labels, pictures
 from semcg.labels import CLASSES, IGNORE
 
-__all__ = ["LABEL_IDS", "Decoded", "Mapping", "decode", "mapping", "shares", "unlikely"]
-
 _CLASS_COLORS = np.array([c.color for c in CLASSES], np.int32)
 _NEAR = 5  # RGB units by which an editor's palette may miss a class color; no two class colors are within 20
 _LARGE = {"road", "building", "vegetation", "terrain", "sky", "car"}

@@ -19,9 +19,6 @@ from torch import Tensor
 
 from semcg.labels import CATEGORIES, CLASSES, IGNORE
 
-__all__ = ["category_iou", "confusion", "flips", "frequency_weighted_iou", "hits_and_unions", "iou"]
-__all__ += ["mean_iou", "pixel_accuracy", "present"]
-
 
 def confusion(pred: Tensor | np.ndarray, label: Tensor | np.ndarray, classes: int = len(CLASSES)) -> Tensor:
     """Count pixels by label and prediction.

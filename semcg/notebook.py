@@ -25,8 +25,6 @@ from semcg.runs import keeping, machine, note
 from semcg.runs.checkpoint import read_csv
 from semcg.training import fabric_for, precision_for, share
 
-__all__ = ["budget", "counted", "progress", "settle", "show", "watch"]
-
 _FEW = 100  # frames below which a share or a mean is an illustration
 
 

@@ -23,9 +23,6 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from semcg import files
 
-__all__ = ["LARGEST", "LONGEST", "Damaged", "Stored", "image", "read", "size", "stored"]
-__all__ += ["bare", "by_stem", "check_paired", "pairs"]
-
 LARGEST = 2**26  # pixels of a picture, at most: 8192 x 8192, 32 times those of a Cityscapes frame
 LONGEST = 2**14  # pixels of a side, at most
 _BYTES = 2**28  # a picture of LARGEST pixels without any compression

@@ -21,20 +21,6 @@ from pydantic import (
     model_validator,
 )
 
-__all__ = [
-    "CEILING",
-    "DEFAULT",
-    "REFERENCE",
-    "UNTRAINED",
-    "Condition",
-    "Cost",
-    "Curve",
-    "Margin",
-    "Protocol",
-    "Row",
-    "read",
-]
-
 DEFAULT = Path(__file__).resolve().parent.parent / "results" / "protocol.toml"
 REFERENCE = DEFAULT.parent / "reference"
 """The evidence that is shipped with the repository."""

@@ -27,8 +27,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-__all__ = ["IMAGENET", "fetch_imagenet", "load_published"]
-
 # Where Yu's code finds the classifier; the older address, at Princeton, is dead (github.com/fyu/drn/issues/52).
 IMAGENET = "https://dl.yf.io/drn/drn_c_26-ddedf421.pth"
 

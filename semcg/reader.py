@@ -12,8 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["CROP", "DigitReader", "Reading", "cut", "grey", "read"]
-
 CROP = (14, 12)  # rows and columns of a digit's crop
 # Kind of board -> its margin on each side, in columns and rows of a digit, which has 3 x 5 of them.
 MARGINS = {"plates": (1.0, 0.97), "signs": (0.0, 0.0)}

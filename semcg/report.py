@@ -17,24 +17,6 @@ from semcg import config as configs
 from semcg.labels import names
 from semcg.protocol import REFERENCE, Protocol
 
-__all__ = [
-    "FLOOR",
-    "PACKED",
-    "common",
-    "comparable",
-    "folder_of",
-    "front",
-    "labeled_pixels",
-    "limits",
-    "pair",
-    "records",
-    "seed_range",
-    "settings_apart",
-    "stored",
-    "summary",
-    "tables",
-]
-
 FLOOR = "floor.json"
 """What each reading of Eq. (4) charges the perfect translation, in an evidence folder."""
 PACKED = "runs.zip"

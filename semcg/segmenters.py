@@ -21,10 +21,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.segmentation import deeplabv3_resnet50
 
-from semcg.published import fetch_imagenet, load_published
-
-__all__ = ["NETWORKS", "DRN26", "DeepLabV3", "SegNet", "Segmenter", "SmallUNet", "build"]
-__all__ += ["fetch_imagenet", "frozen", "initialise", "load_published", "upsample"]
+from semcg.published import fetch_imagenet, load_published  # noqa: F401  (offered here too)
 
 
 class Segmenter(nn.Module):

@@ -17,19 +17,6 @@ from typing import Any, Literal
 import numpy as np
 from scipy import special, stats
 
-__all__ = [
-    "FAILS",
-    "HOLDS",
-    "LEAST_SEEDS",
-    "detectable",
-    "holm",
-    "interval",
-    "paired",
-    "sign_flip",
-    "summary",
-    "verdict",
-]
-
 HOLDS, FAILS = "holds here", "does not hold here"
 LEAST_SEEDS = 10  # with eight pairs no p, at least 2 / 2^n, survives a correction for seven claims
 _EXACT = 2**14  # all sign patterns of up to 14 pairs; as many random ones beyond

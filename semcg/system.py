@@ -17,8 +17,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-__all__ = ["cores", "duration", "each", "live", "progress", "stop_signals"]
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _GROUPS = Path("/sys/fs/cgroup")

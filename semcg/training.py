@@ -19,14 +19,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from semcg import losses, segmenters
 from semcg.config import Config
-from semcg.devices import fabric_for, loaders, precision_for, share
+from semcg.devices import fabric_for, loaders, precision_for, share  # noqa: F401  (offered here too)
 from semcg.gan import CycleGAN, ImagePool, PatchGAN, Recolor, ResNet9, UNet, initialise
 from semcg.labels import IGNORE
-
-__all__ = ["Step", "check_finite", "descend", "fit", "linear_decay", "warm_poly"]
-__all__ += ["Segmentation", "build_segmentation", "class_weights", "network_for", "segmentation_step"]
-__all__ += ["Translation", "build_translation", "generator_for", "translation_step"]
-__all__ += ["fabric_for", "loaders", "precision_for", "share"]
 
 Step = Callable[..., dict[str, Tensor]]
 """A function of one batch that takes one optimiser step and returns its loss terms."""
@@ -230,10 +225,10 @@ def segmentation_step(training: Segmentation, *, fabric: Fabric, weights: Tensor
         scores = segmenters.upsample(scores, y.shape[-2:])  # (B, 19, H, W)
         total = F.cross_entropy(scores, y, weights, ignore_index=IGNORE, reduction="sum")
         counted = y != IGNORE
-        share = counted.sum() if weights is None else weights[y[counted]].sum()
+        portion = counted.sum() if weights is None else weights[y[counted]].sum()
         # Of all processes: their mean is then one mean.
-        share = fabric.all_reduce(share.to(scores.dtype), reduce_op="mean")
-        loss = total / share.clamp(min=1e-6)
+        portion = fabric.all_reduce(portion.to(scores.dtype), reduce_op="mean")
+        loss = total / portion.clamp(min=1e-6)
         training.optimizer.zero_grad(set_to_none=True)
         fabric.backward(loss)
         norm = descend(training.optimizer, [loss], fabric=fabric)

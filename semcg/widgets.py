@@ -30,9 +30,6 @@ from semcg.plots.curves import dials, training_curves
 from semcg.plots.frames import pixels
 from semcg.world import Scene, render
 
-__all__ = ["Live", "field_of_view", "field_panels", "microscope", "street", "street_panels"]
-__all__ += ["weight", "weight_figure", "weight_losses", "weight_pictures"]
-
 WIDE = {"description_width": "initial"}  # style of a control whose description is not cut off
 SLIDER = {"continuous_update": False, "style": WIDE, "layout": {"width": "30rem"}}
 ORANGE = np.array([213, 94, 0], np.uint8)

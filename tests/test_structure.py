@@ -159,8 +159,8 @@ def test_rooms_hold_one_idea():
     assert not long, f"these files hold more than one idea: {long}"
 
 
-LIMITS = {"semcg": (9_050, 75), "semcg_kit": (4_326, 36)}
-"""Lines of code and files that a package may have. To be lowered with the code, never raised."""
+LIMITS = {"semcg": (8_000, 60), "semcg_kit": (4_000, 40)}
+"""Lines of code and files that a package may have: what one reads in an afternoon. Something goes before more comes."""
 
 
 OTHER = 6_000

@@ -21,9 +21,6 @@ from semcg.labels import CLASSES
 from semcg.segmenters import upsample
 from semcg.translate import Translation, any_size, identity, image, pad
 
-__all__ = ["counts_of_folders", "label_pairs", "score_table", "scored", "segmentation_counts"]
-__all__ += ["batches", "evaluating", "scores_of"]
-
 _PUBLISHED = {"_gtFine_labelIds": "label", "_gtFine_labelTrainIds": "train", "_labelTrainIds": "train"}
 """Endings of Cityscapes' label files -> what these hold."""
 _FRAME = re.compile(r"[A-Za-z-]+_\d{6}_\d{6}(?=_|$)")  # city, sequence and frame in the names of Cityscapes

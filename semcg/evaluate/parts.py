@@ -38,10 +38,6 @@ from semcg.edges import COUNTS, boundary_f
 from semcg.evaluate.reading import marking_contrast
 from semcg.labels import names
 
-__all__ = ["Parts", "contradictions", "counts_of", "frame_counts", "frame_part", "table_part", "values"]
-__all__ += ["flip_share", "judged", "read_parts", "sky_kept", "write_parts"]
-__all__ += ["COLUMNS", "class_table", "comparison_table", "comparison_text"]
-
 Parts = dict[str, dict[str, dict[str, int | float | str]]]
 """Part -> item -> key -> value."""
 

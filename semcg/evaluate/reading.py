@@ -19,9 +19,6 @@ from semcg.data import Scenes
 from semcg.labels import names as class_names
 from semcg.reader import DigitReader, cut, grey, read
 
-__all__ = ["BRIGHTER", "KEPT", "KINDS", "marking_contrast", "marking_sums"]
-__all__ += ["notes", "read_frames", "read_scenes", "train_reader"]
-
 KINDS = ("plates", "signs")
 UNHIDDEN = 0.97
 """Share of a board that must be seen."""

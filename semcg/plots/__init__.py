@@ -17,9 +17,6 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from semcg.labels import CLASSES, names
 
-__all__ = ["COLORS", "class_axis", "class_colors", "condition_colors", "figure", "grid", "legend_below"]
-__all__ += ["plain_log", "styled"]
-
 # Okabe and Ito's palette tells the conditions apart for the color-blind too; the classes keep Cityscapes' colors.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _UNTRAINED = {"identity": "#999999", "histogram matching": "#E69F00", "oracle": "#000000"}

@@ -9,8 +9,6 @@ from matplotlib.ticker import MaxNLocator
 
 from semcg.plots import COLORS, condition_colors, figure, grid, legend_below, plain_log, styled
 
-__all__ = ["bands", "dials", "floors", "generator_losses", "spectra", "training_curves"]
-
 _BLUE, _ORANGE = COLORS[:2]
 _DASHES = ("-", "--", "-.", ":")
 _WINDOW = 50

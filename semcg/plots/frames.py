@@ -15,9 +15,6 @@ from semcg import labels
 from semcg.labels import IGNORE
 from semcg.plots import COLORS, class_axis, class_colors, figure, styled
 
-__all__ = ["DOMAIN_COLORS", "class_shares", "framework", "layout", "pixels", "receptive_fields", "sheet"]
-__all__ += ["stages"]
-
 DOMAIN_COLORS = {"source": "#E69F00", "target": "#0072B2"}
 """Okabe and Ito's orange and blue: apart for the color-blind, and in gray."""
 _CYCLE, _SEMANTIC, _GAN = *COLORS[:2], "#555555"

@@ -11,8 +11,6 @@ from semcg.labels import CLASSES, names
 from semcg.plots import class_axis, condition_colors, figure, grid, styled
 from semcg.statistics import FAILS, HOLDS
 
-__all__ = ["class_points", "flips", "forest", "measure_axes", "pairs", "ranking", "shares"]
-
 _MARKERS = "osD^vPX*"
 _VERDICTS = {HOLDS: ("o", "#009E73"), FAILS: ("X", "#D55E00")}
 

@@ -15,8 +15,6 @@ from semcg.runs import recipes
 from semcg.runs.store import note
 from semcg.system import cores
 
-__all__ = ["about", "data", "differs", "draw", "target_train", "scored", "with_labels"]
-
 
 def draw(config: Config, *, processes: int = 0, progress: Callable[[int, int], None] | None = None) -> Path:
     """Draw the world of `config`, unless it lies there already, and return its folder.

@@ -17,8 +17,6 @@ from semcg.runs.recipes import conditions
 from semcg.training import fabric_for, precision_for
 from semcg.translate import Padded, Translation, image
 
-__all__ = ["CAPTIONS", "paper_figures", "save_figures"]
-
 CAPTIONS = {
     "figure_1": (
         "Figure 1: examples of the data. Test frames of both domains, above their label maps in the colours of Cityscapes. "

@@ -31,8 +31,6 @@ from semcg.runs.store import Run, Start
 from semcg.system import stop_signals
 from semcg.training import Translation, check_finite
 
-__all__ = ["folder_of", "is_running", "keep", "summary", "watched"]
-
 _READ_EVERY = 10  # steps between two readings of the losses: reading makes a GPU wait
 _SHOWN, _SCORED = 4, 20  # frames on a sheet; and at most scored
 

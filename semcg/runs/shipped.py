@@ -18,8 +18,6 @@ from semcg.protocol import REFERENCE
 from semcg.runs import trained
 from semcg.world import Scene, render
 
-__all__ = ["GENERATORS", "PUBLISHED", "beside", "compared", "generators", "published", "street"]
-
 GENERATORS = REFERENCE.with_name("second") / "generators"
 """Where they lie in this repository: a folder for each condition."""
 UNSEEN = 5 * 10**6

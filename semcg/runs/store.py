@@ -41,8 +41,6 @@ from semcg.runs import checkpoint
 from semcg.runs.checkpoint import as_csv
 from semcg.runs.recipes import Recipe, beginning, difference, recognized
 
-__all__ = ["VARIABLE", "Run", "Start", "load", "machine", "note", "origin", "start"]
-
 VARIABLE = "SEMCG_EVENTS"
 """Environment variable with the path of the file that events are appended to; unset, nobody listens."""
 

@@ -36,10 +36,6 @@ from semcg.data import to_bytes, to_values
 from semcg.system import cores
 from semcg.translate.colors import ColorTable, Guided, HistogramMatching, color_map, pixels_of
 
-__all__ = ["Compiled", "Padded", "Tiled", "Translation", "any_size", "difference", "identity", "pad"]
-__all__ += ["fingerprint", "folder", "image", "sizes", "split", "stems", "to_bytes"]
-__all__ += ["ColorTable", "Guided", "HistogramMatching", "color_map", "pixels_of"]
-
 # Images (B, 3, H, W) in [-1, 1] to images of the same shape and range.
 Translation = Callable[[Tensor], Tensor]
 # Pixels a side that every generator and segmenter takes, if the side is a multiple of its `multiple`.

@@ -17,8 +17,6 @@ from torch.nn import functional as F
 from semcg.data import Scenes, to_bytes
 from semcg.gan import recolored
 
-__all__ = ["ColorTable", "Guided", "HistogramMatching", "color_map", "pixels_of"]
-
 QUANTILES = 10_000  # points that stand for the distribution of a channel over a set of frames
 
 

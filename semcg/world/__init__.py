@@ -25,8 +25,6 @@ from semcg.world.canvas import checked_size
 from semcg.world.scene import LAYOUTS, Scene, annotations, check_scene
 from semcg.world.styles import STYLES, check_style, paint_scene, render
 
-__all__ = ["LAYOUTS", "STREAMS", "STYLES", "VERSION", "Scene", "annotations", "render", "write"]
-
 VERSION = 1
 """Of the world: raised whenever a seed draws another picture."""
 STREAMS = {"train": 0, "val": 1, "test": 2, "judge/train": 3, "judge/val": 4, "report": 6}

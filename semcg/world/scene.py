@@ -10,8 +10,6 @@ from semcg.world.canvas import FINE, Camera, Canvas, Drawing
 from semcg.world.street import FAR, Cloud, Facade, Street, Tree, Vista, draw_hood
 from semcg.world.things import LENGTH, Bin, Lamp, Person, Sign, TrafficLight, TwoWheeler, Vehicle
 
-__all__ = ["LAYOUTS", "RandomStream", "Scene", "annotations", "check_scene"]
-
 LAYOUTS = ("own", *DOMAINS)
 # Each topic has a random stream: one more tree does not reshuffle the cars, and no style changes the street.
 TOPICS = ("bank", "street", "plots", "trees", "posts", "vehicles", "people", "wheels", "look")

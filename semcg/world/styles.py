@@ -15,8 +15,6 @@ import numpy as np
 from semcg.world.canvas import CAST, CONTACT, FINE, FOCAL, GROUND, SKY, Drawing
 from semcg.world.scene import RandomStream, Scene
 
-__all__ = ["STYLES", "check_style", "paint_scene", "render"]
-
 STYLES = ("game", "camera")
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
