@@ -163,7 +163,7 @@ def report(
 
     reports.folder_of(evidence, profile)
     given = {"profile": configs.make(profile).profile, "evidence": evidence}
-    courses.run(courses.REPORT, given, say=say)
+    courses.run(courses.REPORT, given, fresh=True, say=say)  # its words too are new
     executed = courses.output_of(courses.REPORT, given)
     print(executed)
     out = files.repository() / "docs" if evidence == "reference" else executed.parent.parent / "report"
