@@ -147,7 +147,7 @@ def test_each_measure_orders_what_is_known_as_it_should():
 def test_the_report_is_what_its_notebook_says(home):
     """Executed anew; the figures are those that were written with the page."""
     text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
-    assert all((ROOT / "docs" / name).is_file() for name in re.findall(r'src="([^"]+)"', text))
+    assert all((ROOT / "docs" / name).is_file() for name in re.findall(r"\]\((figures[^)]+)", text))
     given = {"profile": "mini", "evidence": "reference"}
     course.run(course.REPORT, given, say=lambda line: None)
     executed = course.output_of(course.REPORT, given)

@@ -389,12 +389,13 @@ def markdown(notebook: Path, out: Path) -> Path:
     figures = out / "figures"
     shutil.rmtree(figures, ignore_errors=True)
 
-    def to_file(image: re.Match) -> str:
+    def to_file(figure: re.Match) -> str:
         figures.mkdir(parents=True, exist_ok=True)
         path = figures / f"{notebook.stem}_{len(list(figures.iterdir())) + 1}.png"
-        path.write_bytes(b64decode(image[2]))
-        return f'{image[1]}src="figures/{path.name}"'
+        path.write_bytes(b64decode(figure[2]))
+        return f"![{figure[1]}](figures/{path.name})\n\n*{figure[3]}*"
 
-    text = re.sub(r'(<img alt="[^"]*" )src="data:image/png;base64,([^"]+)"', to_file, text)
+    shown = r'<figure><img alt="([^"]*)" src="data:image/png;base64,([^"]+)"><figcaption>(.*?)</figcaption></figure>'
+    text = re.sub(shown, to_file, text)
     files.write_text(out / f"{notebook.stem}.md", text)
     return out / f"{notebook.stem}.md"
