@@ -14,11 +14,15 @@ from semcg.runs import budget
 # A process of its own, since the largest resident size of a process never falls.
 CHILD = """
 import json, resource, sys
+from pathlib import Path
 from semcg import config as configs
 from semcg.runs.budget import begin
 from semcg.training import fabric_for
 
 def resident():
+    status = Path("/proc/self/status")
+    if status.is_file():  # getrusage begins at the size of the process that started this one
+        return 1024 * int(status.read_text().partition("VmHWM:")[2].split()[0])
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 config = configs.make("paper", precision=sys.argv[1], leaf_split=sys.argv[2] == "True")
