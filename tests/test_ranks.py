@@ -261,7 +261,7 @@ def command(book: Path, slow: float = 0) -> list[str]:
 
 
 def process_of(home: Path, rank: int, what: str) -> int:
-    """The process id of one rank's kernel ("ipykernel_launcher") or of what runs it ("semcg")."""
+    """The process id of one rank's kernel ("ipykernel_launcher") or of what runs it ("semcg_kit")."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -288,16 +288,16 @@ def test_two_kernels_train_one_run_and_the_first_alone_writes_and_reports(tmp_pa
     home = tmp_path / "home"
     done = torchrun(home, *command(book))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("nothing stored") == done.stdout.count("done in") == 1
+    assert done.stdout.count("no saved run found") == done.stdout.count("done in") == 1
     found = sorted(
         p.relative_to(home / "results" / "smoke").as_posix() for p in home.rglob("*") if p.is_file()
     )
     names = ("D_s", "D_t", "G_st", "G_st_ema", "G_ts", "G_ts_ema")
     nets = [f"toy-s0/{net}.safetensors" for net in names]
     rest = ["history.csv", "provenance.json", "state.pt"]
-    books = ["notebooks/03_book.ipynb", "notebooks/03_book.json"]
+    books = ["notebooks/03_book-batch=2.ipynb", "notebooks/03_book-batch=2.json"]
     assert found == books + nets + [f"toy-s0/{name}" for name in rest]
-    executed = (home / "results" / "smoke" / "notebooks" / "03_book.ipynb").read_text()
+    executed = (home / "results" / "smoke" / "notebooks" / "03_book-batch=2.ipynb").read_text()
     assert "2 processes" in executed
     assert "rank 0: step 8" in executed
     assert "rank 1" not in executed
@@ -315,18 +315,22 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step(tmp_path, book):
     assert len(steps) == 1, said
     partial = toy(home).with_name(".toy-s0.partial")
     assert torch.load(partial / "state.pt", weights_only=True)["step"] == int(steps.pop())
-    assert files.read_json(home / "results" / "smoke" / "notebooks" / "03_book.json")["status"] == "stopped"
+    assert (
+        files.read_json(home / "results" / "smoke" / "notebooks" / "03_book-batch=2.json")["status"]
+        == "stopped"
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("rank", "what"), [(1, "ipykernel_launcher"), (1, "semcg"), (0, "ipykernel_launcher")]
+    ("rank", "what"), [(1, "ipykernel_launcher"), (1, "semcg_kit"), (0, "ipykernel_launcher")]
 )
 def test_a_killed_process_ends_the_others_with_a_sentence(tmp_path, book, rank, what):
     home = tmp_path / "home"
     processes = begin(home, *command(book, slow=3))
     wait_for_training(home, processes)
-    os.kill(process_of(home, rank, what), signal.SIGKILL)
+    assert (found := process_of(home, rank, what)), "0 would end the tests"
+    os.kill(found, signal.SIGKILL)
     killed = time.monotonic()
     other = 1 - rank
     said = end([processes[other]], timeout=90)[0]
