@@ -316,7 +316,7 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step(tmp_path, book):
     partial = toy(home).with_name(".toy-s0.partial")
     assert torch.load(partial / "state.pt", weights_only=True)["step"] == int(steps.pop())
     assert (
-        files.read_json(home / "results" / "smoke" / "notebooks" / "03_book-batch=2.json")["status"]
+        files.read_json(home / "results" / "smoke" / "notebooks" / "03_book-batch=2-slow=3.0.json")["status"]
         == "stopped"
     )
 
