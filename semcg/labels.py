@@ -1,7 +1,7 @@
 """The 19 classes: ids, names, colours, categories, and the way between the two codings.
 
 Two codings of a pixel's class are in use. *Label ids* (0..33, and -1) are what Cityscapes and GTA5 store;
-*train ids* (0..18, and 255 for pixels that nobody scores) are what a network is trained on. Everything in this
+*train ids* (0..18, and 255 for pixels that are not scored) are what a network is trained on. Everything in this
 package below `semcg_kit.prepare` speaks train ids. The table is that of Cordts et al., "The Cityscapes Dataset for
 Semantic Urban Scene Understanding", CVPR 2016, as coded in cityscapesScripts.
 """

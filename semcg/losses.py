@@ -113,7 +113,7 @@ def identity(x: Tensor, same: Tensor) -> Tensor:
 def semantic(before: Tensor, after: Tensor, *, kind: str, labels: Tensor | None = None) -> Tensor:
     """Semantic consistency, one direction of Eq. (4): E L[Sem(x), Sem'(G(x))].
 
-    The equation leaves L open and the text says "L2-norm", neither of what nor on what scale; each kind is one
+    The equation leaves L open and the text says "L2-norm", without the quantity or its scale; each kind is one
     reading. `after` is differentiated, `before` is given: no gradient goes into it.
 
     Parameters

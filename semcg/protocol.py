@@ -1,7 +1,7 @@
 """What was decided before the first reported seed was trained: `results/protocol.toml`, read and checked.
 
 A verdict is computed from this file and from saved measures. So a mistake in it must not pass: an unknown key, a row
-about a condition that nobody trains or a seed named twice is an error that names the key.
+about a condition that is not trained or a seed named twice is an error that names the key.
 """
 
 import tomllib

@@ -85,7 +85,7 @@ def descend(optimizer: Optimizer, terms: Iterable[Tensor], *, fabric: Fabric) ->
     """Take one step along the gradients that lie in the parameters, unless a term or a gradient is not finite.
 
     In several processes the gradients are averaged first. Whether everything is finite is decided on the device and
-    handed to the fused optimiser, which then leaves weights and moments alone: nobody waits for the answer.
+    handed to the fused optimiser, which then leaves weights and moments alone, so that no wait for the answer is needed.
 
     Parameters
     ----------

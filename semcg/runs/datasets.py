@@ -43,7 +43,7 @@ def target_train(config: Config) -> Path:
     Raises
     ------
     ValueError
-        If the data are not drawn: nobody can rebuild real streets.
+        If the data are not drawn: real streets cannot be rebuilt.
     """
     if config.target_layout == "own":
         return data(config) / "target" / "train"

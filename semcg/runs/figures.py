@@ -132,7 +132,7 @@ def _translations(
             x, _ = scenes.frame(i)
             row = [x, *(trained.translated(pair[k], x, fabric) for pair in translations.values())]
             if oracle.is_dir():
-                # A target frame has no oracle: nobody drew it in the source's style. Its place stays white.
+                # A target frame has no oracle: it was never drawn in the source's style. Its place stays white.
                 path = oracle / f"{scenes.names[i]}.png"
                 row.append(image(path) if scenes is source else np.full((*x.shape[1:], 3), 255, np.uint8))
             rows.append(row)

@@ -42,7 +42,7 @@ from semcg.runs.checkpoint import as_csv
 from semcg.runs.recipes import Recipe, beginning, difference, recognized
 
 VARIABLE = "SEMCG_EVENTS"
-"""Environment variable with the path of the file that events are appended to; unset, nobody listens."""
+"""Environment variable with the path of the file that events are appended to; unset, none is written."""
 
 
 class Start(StrEnum):

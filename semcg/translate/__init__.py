@@ -392,7 +392,7 @@ def folder(
     about = {"made_by": WHAT, "translation": fingerprint(translate)}
     _claim(out_folder, about, replace, passed_over=files.images_in(in_folder).passed_over())
     for torn in out_folder.glob(".*.partial.png"):
-        torn.unlink()  # what a kill left
+        torn.unlink()  # of a killed run
     run, device, number = any_size(translate), _device(translate), itertools.count(1)
 
     def read(stem: str, path: Path) -> _Frame:

@@ -7,7 +7,7 @@ as `<name>.failed.ipynb`.
 
 Under torchrun or Slurm every process executes the notebook, with a kernel of its own that inherits its place among
 them. The first keeps what is described above and reports; the others execute in their scratch folder, which holds the
-kernel's temporary files too. Its name follows from the output's, so that the next execution removes what a kill left.
+kernel's temporary files too. Its name follows from the output's, so that the next execution removes the files of a killed one.
 """
 
 import json
