@@ -83,13 +83,12 @@ verify: .venv/.ready  ## derive every shipped number from its counts, without tr
 replicate: .venv/.ready  ## train one seed of the two main conditions: make replicate SEED=31
 	@$(SEMCG) replicate --seed $(SEED)
 
-# American spelling is checked in the pages. A page that a command writes is checked where the command is.
+# A page that a command writes is checked where the command is.
 PAGES = README.md CONTRIBUTING.md CHANGELOG.md LICENSE-TEXT.md docs data/README.md results/README.md results/instruments/README.md
-lint: .venv/.ready  ## style of the code, and spelling
+lint: .venv/.ready  ## style of the code, and American spelling
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m codespell_lib semcg semcg_kit tests benchmarks notebooks Makefile $(PAGES)
-	$(PY) -m codespell_lib --builtin en-GB_to_en-US $(PAGES)
 
 # A file's tests stay in one process, since they share what one of them trained.
 PARALLEL ?= -n logical --maxprocesses 4 --dist loadfile

@@ -117,7 +117,7 @@ def counting(rounds: int) -> dict:
     from semcg import metrics
 
     draw = np.random.default_rng(0)
-    cells = [side // 16 for side in MAP]  # of streets' labels neighbours are mostly equal
+    cells = [side // 16 for side in MAP]  # of streets' labels neighbors are mostly equal
     label = draw.choice([*range(19), 255], cells).astype(np.uint8).repeat(16, 0).repeat(16, 1)
     pred = np.where(draw.random(MAP) < 0.9, label % 19, draw.integers(0, 19, MAP)).astype(np.uint8)
     pred, label = pred.astype(np.int64), label.astype(np.int64)  # as the evaluation has them
@@ -166,7 +166,7 @@ def levels(root: Path, rounds: int) -> dict[str, dict]:
 
 
 def pillow(folder: Path, name: str, *, size: tuple[int, int] | None, place: tuple[float, float, bool]):
-    """Read a pair as most public code does: open, resize, crop, mirror, to a tensor, normalise."""
+    """Read a pair as most public code does: open, resize, crop, mirror, to a tensor, normalize."""
     import torch
 
     image = Image.open(folder / "images" / name).convert("RGB")
@@ -189,7 +189,7 @@ def same_pixels(raw: Path, name: str, scenes: dict) -> None:
     """Check that all ways give the same pixels, or times mean nothing.
 
     What is prepared was resized by Pillow and is equal. The loader resizes with torchvision, whole frames, and then cuts:
-    its values lie within one grey level of Pillow's, labels are equal.
+    its values lie within one gray level of Pillow's, labels are equal.
     """
     import torch
 

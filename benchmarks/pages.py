@@ -149,7 +149,7 @@ def rest_rows(data: dict, inference: dict) -> list[tuple[str, ...]]:
             "loader against Pillow's resize and crop, frames as published: 1.1 times",
             1.1,
             load["this loader, frames as published"]["faster than the first"],
-            "within one grey level, not bit-identical: whole frames are resized, by torchvision; a resize of the crop's box "
+            "within one gray level, not bit-identical: whole frames are resized, by torchvision; a resize of the crop's box "
             "alone was not built",
         ),
         row(

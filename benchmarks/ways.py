@@ -19,7 +19,7 @@ import torch
 from semcg import config as configs
 from semcg import losses, training
 from semcg.config import Config
-from semcg.gan import ImagePool, PatchGAN, initialise
+from semcg.gan import ImagePool, PatchGAN, initialize
 from semcg.runs.budget import begin
 from semcg.training import generator_for
 
@@ -47,7 +47,7 @@ def literal(config: Config, fabric, *, detached: bool = True) -> Callable:
     nets = [generator_for(config), generator_for(config)]
     nets += [PatchGAN(width=config.discriminator_width) for _ in range(2)]
     for net in nets:
-        initialise(net, std=config.init_std, generator=generator)
+        initialize(net, std=config.init_std, generator=generator)
     m = SimpleNamespace(
         **dict(zip(("G_st", "G_ts", "D_s", "D_t"), (n.to(fabric.device) for n in nets), strict=True))
     )

@@ -3,7 +3,7 @@
 Conventions, stated once:
 
 - *images* are float32 (B, 3, H, W) in [-1, 1]; on disk and in numpy they are uint8 RGB (H, W, 3);
-- *labels* are int64 (B, H, W), 0..18 or 255 (`semcg.labels.IGNORE`); on disk they are 8-bit grey PNG;
+- *labels* are int64 (B, H, W), 0..18 or 255 (`semcg.labels.IGNORE`); on disk they are 8-bit gray PNG;
 - *scores* are float (B, 19, h, w), before any softmax;
 - fractions are 0..1; percent appears only on axes;
 - names are the paper's: `G_st, G_ts, D_s, D_t, Sem_s, Sem_t, lambda_c, lambda_s`; `x_st` is an image taken from

@@ -150,7 +150,7 @@ def _segmenter(device: str, scratch: Path) -> Arms:
     for precision in ("fp32", "bf16"):
         fabric = fabric_for(device, precision)
         t, step = training.build_segmentation(settings(), "segmenter", fabric)
-        yield f"types in {precision}", _types(step, _labelled(0, 2, fabric.device), [t.net.layer1], [t.net])
+        yield f"types in {precision}", _types(step, _labeled(0, 2, fabric.device), [t.net.layer1], [t.net])
     for name in ("drn26", "deeplabv3", "segnet"):
         with torch.device("meta"):
             net = training.network_for(configs.make("paper", segmenter=name), "segmenter")
@@ -225,7 +225,7 @@ def _waves(*shape: int, k: float) -> Tensor:
     return torch.sin(places * (0.371 + 0.0173 * k) + k).view(shape).to(torch.get_default_dtype())
 
 
-def _labelled(n: int, batch: int, device: torch.device, domain: int = 0) -> tuple[Tensor, Tensor]:
+def _labeled(n: int, batch: int, device: torch.device, domain: int = 0) -> tuple[Tensor, Tensor]:
     """Return batch n: images, and labels of which some are ignored."""
     x = _waves(batch, 3, _SIDE, _SIDE, k=1 + 2 * n + domain)
     y = (_waves(batch, _SIDE, _SIDE, k=40 + 2 * n + domain).double() * 9.4 + 9.5).long()
@@ -234,7 +234,7 @@ def _labelled(n: int, batch: int, device: torch.device, domain: int = 0) -> tupl
 
 
 def _pair(n: int, batch: int, device: torch.device) -> tuple[Tensor, ...]:
-    return (*_labelled(n, batch, device), *_labelled(n, batch, device, domain=1))
+    return (*_labeled(n, batch, device), *_labeled(n, batch, device, domain=1))
 
 
 def _norm(tensors: Iterable[Tensor]) -> float:
@@ -257,8 +257,8 @@ def _train_segmenter(config: Config, kind: str, device: str) -> list[float]:
     t, step = training.build_segmentation(config, kind, fabric, weights=weights)
     steps = getattr(config, f"{kind}_steps", config.judge_steps)
     with torch.no_grad():
-        numbers = [_norm([t.net.eval()(_labelled(9, 1, fabric.device)[0])])]
-    for record in fit(step, lambda n: _labelled(n, 2, fabric.device), steps):
+        numbers = [_norm([t.net.eval()(_labeled(9, 1, fabric.device)[0])])]
+    for record in fit(step, lambda n: _labeled(n, 2, fabric.device), steps):
         numbers += [record["cross_entropy"], *_state_norms(t.net)]
     return numbers
 
@@ -375,8 +375,8 @@ def _data(scratch: Path) -> Arms:
             exact += [*sums(x_s, y_s), *sums(x_t, y_t)]
     yield "exact batches", exact
     yield "frequencies", source.frequencies().tolist()
-    for name in ("color", "artefacts"):
-        crops = Scenes(scratch / "source", **plain, **{name: True})
+    for option, name in (("color", "color"), ("artifacts", "artefacts")):  # arms keep their names
+        crops = Scenes(scratch / "source", **plain, **{option: True})
         images, labels = zip(*(crops.item(k) for k in range(3)), strict=True)
         sums_of = [(x.double().mean(), x.double().norm(), x.double()[:, 5, 7].sum()) for x in images]
         yield f"float32 {name}", [float(value) for three in sums_of for value in three]

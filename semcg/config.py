@@ -88,7 +88,7 @@ class Config(BaseModel):
         "constant", "segmenter", "poly: 50 steps of warm-up, then (1 - n/steps)^0.9"
     )
     segmenter_weights: bool = _field(False, "segmenter", "weight classes by 1 / sqrt(frequency)")
-    segmenter_color: bool = _field(False, "segmenter", "colour augmentation")
+    segmenter_color: bool = _field(False, "segmenter", "color augmentation")
 
     judge_width: Channels = _field(16, "judge", "channels of the judge's U-Net")
     second_judge_width: Width = _field(1.0, "judge", "share of the channels of the second judge, a SegNet")
@@ -96,7 +96,7 @@ class Config(BaseModel):
     judge_batch: Whole = _field(6, "judge downstream", "crops per step")
     judge_lr: Rate = _field(2e-3, "judge downstream", "learning rate (AdamW, poly)")
     judge_decay: Fraction = _field(5e-4, "judge downstream", "weight decay")
-    judge_color: bool = _field(True, "judge downstream", "colour augmentation")
+    judge_color: bool = _field(True, "judge downstream", "color augmentation")
     downstream_width: Channels = _field(12, "downstream", "channels of the U-Net trained on translations")
     downstream_steps: Whole = _field(10_000, "downstream", "steps")
     downstream_frames: Frames = _field(400, "downstream", "translated training frames")

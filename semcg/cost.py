@@ -72,7 +72,7 @@ def count(begin: Callable[[], tuple[Step, Sequence[Tensor]]]) -> dict[str, int]:
     Parameters
     ----------
     begin : callable
-        () -> (step, batch); builds networks, optimisers and batch anew, on the CPU. The step may not look at a value.
+        () -> (step, batch); builds networks, optimizers and batch anew, on the CPU. The step may not look at a value.
 
     Returns
     -------

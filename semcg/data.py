@@ -53,7 +53,7 @@ class Scenes:
         Probability that `item` mirrors a frame.
     color : bool
         Whether `item` changes colors: per channel a gain in 0.8..1.2 and a shift within 8 % of white.
-    artefacts : bool
+    artifacts : bool
         Whether `item` adds blur, noise and small periodic patterns; for the judge.
     labels : bool
         False: do not look at `labels/`, every label is 255.
@@ -64,7 +64,7 @@ class Scenes:
     ----------
     names : list of str
         Stems of the frames, sorted.
-    labelled : bool
+    labeled : bool
         Whether labels were found. Without a `labels` folder every label is 255.
 
     Raises
@@ -84,7 +84,7 @@ class Scenes:
         crop: int | tuple[int, int] | None = None,
         flip: float = 0.0,
         color: bool = False,
-        artefacts: bool = False,
+        artifacts: bool = False,
         labels: bool = True,
         seed: int = 0,
     ):
@@ -96,10 +96,10 @@ class Scenes:
         self.folder, self.seed = Path(folder), seed
         self.size = tuple(size) if size else None
         self.crop = (crop, crop) if isinstance(crop, int) else crop
-        self.flip, self.color, self.artefacts = flip, color, artefacts
+        self.flip, self.color, self.artifacts = flip, color, artifacts
         images = self.folder / "images"
-        self.labelled = labels and (self.folder / "labels").is_dir()
-        if self.labelled:  # paired by stem: sorted file names may differ in order where suffixes do
+        self.labeled = labels and (self.folder / "labels").is_dir()
+        if self.labeled:  # paired by stem: sorted file names may differ in order where suffixes do
             frames = pictures.pairs(images, self.folder / "labels")
         else:
             frames = {stem: (path, None) for stem, path in pictures.by_stem(images).items()}
@@ -197,24 +197,24 @@ class Scenes:
         x, y = to_values(x.as_subclass(Tensor)), y.as_subclass(Tensor).long()
         if self.color:
             x = _recolored(x, rng)
-        if self.artefacts:
+        if self.artifacts:
             x = _worn(x, rng)
         return x, y
 
     def frequencies(self) -> Tensor:
-        """Return (19,) float64: the share of each class among the labelled pixels of all frames; sums to 1.
+        """Return (19,) float64: the share of each class among the labeled pixels of all frames; sums to 1.
 
         Raises
         ------
         ValueError
-            If there are no labels, or no labelled pixel in them.
+            If there are no labels, or no labeled pixel in them.
         """
         counts = torch.zeros(256, dtype=torch.int64)
-        for _, label in self._files if self.labelled else ():
+        for _, label in self._files if self.labeled else ():
             counts += torch.bincount(_label(label).flatten(), minlength=256)
         counts = counts[: len(CLASSES)].double()
         if counts.sum() == 0:
-            raise ValueError(f"no labelled pixel in {self.folder}: classes have no frequencies")
+            raise ValueError(f"no labeled pixel in {self.folder}: classes have no frequencies")
         return counts / counts.sum()
 
     def _pair(self, i: int) -> tuple[Tensor, Tensor]:

@@ -34,7 +34,7 @@ def tolerance(rows: int) -> int:
 def boundary_counts(pred: np.ndarray, label: np.ndarray, *, within: int = 0) -> np.ndarray:
     """Count the boundary pixels of each class that have one of the same class near in the other map.
 
-    A boundary pixel of a class has that class and one of its four neighbours another. The two numbers of points and
+    A boundary pixel of a class has that class and one of its four neighbors another. The two numbers of points and
     of matches are what precision and recall are made of (Martin, Fowlkes and Malik, PAMI 2004; by class Csurka et
     al., "What is a good evaluation measure for semantic segmentation?", BMVC 2013). Those average over images; here
     counts are added over frames first, like the pixels of an IoU.
@@ -104,21 +104,21 @@ class EdgePoints(NamedTuple):
 
     rows: np.ndarray  # (n, k) int: of the strip's pixels
     columns: np.ndarray  # (n, k) int
-    distance: np.ndarray  # (n, k) float: from a pixel's centre to the boundary, along its normal, in pixels
+    distance: np.ndarray  # (n, k) float: from a pixel's center to the boundary, along its normal, in pixels
     weight: np.ndarray  # (n, k) float: 1 for a pixel of the strip, 0 for filling
 
 
 def edge_points(label: np.ndarray) -> EdgePoints:
     """Choose boundary points at which one straight edge divides two regions; a function of the labels alone.
 
-    A point lies midway between two neighbouring pixels of different class. Its normal is the gradient of its class's
-    indicator, smoothed. Points are left out where the strip across the boundary meets a third region, an unlabelled
+    A point lies midway between two neighboring pixels of different class. Its normal is the gradient of its class's
+    indicator, smoothed. Points are left out where the strip across the boundary meets a third region, an unlabeled
     pixel or the frame's rim, and of the rest, in the order of the rows, every n-th is taken.
 
     Parameters
     ----------
     label : (H, W) integer
-        Train ids, 255 for unlabelled.
+        Train ids, 255 for unlabeled.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def edge_points(label: np.ndarray) -> EdgePoints:
     seen = label[rows, columns]
     first = label[place[:, 0], place[:, 1]][:, None]
     second = label[place[:, 0] + towards[:, 0], place[:, 1] + towards[:, 1]][:, None]
-    y, x = dy - towards[:, :1] / 2, dx - towards[:, 1:] / 2  # from the point to a pixel's centre
+    y, x = dy - towards[:, :1] / 2, dx - towards[:, 1:] / 2  # from the point to a pixel's center
     # The gradient of the indicator under a Gaussian of 1.5 px, by differentiating the Gaussian.
     pull = (seen != first) * np.exp(-(x * x + y * y) / (2 * 1.5**2))
     normal = np.stack([(pull * y).sum(1), (pull * x).sum(1)], 1)
@@ -154,7 +154,7 @@ def edge_points(label: np.ndarray) -> EdgePoints:
     along = y * normal[:, :1] + x * normal[:, 1:]
     across = np.abs(x * normal[:, :1] - y * normal[:, 1:])
     strip = (np.abs(along) <= REACH) & (across <= BESIDE)
-    # A pixel whose centre lies within 0.75 px of the line may belong to either side.
+    # A pixel whose center lies within 0.75 px of the line may belong to either side.
     either = (np.abs(along) < 0.75) & ((seen == first) | (seen == second))
     fits = np.where(along > 0, seen == second, seen == first) | either
     clean = np.flatnonzero((fits | ~strip).all(1) & (length > 1e-9))
@@ -238,7 +238,7 @@ def _spread(count: int, most: int) -> np.ndarray:
 
 
 def _boundary(ids: np.ndarray, bits: np.ndarray) -> np.ndarray:
-    """Return (B, H, W) int32: the bit of a pixel's class where a neighbour has another, else 0."""
+    """Return (B, H, W) int32: the bit of a pixel's class where a neighbor has another, else 0."""
     edge = np.zeros(ids.shape, bool)
     for a, b in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[:, :, 1:], np.s_[:, :, :-1])):
         differ = (ids[a] != ids[b]) & (ids[a] != IGNORE) & (ids[b] != IGNORE)

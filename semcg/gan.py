@@ -1,7 +1,7 @@
 """Generators, the patch discriminator, the history pool, and the bundle of networks named as in the paper.
 
 The paper (section 2.2.1) says "U-Net" and "PatchGAN" and leaves the rest open; the layouts are those that CycleGAN's
-public code made common, with instance normalisation (no scale, no shift, no running statistics), so that a sample
+public code made common, with instance normalization (no scale, no shift, no running statistics), so that a sample
 never depends on its batch:
 
 - `UNet`, `PatchGAN`: Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017.
@@ -13,7 +13,7 @@ never depends on its batch:
 - `ImagePool`: Shrivastava et al., "Learning from Simulated and Unsupervised Images through Adversarial Training",
   CVPR 2017, image by image as in CycleGAN.
 
-Convolutions in front of a normalisation keep their bias, as in that code, although its true gradient is zero.
+Convolutions in front of a normalization keep their bias, as in that code, although its true gradient is zero.
 """
 
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ class UNet(nn.Module):
         self.join = nn.Identity()
         if skip == "full":
             self.join = _joined(width)
-        initialise(self)
+        initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return translations (B, 3, H, W) in [-1, 1] of images (B, 3, H, W) in [-1, 1]."""
@@ -144,7 +144,7 @@ class Recolor(UNet):
         if grain:
             self.lift = nn.Conv2d(4 * width, width, 1)
             self.join = _joined(width)
-        initialise(self)
+        initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return translations (B, 3, H, W) of images (B, 3, H, W) in [-1, 1].
@@ -197,7 +197,7 @@ class ResNet9(nn.Module):
             nn.Conv2d(c1, 3, 7, padding=3, **reflect),
             nn.Tanh(),
         )
-        initialise(self)
+        initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return translations (B, 3, H, W) in [-1, 1] of images (B, 3, H, W) in [-1, 1]."""
@@ -230,7 +230,7 @@ class PatchGAN(nn.Module):
             *_normed(nn.Conv2d(4 * c, 8 * c, 4, stride=1, padding=1), slope=0.2),
             nn.Conv2d(8 * c, 1, 4, stride=1, padding=1),
         )
-        initialise(self)
+        initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, 1, H // 8 - 2, W // 8 - 2) of images (B, 3, H, W) in [-1, 1]."""
@@ -238,7 +238,7 @@ class PatchGAN(nn.Module):
         return self.layers(images)  # (B, 1, H // 8 - 2, W // 8 - 2)
 
 
-def initialise(network: nn.Module, *, std: float = 0.02, generator: torch.Generator | None = None) -> None:
+def initialize(network: nn.Module, *, std: float = 0.02, generator: torch.Generator | None = None) -> None:
     """Draw the weights of all convolutions from N(0, std^2) and set their biases to 0, in place.
 
     Parameters
@@ -348,7 +348,7 @@ class ImagePool:
 
 
 def _normed(convolution: nn.Module, *, slope: float = 0.0) -> tuple[nn.Module, ...]:
-    """Return a convolution, its instance normalisation and (leaky) ReLU."""
+    """Return a convolution, its instance normalization and (leaky) ReLU."""
     activation = nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)
     return convolution, nn.InstanceNorm2d(convolution.out_channels), activation
 

@@ -1,4 +1,4 @@
-"""The 19 classes: ids, names, colours, categories, and the way between the two codings.
+"""The 19 classes: ids, names, colors, categories, and the way between the two codings.
 
 Two codings of a pixel's class are in use. *Label ids* (0..33, and -1) are what Cityscapes and GTA5 store;
 *train ids* (0..18, and 255 for pixels that are not scored) are what a network is trained on. Everything in this
@@ -110,7 +110,7 @@ def to_label_ids(train_ids: np.ndarray) -> np.ndarray:
 
 
 def to_colors(train_ids: np.ndarray) -> np.ndarray:
-    """Turn train ids into the colours of Cityscapes; 255 becomes black.
+    """Turn train ids into the colors of Cityscapes; 255 becomes black.
 
     Parameters
     ----------

@@ -148,7 +148,7 @@ def scores_l2(before: Tensor, after: Tensor) -> Tensor:
     """|| after - before ||^2 / (C h w), averaged over the batch: the paper's words on score maps.
 
     Score maps, because hidden channels of two separately trained networks do not correspond. The form is that of
-    BDL (Li, Yuan and Vasconcelos, CVPR 2019) without its instance normalisation.
+    BDL (Li, Yuan and Vasconcelos, CVPR 2019) without its instance normalization.
     """
     before, after = _pair(before, after, "scores")
     return (after - before).square().mean()
@@ -183,7 +183,7 @@ def ce_labels(after: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of `after` against the labels of the images before translation.
 
     As in Transfer-Learning-Library's CyCADA, there at full size. Here the labels come to the scores' grid:
-    position i takes pixel floor(i H / h), which is where score i of a strided convolution is centred. Pixels of
+    position i takes pixel floor(i H / h), which is where score i of a strided convolution is centered. Pixels of
     label 255 do not count; where none counts, loss and gradient are 0.
 
     Parameters
@@ -215,7 +215,7 @@ def kl(before: Tensor, after: Tensor) -> Tensor:
 
 
 def scores_in(before: Tensor, after: Tensor) -> Tensor:
-    """`scores_l2` of maps that were instance-normalised, each channel by itself: BDL's own form (CVPR 2019)."""
+    """`scores_l2` of maps that were instance-normalized, each channel by itself: BDL's own form (CVPR 2019)."""
     before, after = _pair(before, after, "scores")
     return scores_l2(F.instance_norm(before), F.instance_norm(after))
 

@@ -5,8 +5,8 @@ that was predicted, and one more column at the end counts predictions outside th
 frames or ranks are added with `+`; a score is computed once, from the sum, so that it does not depend on how
 the pixels were dealt out. The conventions are those of cityscapesScripts (Cordts et al., CVPR 2016):
 
-- pixels labelled 255 are left out, whatever was predicted there;
-- a prediction outside the classes, on a labelled pixel, is a miss of the labelled class and a false positive
+- pixels labeled 255 are left out, whatever was predicted there;
+- a prediction outside the classes, on a labeled pixel, is a miss of the labeled class and a false positive
 of none;
 - a class that occurs neither in the labels nor in the predictions has no score: NaN, skipped by the means.
 Codes that
@@ -101,14 +101,14 @@ def mean_iou(counts: Tensor) -> float:
 
 
 def frequency_weighted_iou(counts: Tensor) -> float:
-    """Mean of `iou`, each class weighted by its share of the labelled pixels, 0..1; NaN without any."""
+    """Mean of `iou`, each class weighted by its share of the labeled pixels, 0..1; NaN without any."""
     pixels = _table(counts).sum(1).double()
     seen = pixels > 0
     return float((pixels * iou(counts))[seen].sum() / pixels.sum())
 
 
 def pixel_accuracy(counts: Tensor) -> float:
-    """Share of the labelled pixels that are predicted right, 0..1; NaN without labelled pixels."""
+    """Share of the labeled pixels that are predicted right, 0..1; NaN without labeled pixels."""
     counts = _table(counts).double()
     return float(counts.diagonal().sum() / counts.sum())
 
@@ -154,7 +154,7 @@ def flips(counts: Tensor) -> Tensor:
     -------
     (classes, classes) float64
         Row = source class, column = judge's class; 0..1. A row sums to 1 less its share of predictions
-        outside the classes. The diagonal is what kept its class. A row without labelled pixels is NaN.
+        outside the classes. The diagonal is what kept its class. A row without labeled pixels is NaN.
     """
     counts = _table(counts).double()
     return counts[:, :-1] / counts.sum(1, keepdim=True)

@@ -1,7 +1,7 @@
 """A small network that reads plates and signs: whether a picture still shows what was written.
 
 No class of the segmenters knows a plate, so no segmenter can tell whether one is legible. The reader sees one digit at
-a time, cut from where the digit is known to be, in grey and with its contrast made equal: it answers what is written,
+a time, cut from where the digit is known to be, in gray and with its contrast made equal: it answers what is written,
 never where. A whole text is read when every digit is.
 """
 
@@ -55,7 +55,7 @@ class DigitReader(nn.Module):
         return self.score(self.features(x).flatten(1))
 
 
-def grey(x: Tensor) -> Tensor:
+def gray(x: Tensor) -> Tensor:
     """Return the luminance (B, H, W), 0..1, of images (B, 3, H, W) in [-1, 1], by the weights of ITU-R BT.601."""
     weights = torch.tensor([0.299, 0.587, 0.114], dtype=x.dtype, device=x.device)
     return (torch.einsum("bchw,c->bhw", x, weights) + 1) / 2
@@ -69,7 +69,7 @@ def cut(
     Parameters
     ----------
     picture : (H, W) float
-        Grey.
+        Gray.
     texts : sequence of mappings
         Each with "text", of digits, and "box", the board's [x0, y0, x1, y1] in pixels from the frame's corner.
     kind : str

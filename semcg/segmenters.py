@@ -25,7 +25,7 @@ from semcg.published import fetch_imagenet, load_published  # noqa: F401  (offer
 
 
 class Segmenter(nn.Module):
-    """A network from images in [-1, 1] to class scores; a subclass begins its `forward` with `normalise`.
+    """A network from images in [-1, 1] to class scores; a subclass begins its `forward` with `normalize`.
 
     Published weights expect images with the channel statistics of ImageNet (Deng et al., 2009), so each segmenter
     converts inside. Its caller, a loss in particular, passes on whatever a generator made, and the gradient
@@ -41,7 +41,7 @@ class Segmenter(nn.Module):
         self.register_buffer("image_mean", (2 * mean - 1).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("image_std", (2 * std).view(1, 3, 1, 1), persistent=False)
 
-    def normalise(self, images: Tensor) -> Tensor:
+    def normalize(self, images: Tensor) -> Tensor:
         """Turn images in [-1, 1] into images with the channel statistics of ImageNet, differentiably.
 
         Parameters
@@ -78,11 +78,11 @@ def channels(*full: int, width: float) -> list[int]:
     return [max(8, int(c * width)) for c in full]
 
 
-def initialise(network: nn.Module, *, generator: torch.Generator | None = None) -> None:
+def initialize(network: nn.Module, *, generator: torch.Generator | None = None) -> None:
     """Draw every convolution from N(0, 2 / (k k out)) and set biases to 0, in place.
 
     He et al., "Delving Deep into Rectifiers", ICCV 2015, with the outputs counted, as DRN's and ResNet's public
-    code does. Batch normalisation keeps its weight of 1 and bias of 0.
+    code does. Batch normalization keeps its weight of 1 and bias of 0.
 
     Parameters
     ----------
@@ -101,9 +101,9 @@ def initialise(network: nn.Module, *, generator: torch.Generator | None = None) 
 
 
 def frozen(network: nn.Module) -> nn.Module:
-    """Return a copy that only looks: in evaluation mode, without gradients, batch normalisation folded away.
+    """Return a copy that only looks: in evaluation mode, without gradients, batch normalization folded away.
 
-    In evaluation mode batch normalisation is a fixed scale and shift, which the convolution before it can carry. The
+    In evaluation mode batch normalization is a fixed scale and shift, which the convolution before it can carry. The
     scores are the same up to rounding, the pass is shorter, and the gradient still reaches the image. The network
     itself stays as it is.
 
@@ -123,12 +123,12 @@ def frozen(network: nn.Module) -> nn.Module:
 
 
 def upsample(scores: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring scores to the size of the labels: bilinear, with half-pixel centres (align_corners=False).
+    """Bring scores to the size of the labels: bilinear, with half-pixel centers (align_corners=False).
 
     The choice matters, because weights are trained through one and read through it. CyCADA's code aligns
     the corners (align_corners=True). Yu's DRN code up-samples by a fixed transposed convolution of bilinear
-    weights, which equals half-pixel centres but for a border of 4 pixels, where it mixes in zeros. With corners
-    aligned instead, the same scores give another class along many edges. We take half-pixel centres: they hold
+    weights, which equals half-pixel centers but for a border of 4 pixels, where it mixes in zeros. With corners
+    aligned instead, the same scores give another class along many edges. We take half-pixel centers: they hold
     for any size, and they agree with the weights that DRN's authors published for segmentation.
 
     The backward pass of bilinear up-sampling has no deterministic form on CUDA. A loss that compares scores at
@@ -154,11 +154,11 @@ class DRN26(Segmenter):
 
     CyCADA (Hoffman et al., ICML 2018) calls it drn26. The block table and the names in the state dict match the
     published weights (github.com/fyu/drn, drn_c_26); with 19 classes the state dict has 182 entries and the network
-    20,623,331 parameters. What differs: images come in [-1, 1] and are normalised inside; `width` scales the channels;
+    20,623,331 parameters. What differs: images come in [-1, 1] and are normalized inside; `width` scales the channels;
     `stride=4` keeps layer 4 at the finer grid for small images (the published weights were trained at stride 8); and
     layers 2-6 have a shortcut convolution at every width, so that the names depend on neither option.
 
-    Score (i, j) is centred on pixel (stride i, stride j) and sees 581 pixels each way at stride 8, 317 at stride 4.
+    Score (i, j) is centered on pixel (stride i, stride j) and sees 581 pixels each way at stride 8, 317 at stride 4.
     Any size is taken; h and w are rounded up (65 x 70 gives 9 x 9).
 
     Parameters
@@ -194,11 +194,11 @@ class DRN26(Segmenter):
         self.layer7 = nn.Sequential(Block(c6, c7, dilation=2, add="nothing"))
         self.layer8 = nn.Sequential(Block(c7, c8, add="nothing"))
         self.fc = nn.Conv2d(c8, classes, 1)
-        initialise(self)
+        initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return class scores (B, classes, ceil(H / stride), ceil(W / stride)) of images (B, 3, H, W) in [-1, 1]."""
-        x = self.normalise(images)  # (B, 3, H, W)
+        x = self.normalize(images)  # (B, 3, H, W)
         x = self.relu(self.bn1(self.conv1(x)))  # (B, 16, H, W)
         # (B, 16, H, W), (B, 32, H/2, W/2), (B, 64, H/4, W/4), (B, 128, h, w), (B, 256, h, w), 3 x (B, 512, h, w)
         for k in range(1, 9):
@@ -259,11 +259,11 @@ class SegNet(Segmenter):
         self.encoder = nn.ModuleList(level(*c, bias=True) for c in down)
         self.decoder = nn.ModuleList(level(*c, bias=True) for c in up)
         self.score = nn.Conv2d(c1, classes, 3, padding=1)
-        initialise(self)
+        initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return class scores (B, classes, H, W) of images (B, 3, H, W) in [-1, 1]."""
-        x, places = self.normalise(images), []  # (B, 3, H, W)
+        x, places = self.normalize(images), []  # (B, 3, H, W)
         for convolve in self.encoder:
             # (B, c, H/2, W/2), ..., (B, 512, H/32, W/32)
             x, place = F.max_pool2d(convolve(x), 2, return_indices=True)
@@ -276,7 +276,7 @@ class SegNet(Segmenter):
 class DeepLabV3(Segmenter):
     """DeepLabV3 on ResNet-50, returning class scores at stride 8. Any size is taken; h and w are rounded up.
 
-    Its image-level branch normalises over the batch alone, so that training needs batches of two or more.
+    Its image-level branch normalizes over the batch alone, so that training needs batches of two or more.
 
     Parameters
     ----------
@@ -287,11 +287,11 @@ class DeepLabV3(Segmenter):
     def __init__(self, *, classes: int = 19) -> None:
         super().__init__()
         self.network = deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=classes)
-        initialise(self)
+        initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return class scores (B, classes, ceil(H / 8), ceil(W / 8)) of images (B, 3, H, W) in [-1, 1]."""
-        x = self.normalise(images)  # (B, 3, H, W)
+        x = self.normalize(images)  # (B, 3, H, W)
         x = self.network.backbone(x)["out"]  # (B, 2048, h, w)
         return self.network.classifier(x)  # (B, classes, h, w)
 
@@ -300,7 +300,7 @@ class SmallUNet(Segmenter):
     """A small U-Net that scores every pixel: the judge, and the network of the downstream test.
 
     Heights and widths are multiples of 8. What differs from the paper: three levels instead of four and few channels (16
-    at the top give 0.44 M parameters), padded convolutions with batch normalisation, a strided convolution for the
+    at the top give 0.44 M parameters), padded convolutions with batch normalization, a strided convolution for the
     max-pooling, nearest up-sampling for the transposed convolution (which leaves a checkerboard), and one convolution a
     level on the way up. All of it has a deterministic backward pass on CUDA. Another family than DRN on purpose: a judge
     that resembled the segmenters inside the loss would share their errors.
@@ -333,11 +333,11 @@ class SmallUNet(Segmenter):
         self.up2 = level(c3 + c2, c2)
         self.up1 = level(c2 + c1, c1)
         self.score = nn.Conv2d(c1, classes, 1)
-        initialise(self)
+        initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return class scores (B, classes, H, W) of images (B, 3, H, W) in [-1, 1]."""
-        x1 = self.down1(self.normalise(images))  # (B, c, H, W)
+        x1 = self.down1(self.normalize(images))  # (B, c, H, W)
         x2 = self.down2(x1)  # (B, 2c, H/2, W/2)
         x3 = self.down3(x2)  # (B, 4c, H/4, W/4)
         x = self.down4(x3)  # (B, 8c, H/8, W/8)

@@ -1,6 +1,6 @@
 """One step per network, and the loop that yields.
 
-`translation_step` and `segmentation_step` return a function of one batch that takes one optimiser step and returns
+`translation_step` and `segmentation_step` return a function of one batch that takes one optimizer step and returns
 its loss terms; `fit` calls such a function again and again. Neither knows of files: `semcg.runs.keep` saves what
 `fit` yields. All of it runs on Lightning Fabric, which decides device, precision and number of processes.
 """
@@ -20,11 +20,11 @@ from torch.optim.lr_scheduler import LambdaLR
 from semcg import losses, segmenters
 from semcg.config import Config
 from semcg.devices import fabric_for, loaders, precision_for, share  # noqa: F401  (offered here too)
-from semcg.gan import CycleGAN, ImagePool, PatchGAN, Recolor, ResNet9, UNet, initialise
+from semcg.gan import CycleGAN, ImagePool, PatchGAN, Recolor, ResNet9, UNet, initialize
 from semcg.labels import IGNORE
 
 Step = Callable[..., dict[str, Tensor]]
-"""A function of one batch that takes one optimiser step and returns its loss terms."""
+"""A function of one batch that takes one optimizer step and returns its loss terms."""
 
 
 _READ_EVERY = 10  # steps between two looks at the losses on a GPU, which has to wait for each look
@@ -85,7 +85,7 @@ def descend(optimizer: Optimizer, terms: Iterable[Tensor], *, fabric: Fabric) ->
     """Take one step along the gradients that lie in the parameters, unless a term or a gradient is not finite.
 
     In several processes the gradients are averaged first. Whether everything is finite is decided on the device and
-    handed to the fused optimiser, which then leaves weights and moments alone, so that no wait for the answer is needed.
+    handed to the fused optimizer, which then leaves weights and moments alone, so that no wait for the answer is needed.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def descend(optimizer: Optimizer, terms: Iterable[Tensor], *, fabric: Fabric) ->
     whole = fabric.all_reduce(norm + sum(term.detach() for term in terms), reduce_op="mean")
     optimizer.found_inf = (
         ~torch.isfinite(whole)
-    ).float()  # read by fused optimisers, as from a gradient scaler
+    ).float()  # read by fused optimizers, as from a gradient scaler
     optimizer.step()
     return torch.where(torch.isfinite(whole), norm, torch.nan)
 
@@ -168,7 +168,7 @@ class Segmentation:
         seed: int,
         fabric: Fabric,
     ) -> "Segmentation":
-        """Initialise a segmenter from `seed`, move it to the device and give it an optimiser.
+        """Initialize a segmenter from `seed`, move it to the device and give it an optimizer.
 
         Parameters
         ----------
@@ -177,7 +177,7 @@ class Segmentation:
         schedule : str
             "constant" or "poly" (`warm_poly`).
         """
-        segmenters.initialise(net, generator=torch.Generator().manual_seed(seed))
+        segmenters.initialize(net, generator=torch.Generator().manual_seed(seed))
         net = net.to(fabric.device)
         kind = partial(SGD, momentum=0.9) if optimizer == "sgd" else AdamW
         chosen = kind(net.parameters(), lr=lr, weight_decay=decay, fused=True)
@@ -195,7 +195,7 @@ def class_weights(frequencies: Tensor) -> Tensor:
     Parameters
     ----------
     frequencies : (19,) float
-        Share of the labelled pixels, 0..1.
+        Share of the labeled pixels, 0..1.
     """
     weights = (frequencies + 1e-3).rsqrt()
     return weights / (weights * frequencies).sum()
@@ -212,7 +212,7 @@ def segmentation_step(training: Segmentation, *, fabric: Fabric, weights: Tensor
     Returns
     -------
     callable
-        (x (B, 3, H, W) in [-1, 1], y (B, H, W)) -> {"cross_entropy": (), "gradient": ()}. The second is the norm of the gradient. Pixels labelled 255 count for nothing,
+        (x (B, 3, H, W) in [-1, 1], y (B, H, W)) -> {"cross_entropy": (), "gradient": ()}. The second is the norm of the gradient. Pixels labeled 255 count for nothing,
         and a batch of only such pixels for zero.
     """
     weights = None if weights is None else weights.to(fabric.device, torch.get_default_dtype())
@@ -303,7 +303,7 @@ class Translation:
         Sem_s: nn.Module | None = None,
         Sem_t: nn.Module | None = None,
     ) -> "Translation":
-        """Initialise the networks of a CycleGAN from `config.seed` and give them optimisers, schedules and image pools.
+        """Initialize the networks of a CycleGAN from `config.seed` and give them optimizers, schedules and image pools.
 
         Equal seeds give equal initial weights whatever the loss, so that two conditions differ in the loss alone.
         The loss sees frozen copies of the segmenters (`segmenters.frozen`), in `m.Sem_s` and `m.Sem_t`.
@@ -314,7 +314,7 @@ class Translation:
         # Channels last suits bf16 convolutions.
         layout = torch.channels_last if config.precision == "bf16" else torch.contiguous_format
         for net in built:
-            initialise(net, std=config.init_std, generator=generator)
+            initialize(net, std=config.init_std, generator=generator)
             net.to(fabric.device, memory_format=layout)
         # On a CPU it suits narrow segmenters in any precision: a sixth of their time. Never in a network that trains there:
         # with it, torch 2.14's weight gradient of a 1 x 1 convolution of stride 2 writes beside its memory.

@@ -166,7 +166,7 @@ def test_two_commands_complete_one_folder_that_runs_accept(archives, home):
     assert str(archives) not in json.dumps(about)
     for split in about["counts"]:
         scenes = Scenes(out / split)
-        assert scenes.labelled
+        assert scenes.labeled
         assert len(scenes) == about["counts"][split]
         assert scenes.frequencies().sum() == pytest.approx(1)
     files.check_manifest(out, contents=True)
@@ -187,7 +187,7 @@ def test_labels_are_the_index_of_the_palette_and_none_is_invented(archives, tmp_
         np.testing.assert_array_equal(pixels(out / "source/train/images" / f"{name}.png"), expected)
 
 
-def test_split_mat_is_honoured(archives, tmp_path):
+def test_split_mat_is_honored(archives, tmp_path):
     source(archives, tmp_path / "data")
     names = {
         s: sorted(p.stem for p in (tmp_path / "data/source" / s / "images").iterdir()) for s in files.SPLITS
@@ -336,7 +336,7 @@ def test_domains_without_labels_and_extra_frames(archives, tmp_path):
     about = json.loads((out / "about.json").read_text())
     assert about["labels"] == {"source": False, "target": False}
     assert sum("no labels, so nothing that is trained or scored" in note for note in about["notes"]) == 2
-    assert not Scenes(out / "source/train").labelled
+    assert not Scenes(out / "source/train").labeled
     assert not (out / "source/train/plates").exists()
     shutil.rmtree(archives / "cityscapes/leftImg8bit/train_extra")
     with pytest.raises(ValueError, match=r"no leftImg8bit/train_extra"):
@@ -451,22 +451,22 @@ def test_labels_that_are_no_label_ids(archives, tmp_path):
     refused(r"labels/00020\.png is a color picture, and should hold .* not gtFine_color", make, out)
     png(Image.fromarray(ids_of(20).astype(np.uint16) * 1000), label)
     refused(r"labels/00020\.png has 16 bits a channel.*instanceIds", make, out)
-    grey = ids_of(20)
-    grey[0, 0] = 35
-    png(Image.fromarray(grey), label)
+    gray = ids_of(20)
+    gray[0, 0] = 35
+    png(Image.fromarray(gray), label)
     refused(
         r"labels/00020\.png holds values that are not in label ids: 35 .* Take the label ids as published",
         make,
         out,
     )
-    grey[0, 0] = 255
+    gray[0, 0] = 255
     png(
-        Image.fromarray(grey), label
-    )  # grey instead of a palette, and -1 stored as 255: label ids all the same
+        Image.fromarray(gray), label
+    )  # gray instead of a palette, and -1 stored as 255: label ids all the same
     assert source(archives, out) == ["target"]
 
 
-def test_train_ids_are_recognised_over_the_whole_set(archives, tmp_path):
+def test_train_ids_are_recognized_over_the_whole_set(archives, tmp_path):
     root = archives / "gta5"
     for n in GTA5_FRAMES:
         png(palette(labels.to_train_ids(ids_of(n, 46 if n == 3 else H))), root / f"labels/{n:05}.png")

@@ -126,7 +126,7 @@ def test_an_odd_picture_is_taken_as_it_is(tmp_path, name, reader):
     with in_time():
         (taken,) = reader(path)
     assert taken.shape[0] == 3
-    if path.suffix.lower() == ".png" and name not in ("jpeg.png", "grey.png", "gray_alpha.png"):
+    if path.suffix.lower() == ".png" and name not in ("jpeg.png", "gray.png", "gray_alpha.png"):
         assert torch.equal(taken, as_read(corpus.colors()))
     if name == "on_its_side.jpg":
         assert taken.shape[1:] == (corpus.W, corpus.H)
@@ -145,7 +145,7 @@ def test_a_name_that_is_not_utf_8_is_refused(tmp_path):
 # ---------------------------------------------------------------- labels
 
 
-def labelled(root: Path, name: str, write: corpus.Writer) -> Path:
+def labeled(root: Path, name: str, write: corpus.Writer) -> Path:
     for folder in ("images", "labels"):
         (root / "set" / folder).mkdir(parents=True)
     path = root / "set" / "labels" / name
@@ -179,18 +179,18 @@ def labels_to_score(path: Path) -> object:
 )
 @pytest.mark.parametrize("name", corpus.labels())
 def test_a_bad_label_is_named(tmp_path, name, reader):
-    path = labelled(tmp_path, name, corpus.labels()[name])
+    path = labeled(tmp_path, name, corpus.labels()[name])
     refused(lambda: reader(path), name)
 
 
 def test_labels_that_are_void_throughout_are_taken_and_score_nothing(tmp_path):
-    path = labelled(
+    path = labeled(
         tmp_path,
         "void.png",
         lambda p: p.write_bytes(corpus.encoded(np.full((corpus.H, corpus.W), 255, np.uint8))),
     )
     assert (labels_of_scenes(path)[1] == 255).all()
-    assert "no labelled pixel" in refused(Scenes(path.parent.parent).frequencies, "set")
+    assert "no labeled pixel" in refused(Scenes(path.parent.parent).frequencies, "set")
     counts = labels_to_score(path)
     assert counts.sum() == 0
     assert math.isnan(metrics.mean_iou(counts)), "nothing scored is no score of 0"

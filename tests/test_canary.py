@@ -184,7 +184,7 @@ HARMLESS = [  # file, text, other text: an error, a name, an import, a docstring
     ("training.py", "def adam(", "def its_adam("),
     ("training.py", " adam(m.G_st, m.G_ts), adam(m", " its_adam(m.G_st, m.G_ts), its_adam(m"),
     ("segmenters.py", "DRN26 has stride 4 or 8", "DRN26 takes stride 4 or 8"),
-    ("data.py", "no labelled pixel in", "not one labelled pixel in"),
+    ("data.py", "no labeled pixel in", "not one labeled pixel in"),
     ("config.py", '"weight decay"', '"decay of the weights"'),
     ("training.py", "(frequencies + 1e-3).rsqrt()", "1 / (1e-3 + frequencies).sqrt()"),
 ]

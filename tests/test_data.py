@@ -51,10 +51,10 @@ def number(x):
 
 
 def test_frames_are_whole_and_unchanged(root):
-    scenes = Scenes(root, crop=4, flip=1.0, color=True, artefacts=True)
+    scenes = Scenes(root, crop=4, flip=1.0, color=True, artifacts=True)
     assert scenes.names == [f"f{i}" for i in range(N)]
     assert len(scenes) == N
-    assert scenes.labelled
+    assert scenes.labeled
     x, y = scenes.frame(3)
     image, label = position(H, W, 3)
     assert x.dtype == torch.float32
@@ -106,7 +106,7 @@ def test_each_epoch_shows_every_frame_once_in_its_own_order(root):
 
 
 def test_an_item_depends_on_seed_and_number_alone(root):
-    arguments = {"crop": 6, "flip": 0.5, "color": True, "artefacts": True}
+    arguments = {"crop": 6, "flip": 0.5, "color": True, "artifacts": True}
     scenes = Scenes(root, **arguments, seed=7)
     forth = [scenes.item(k) for k in range(12)]
     torch.manual_seed(99)
@@ -118,11 +118,11 @@ def test_an_item_depends_on_seed_and_number_alone(root):
     assert not any(same(a, Scenes(root, **arguments, seed=8).item(k)) for k, a in enumerate(forth))
 
 
-def test_colours_and_artefacts_leave_geometry_and_labels_alone(root):
+def test_colors_and_artifacts_leave_geometry_and_labels_alone(root):
     plain = Scenes(root, crop=8, flip=0.5)
     for changed in (
         Scenes(root, crop=8, flip=0.5, color=True),
-        Scenes(root, crop=8, flip=0.5, artefacts=True),
+        Scenes(root, crop=8, flip=0.5, artifacts=True),
     ):
         moved = 0
         for k in range(20):
@@ -134,9 +134,9 @@ def test_colours_and_artefacts_leave_geometry_and_labels_alone(root):
         assert moved >= 12
 
 
-def test_colours_stay_in_their_range(tmp_path):
-    grey = np.full((4, 4, 3), 128, np.uint8)
-    scenes = Scenes(write(tmp_path, {"a": (grey, grey[..., 0] * 0)}), color=True)
+def test_colors_stay_in_their_range(tmp_path):
+    gray = np.full((4, 4, 3), 128, np.uint8)
+    scenes = Scenes(write(tmp_path, {"a": (gray, gray[..., 0] * 0)}), color=True)
     seen = torch.stack([(scenes.item(k)[0] + 1) / 2 for k in range(400)])
     assert torch.equal(seen.amax((2, 3)), seen.amin((2, 3)))  # one change per channel, not per pixel
     value = 128 / 255
@@ -146,16 +146,16 @@ def test_colours_stay_in_their_range(tmp_path):
     assert seen.max() > 1.1 * value + 0.04
 
 
-def test_artefacts_are_faint_and_of_all_three_kinds(tmp_path):
-    grey = np.full((48, 48, 3), 128, np.uint8)
-    scenes = Scenes(write(tmp_path, {"a": (grey, grey[..., 0] * 0)}), artefacts=True)
+def test_artifacts_are_faint_and_of_all_three_kinds(tmp_path):
+    gray = np.full((48, 48, 3), 128, np.uint8)
+    scenes = Scenes(write(tmp_path, {"a": (gray, gray[..., 0] * 0)}), artifacts=True)
     still, periodic, noisy = 0, set(), 0
     for k in range(120):
         x = scenes.item(k)[0] - 1 / 255
         assert x.abs().max() < 0.5
         assert x.std() < 0.1
         if x.std() < 1e-6:
-            still += 1  # blur alone, or nothing, leaves grey as it is
+            still += 1  # blur alone, or nothing, leaves gray as it is
             continue
         periods = [p for p in range(2, 9) if torch.allclose(x[..., p:], x[..., :-p], atol=1e-6)]
         periodic |= set(periods[:1])
@@ -165,7 +165,7 @@ def test_artefacts_are_faint_and_of_all_three_kinds(tmp_path):
     assert periodic >= {3, 5, 7, 8}
 
 
-def test_resizing_is_antialiased_for_images_and_centred_for_labels(root):
+def test_resizing_is_antialiased_for_images_and_centered_for_labels(root):
     x, y = Scenes(root, size=(6, 10)).frame(0)
     image, label = (Image.fromarray(a) for a in position(H, W))
     wanted = np.asarray(image.resize((10, 6), Image.Resampling.BILINEAR))
@@ -178,10 +178,10 @@ def test_without_labels_everything_is_ignored(root):
     bare = Scenes(root, labels=False)
     shutil.rmtree(root / "labels")
     found = Scenes(root, crop=4)
-    assert not bare.labelled
-    assert not found.labelled
+    assert not bare.labeled
+    assert not found.labeled
     assert found.item(2)[1].unique().tolist() == [255]
-    with pytest.raises(ValueError, match="no labelled pixel"):
+    with pytest.raises(ValueError, match="no labeled pixel"):
         found.frequencies()
 
 
@@ -326,7 +326,7 @@ def test_ranks_together_see_what_one_would_see_alone(root, other):
 
 
 def test_loader_processes_change_nothing_and_name_a_bad_file(root):
-    scenes = Scenes(root, crop=6, flip=0.5, color=True, artefacts=True, seed=2)
+    scenes = Scenes(root, crop=6, flip=0.5, color=True, artifacts=True, seed=2)
     torch.manual_seed(0)
     before = torch.get_rng_state()
     here = [Batches(scenes, batch=3)(n) for n in range(4, 9)]

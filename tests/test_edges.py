@@ -45,7 +45,7 @@ def test_a_boundary_of_another_class_is_no_match():
     assert counts[SKY].tolist() == [12, 12, 12, 12]
 
 
-def test_unlabelled_pixels_hide_what_is_near_them():
+def test_unlabeled_pixels_hide_what_is_near_them():
     label = halves()
     label[:, :4] = IGNORE
     counts = edges.boundary_counts(halves(), label, within=2)
@@ -92,7 +92,7 @@ def test_wrong_maps_are_refused():
 
 
 def slanted(sigma, angle, size=(96, 96), low=0.3, high=0.8, off=0.0):
-    """A straight edge through the middle, blurred by a Gaussian: labels, and luminance at the pixels' centres."""
+    """A straight edge through the middle, blurred by a Gaussian: labels, and luminance at the pixels' centers."""
     y, x = np.mgrid[: size[0], : size[1]] - (np.array(size)[:, None, None] - 1) / 2
     d = y * np.cos(angle) + x * np.sin(angle)
     shown = low + (high - low) * (1 + erf((d - off) / (math.sqrt(2) * sigma))) / 2

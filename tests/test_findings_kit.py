@@ -310,8 +310,8 @@ def test_score_is_the_published_evaluation(as_published):
     assert (frames, holds) == (3, "label")
     for name in labels.names():
         assert ours[name] == pytest.approx(theirs["classScores"][name], abs=1e-12)
-    assert ours["mean IoU, labelled or predicted"] == pytest.approx(theirs["averageScoreClasses"], abs=1e-12)
-    assert ours["mean IoU, labelled classes"] == pytest.approx(
+    assert ours["mean IoU, labeled or predicted"] == pytest.approx(theirs["averageScoreClasses"], abs=1e-12)
+    assert ours["mean IoU, labeled classes"] == pytest.approx(
         19 / 18 * theirs["averageScoreClasses"], abs=1e-12
     )
     for k in range(3):
@@ -320,7 +320,7 @@ def test_score_is_the_published_evaluation(as_published):
     done = semcg("score", flat, truth, "--ids", "train")
     assert done.returncode == 0, done.stderr
     assert f"{ours['pixel accuracy']:.4f}" in done.stdout
-    assert "3 frames, predictions read as train ids; 18 of 19 classes are labelled" in done.stdout
+    assert "3 frames, predictions read as train ids; 18 of 19 classes are labeled" in done.stdout
 
 
 def test_e1_score_says_what_does_not_pair_and_what_is_there(as_published):

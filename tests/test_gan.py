@@ -27,7 +27,7 @@ def parameters(network: nn.Module) -> int:
 
 
 def test_parameter_counts():
-    """The first three as CycleGAN's public code counts them, with instance normalisation."""
+    """The first three as CycleGAN's public code counts them, with instance normalization."""
     assert parameters(UNet(width=64, depth=8, skip="half")) == 54_409_603
     assert parameters(PatchGAN(width=64)) == 2_764_737
     assert parameters(ResNet9(width=64)) == 11_378_179
@@ -42,7 +42,7 @@ def test_unet_equals_its_nested_definition(skip):
     """pix2pix defines the U-Net from the inside out, each level around the next; here so, with the same weights."""
     depth = 4
     net = UNet(width=4, depth=depth, skip=skip).double()
-    gan.initialise(net, std=0.3)
+    gan.initialize(net, std=0.3)
     down = [[m for m in block if isinstance(m, nn.Conv2d)][0] for block in net.downs]
     up = [[m for m in block if isinstance(m, nn.ConvTranspose2d)][0] for block in net.ups][::-1]
 
@@ -134,7 +134,7 @@ def test_generators_stay_within_range_and_smallest_sizes_work():
         (Recolor(width=2, depth=3), 8),
     )
     for net, side in nets:
-        gan.initialise(net, std=1.0)
+        gan.initialize(net, std=1.0)
         out = net.eval()(images(1, 3, side, side))
         assert out.shape == (1, 3, side, side)
         assert out.abs().max() <= 1
@@ -156,9 +156,9 @@ def test_patchgan_shapes():
 
 
 def test_patchgan_equals_its_definition():
-    """Five 4 x 4 convolutions, the last two of stride 1; normalised are the three in the middle."""
+    """Five 4 x 4 convolutions, the last two of stride 1; normalized are the three in the middle."""
     net = PatchGAN(width=4).double()
-    gan.initialise(net, std=0.3)
+    gan.initialize(net, std=0.3)
     c1, c2, c3, c4, c5 = (m for m in net.layers if isinstance(m, nn.Conv2d))
     x = images(2, 3, 40, 48).double()
     y = F.leaky_relu(F.conv2d(x, c1.weight, c1.bias, 2, 1), 0.2)
@@ -169,7 +169,7 @@ def test_patchgan_equals_its_definition():
 
 
 def test_patchgan_sees_70_pixels():
-    """By gradient, with positive weights, and without the normalisation, whose statistics see the whole image."""
+    """By gradient, with positive weights, and without the normalization, whose statistics see the whole image."""
     net = PatchGAN(width=2).double()
     net.layers = nn.Sequential(*(m for m in net.layers if not isinstance(m, nn.InstanceNorm2d)))
     for module in net.layers:
@@ -189,7 +189,7 @@ def test_initial_weights_are_a_function_of_the_seed(build):
     nets = [build() for _ in range(3)]
     for net, seed in zip(nets, (1, 1, 2), strict=True):
         torch.rand(seed)  # the global stream plays no part
-        gan.initialise(net, generator=torch.Generator().manual_seed(seed))
+        gan.initialize(net, generator=torch.Generator().manual_seed(seed))
     first, same, other = ([p for p in net.parameters() if p.ndim > 1] for net in nets)
     assert all(torch.equal(a, b) for a, b in zip(first, same, strict=True))
     assert not any(torch.equal(a, b) for a, b in zip(first, other, strict=True))

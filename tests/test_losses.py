@@ -85,8 +85,8 @@ def test_means_are_over_positions_not_classes():
     assert semantic(before, after, kind="ce_pseudo").item() == pytest.approx((LN2 + math.log(4 / 3)) / 2)
 
 
-def test_instance_normalised_scores_by_hand():
-    """(0, 2) and (10, 30) are both (-1, 1) once normalised; (2, 0) is (1, -1), a squared difference of 4."""
+def test_instance_normalized_scores_by_hand():
+    """(0, 2) and (10, 30) are both (-1, 1) once normalized; (2, 0) is (1, -1), a squared difference of 4."""
     row = torch.tensor([[0.0, 2.0], [5.0, 1.0]], dtype=torch.float64).view(1, 2, 1, 2)
     scaled = torch.tensor([[10.0, 30.0], [9.0, 1.0]], dtype=torch.float64).view(1, 2, 1, 2)
     flipped = torch.tensor([[2.0, 0.0], [5.0, 1.0]], dtype=torch.float64).view(1, 2, 1, 2)
@@ -118,7 +118,7 @@ def test_labels_are_taken_as_torch_takes_the_nearest(size):
     torch.testing.assert_close(semantic(after, after, kind="ce_labels", labels=labels), expected)
 
 
-def test_nothing_labelled_is_zero_not_nan():
+def test_nothing_labeled_is_zero_not_nan():
     after = scores(1, 3, 2, 2, seed=0).requires_grad_()
     value = semantic(after, after, kind="ce_labels", labels=torch.full((1, 4, 4), 255))
     value.backward()
@@ -136,14 +136,14 @@ def test_against_loops_in_numpy():
     def softmax(v):
         return np.exp(v) / np.exp(v).sum()
 
-    soft, pseudo, divergence, labelled = [], [], [], []
+    soft, pseudo, divergence, labeled = [], [], [], []
     for n, i, j in np.ndindex(2, 3, 5):
         p, q = softmax(b[n, :, i, j]), softmax(a[n, :, i, j])
         soft.append(sum((p - q) ** 2))
         pseudo.append(-math.log(q[p.argmax()]))
         divergence.append(sum(p * np.log(p / q)))
         if labels[n, i, j] != 255:
-            labelled.append(-math.log(q[labels[n, i, j]]))
+            labeled.append(-math.log(q[labels[n, i, j]]))
 
     def z(v):
         return (v - v.mean((2, 3), keepdims=True)) / np.sqrt(v.var((2, 3), keepdims=True) + 1e-5)
@@ -153,7 +153,7 @@ def test_against_loops_in_numpy():
         "scores_norm": sum(np.sqrt(((a[n] - b[n]) ** 2).sum() / (4 * 3 * 5)) for n in range(2)) / 2,
         "softmax_l2": np.mean(soft),
         "ce_pseudo": np.mean(pseudo),
-        "ce_labels": np.mean(labelled),
+        "ce_labels": np.mean(labeled),
         "kl": np.mean(divergence),
         "scores_in": ((z(a) - z(b)) ** 2).mean(),
     }

@@ -34,7 +34,7 @@ FRAMES = 6
 
 
 class Judge(nn.Module):
-    """Counts which class has which colour at which height in the target; it is fitted at once and errs a lot."""
+    """Counts which class has which color at which height in the target; it is fitted at once and errs a lot."""
 
     def __init__(self, scenes):
         super().__init__()
@@ -51,8 +51,8 @@ class Judge(nn.Module):
 
     @staticmethod
     def _bins(x):
-        colour = (to_bytes(x).long() // 32 * torch.tensor([64, 8, 1]).view(3, 1, 1)).sum(1)
-        return colour + 512 * (torch.arange(x.shape[-2]) * 8 // x.shape[-2])[:, None]
+        color = (to_bytes(x).long() // 32 * torch.tensor([64, 8, 1]).view(3, 1, 1)).sum(1)
+        return color + 512 * (torch.arange(x.shape[-2]) * 8 // x.shape[-2])[:, None]
 
     def forward(self, x):
         assert not self.training

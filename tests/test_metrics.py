@@ -73,7 +73,7 @@ def test_a_class_that_occurs_nowhere_is_nan_and_skipped():
     assert metrics.mean_iou(counts) == metrics.frequency_weighted_iou(counts) == 3 / 4
 
 
-def test_nothing_labelled_is_nan_everywhere():
+def test_nothing_labeled_is_nan_everywhere():
     counts = metrics.confusion(torch.zeros(4, dtype=torch.int64), torch.full((4,), IGNORE))
     assert counts.sum() == 0
     scores = [

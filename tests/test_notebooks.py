@@ -71,7 +71,7 @@ def faults(notebook) -> list[str]:
         if len(cell.source.splitlines()) > 25:
             found.append(f"{name} has {len(cell.source.splitlines())} lines")
         if cell.source.rstrip().endswith(";"):
-            found.append(f"{name} ends with a semicolon, which nbval does not honour")
+            found.append(f"{name} ends with a semicolon, which nbval does not honor")
         if unknown := tags(cell) - {"parameters", "varies", "timing", "slide", "hide-input", IGNORED}:
             found.append(f"{name} has tags {unknown}")
         if bool(tags(cell) & {"varies", "timing"}) != (IGNORED in tags(cell)):

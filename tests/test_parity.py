@@ -77,7 +77,7 @@ def drawn(case, seed, shape=(3, 24, 31)):
         label[label == 17] = IGNORE
         pred[pred == 17] = 0
         pred[label == IGNORE] = 17
-    elif case == "a class predicted, never labelled":
+    elif case == "a class predicted, never labeled":
         label[label == 14] = 13
     elif case == "an all-void frame":
         label[1] = IGNORE
@@ -91,7 +91,7 @@ CASES = [
     "absent classes",
     "ignored ids predicted on valid pixels",
     "classes predicted only on void",
-    "a class predicted, never labelled",
+    "a class predicted, never labeled",
     "an all-void frame",
     "only void",
 ]
@@ -140,7 +140,7 @@ def test_the_cases_are_what_they_are_called(scripts, tmp_path):
     pred, label = drawn("classes predicted only on void", 0)
     assert (pred == 17).sum() > 100
     assert metrics.iou(metrics.confusion(pred, label))[17].isnan()
-    pred, label = drawn("a class predicted, never labelled", 0)
+    pred, label = drawn("a class predicted, never labeled", 0)
     assert metrics.iou(metrics.confusion(pred, label))[14] == 0
 
 

@@ -32,7 +32,7 @@ def test_every_byte_survives_the_way_through_a_network_s_range():
     assert pixels(-beyond).tolist() == [[[0, 0, 0]]]
 
 
-def test_train_ids_get_the_colours_of_cityscapes():
+def test_train_ids_get_the_colors_of_cityscapes():
     label = torch.tensor([[0, 10, 255]])
     assert pixels(label).tolist() == [[[128, 64, 128], [70, 130, 180], [0, 0, 0]]]
 
@@ -131,7 +131,7 @@ def test_the_framework_shows_both_cycles_and_both_comparisons(picture):
         assert sum(f"${name}$" in text for text in words) == 1, name
     arrows = [patch for patch in ax.patches if isinstance(patch, FancyArrowPatch)]
     kinds = {(to_rgb(a.get_edgecolor()), a.get_linestyle()) for a in arrows}
-    assert len(kinds) == 3  # told apart by colour and by line
+    assert len(kinds) == 3  # told apart by color and by line
     assert len({color for color, _ in kinds}) == len({line for _, line in kinds}) == 3
     assert legend_of(ax.figure) == ["cycle (Eq. 3)", "semantic (Eq. 4)", "real or translated? (Eqs. 1-2)"]
 

@@ -105,7 +105,7 @@ def test_the_common_layout_is_written(here):
         x, y = scenes.frame(1)
         np.testing.assert_allclose((x.permute(1, 2, 0) + 1) * 127.5, picture(1), atol=1e-3)
         np.testing.assert_array_equal(y, halves(0, 10))
-    assert not Scenes(out / "target" / "train").labelled
+    assert not Scenes(out / "target" / "train").labeled
     assert any("target: no labels" in note for note in about["notes"])
     assert os.listdir(here / "data") == ["mine"]
 
@@ -146,19 +146,19 @@ def test_sizes_and_no_invented_label(here):
 
 
 def test_images_of_every_accepted_kind(here):
-    rgb, grey = picture(0), picture(0)[..., 0]
+    rgb, gray = picture(0), picture(0)[..., 0]
     save(here / "renders" / "r0.png", np.dstack([rgb, np.full((H, W), 255, np.uint8)]))
-    save(here / "renders" / "r1.png", grey)
+    save(here / "renders" / "r1.png", gray)
     (here / "renders" / "r2.png").unlink()
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
-    save(here / "renders" / "r2.jpg", np.rot90(grey), exif=exif, quality=100)
+    save(here / "renders" / "r2.jpg", np.rot90(gray), exif=exif, quality=100)
     refused(here, ValueError, r"r2\.jpg is turned by its EXIF data")  # and its label is not
     out = prepare(here, {"labels": None, "mapping": None})
     read = [np.asarray(Image.open(out / f"source/train/images/r{i}.png")) for i in range(3)]
     np.testing.assert_array_equal(read[0], rgb)
-    np.testing.assert_array_equal(read[1], np.dstack([grey] * 3))
-    np.testing.assert_allclose(read[2], np.dstack([grey] * 3), atol=3)
+    np.testing.assert_array_equal(read[1], np.dstack([gray] * 3))
+    np.testing.assert_allclose(read[2], np.dstack([gray] * 3), atol=3)
 
 
 def test_the_same_call_writes_nothing_and_another_replaces_the_data(here):

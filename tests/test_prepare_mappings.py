@@ -1,4 +1,4 @@
-"""The mapping files that come with the kit, on tiny pictures in the genuine colours of CamVid and CARLA."""
+"""The mapping files that come with the kit, on tiny pictures in the genuine colors of CamVid and CARLA."""
 
 import re
 from pathlib import Path
@@ -49,7 +49,7 @@ def save(path, array, **options):
 
 
 def stripes(values, *, dtype=np.uint8):
-    """(8, 8 n) or (8, 8 n, 3): a stripe eight pixels wide for each value or colour."""
+    """(8, 8 n) or (8, 8 n, 3): a stripe eight pixels wide for each value or color."""
     return np.repeat(np.array(values, dtype)[None], 8, axis=0).repeat(8, axis=1)
 
 
@@ -109,7 +109,7 @@ def test_values_of_another_coding_are_refused_by_name(camvid):
     assert not (camvid / "data").exists()
 
 
-def test_each_file_says_where_its_colours_come_from():
+def test_each_file_says_where_its_colors_come_from():
     found = sorted(path.stem for path in MAPPINGS.iterdir())
     assert found == ["camvid", "camvid-segnet", "carla", "cityscapes-labelids"]
     for name in found:
@@ -118,7 +118,7 @@ def test_each_file_says_where_its_colours_come_from():
     whole = mapping(MAPPINGS / "camvid.toml")
     assert whole.keys.shape == (32, 3)
     apart = np.abs(whole.keys[:, None].astype(int) - whole.keys[None]).sum(2)
-    assert apart[~np.eye(32, dtype=bool)].min() >= 60  # no rounding takes one colour for another
+    assert apart[~np.eye(32, dtype=bool)].min() >= 60  # no rounding takes one color for another
     ids = mapping(MAPPINGS / "cityscapes-labelids.toml")
     assert np.array_equal(ids.keys, mappings.LABEL_IDS.keys)
     assert np.array_equal(ids.train_ids, mappings.LABEL_IDS.train_ids)

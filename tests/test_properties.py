@@ -56,12 +56,12 @@ def test_label_ids_become_train_ids_and_nothing_else(ids):
 
 @few
 @given(arrays.arrays(np.uint8, SHAPE, elements=TRAIN_IDS))
-def test_train_ids_go_to_label_ids_and_colours_and_back(train_ids):
+def test_train_ids_go_to_label_ids_and_colors_and_back(train_ids):
     assert np.array_equal(labels.to_train_ids(labels.to_label_ids(train_ids)), train_ids)
     colors = labels.to_colors(train_ids)
     assert colors.shape == (*train_ids.shape, 3)
     of_color = {c.color: c.train_id for c in CLASSES} | {(0, 0, 0): IGNORE}
-    assert len(of_color) == len(CLASSES) + 1, "no two classes share a colour"
+    assert len(of_color) == len(CLASSES) + 1, "no two classes share a color"
     back = [of_color[tuple(color)] for color in colors.reshape(-1, 3).tolist()]
     assert back == train_ids.ravel().tolist()
 
@@ -88,7 +88,7 @@ def by_hand(pred: np.ndarray, label: np.ndarray) -> list[list[int]]:
 
 @few
 @given(maps(2), st.integers(0, 255))
-def test_every_labelled_pixel_is_counted_once(both, odd):
+def test_every_labeled_pixel_is_counted_once(both, odd):
     pred, label = both
     pred.flat[0] = odd  # a prediction may be any byte
     counts = metrics.confusion(pred, label)

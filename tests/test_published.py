@@ -139,9 +139,9 @@ def test_counts_at_full_size(tmp_path):
     assert len(state) == 182
     old = without_counters(state)
     assert len(old) == 152
-    learnt = {name: p.numel() for name, p in classifier.named_parameters()}
-    assert sum(learnt.values()) == 21_126_584
-    assert sum(n for name, n in learnt.items() if not name.startswith("fc.")) == 20_613_584
+    learned = {name: p.numel() for name, p in classifier.named_parameters()}
+    assert sum(learned.values()) == 21_126_584
+    assert sum(n for name, n in learned.items() if not name.startswith("fc.")) == 20_613_584
     assert len(wrapped(old)) == 153
     loaded = DRN26()
     said = load_published(loaded, saved(parallel(old), tmp_path / "full.pth"))

@@ -20,9 +20,9 @@ class Mean(nn.Module):
         return 20.0 * nn.functional.one_hot((crops.mean((1, 2)) * 10).round().long() % 10, 10)
 
 
-def test_grey_by_hand():
+def test_gray_by_hand():
     x = torch.tensor([1.0, -1.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
-    assert torch.allclose(reader.grey(x), torch.full((1, 2, 2), 0.299 + 0.114 / 2))
+    assert torch.allclose(reader.gray(x), torch.full((1, 2, 2), 0.299 + 0.114 / 2))
 
 
 def test_digits_are_cut_where_they_stand():
@@ -48,7 +48,7 @@ def test_texts_are_put_together():
     for k, digit in enumerate((4, 0, 7)):
         picture[19:35, 10 + 8 * k : 20 + 8 * k] = digit / 10  # later digits cover the gap to the one before
     crops, lengths = reader.cut(picture, [PLATE], "plates")
-    crops = torch.stack([c[:, 2:9].mean() * torch.ones(14, 12) for c in crops])  # without the neighbours
+    crops = torch.stack([c[:, 2:9].mean() * torch.ones(14, 12) for c in crops])  # without the neighbors
     (found,) = reader.read(Mean(), crops, lengths)
     assert found.read == "407"
     assert found.confidence == pytest.approx((1 / (1 + 9 * np.exp(-20.0))) ** 3)

@@ -32,7 +32,7 @@ def recipe(**parts) -> Recipe:
 
 
 class Toy:
-    """A network, its optimiser and a step that also uses the global random numbers, as a learner's may."""
+    """A network, its optimizer and a step that also uses the global random numbers, as a learner's may."""
 
     def __init__(self):
         torch.manual_seed(0)
@@ -277,7 +277,7 @@ def test_what_a_training_begins_with_is_compared_across_processors():
 
 
 def test_an_edited_cell_is_not_answered_with_the_run_before(home, monkeypatch):
-    """Same recipe, but the notebook gives the optimiser another learning rate, or other batches."""
+    """Same recipe, but the notebook gives the optimizer another learning rate, or other batches."""
     train()
     toy = Toy()
     toy.adam.param_groups[0]["lr"] = 0.2
@@ -309,7 +309,7 @@ def test_a_torn_state_falls_back_to_the_one_before(home):
 
 
 def spoiled(at: int, what: float, where: str) -> None:
-    """Train a toy in which a weight, or a number of the optimiser, is not finite after a step, though its loss is."""
+    """Train a toy in which a weight, or a number of the optimizer, is not finite after a step, though its loss is."""
     toy = Toy()
     run = runs.start(recipe(), steps=STEPS, state=toy.state, batch=toy.batch)
 
@@ -329,7 +329,7 @@ def spoiled(at: int, what: float, where: str) -> None:
     [(6, "net", "net.bias"), (STEPS, "net", "net.bias"), (6, "adam", "adam.state.0.exp_avg")],
 )
 def test_a_state_that_is_not_finite_is_never_saved(home, at, where, named, what):
-    """At a step that saves, at the last step; in a weight, in the optimiser. The same command goes on to a calm end."""
+    """At a step that saves, at the last step; in a weight, in the optimizer. The same command goes on to a calm end."""
     with pytest.raises(
         FloatingPointError, match=rf"^toy-s0, step {at}: {named} is not finite. The last saved state"
     ):

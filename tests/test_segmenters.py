@@ -28,7 +28,7 @@ def test_parameter_counts():
     assert parameters(DRN26()) == 20_623_331  # Yu's and CyCADA's code, with 19 classes
     assert parameters(DRN26(classes=1000)) == 21_126_584  # the published classifier, 21.1 M
     # SegNet by hand: the 13 convolutions of VGG-16 and their mirror, each k x k x in x out with a bias and two numbers
-    # per normalised channel; then the scores.
+    # per normalized channel; then the scores.
     down = [(3, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 256), (256, 512)]
     down += 5 * [(512, 512)]
     up = [(outside, inside) for inside, outside in reversed(down[1:])]
@@ -82,20 +82,20 @@ def test_drn_equals_its_table():
                 nn.init.uniform_(value, 0.5, 1.5)
     state = drn.state_dict()
 
-    def normalised(x, conv, norm, stride=1, padding=0, dilation=1):
+    def normalized(x, conv, norm, stride=1, padding=0, dilation=1):
         x = F.conv2d(x, state[f"{conv}.weight"], None, stride, padding, dilation)
         moments = state[f"{norm}.running_mean"], state[f"{norm}.running_var"]
         return F.batch_norm(x, *moments, state[f"{norm}.weight"], state[f"{norm}.bias"])
 
     x = images(1, 3, 40, 56).double()
-    y = normalised(drn.normalise(x), "conv1", "bn1", padding=3).relu()
+    y = normalized(drn.normalize(x), "conv1", "bn1", padding=3).relu()
     for layer, blocks, stride, d, adds in TABLE:
         for block in range(blocks):
             name, s = f"layer{layer}.{block}", stride if block == 0 else 1
-            z = normalised(y, f"{name}.conv1", f"{name}.bn1", s, d, d).relu()
-            z = normalised(z, f"{name}.conv2", f"{name}.bn2", 1, d, d)
+            z = normalized(y, f"{name}.conv1", f"{name}.bn1", s, d, d).relu()
+            z = normalized(z, f"{name}.conv2", f"{name}.bn2", 1, d, d)
             if f"{name}.downsample.0.weight" in state:
-                y = normalised(y, f"{name}.downsample.0", f"{name}.downsample.1", s)
+                y = normalized(y, f"{name}.downsample.0", f"{name}.downsample.1", s)
             y = (z + y if adds else z).relu()
     y = F.conv2d(y, state["fc.weight"], state["fc.bias"])
     torch.testing.assert_close(drn(x), y, rtol=1e-10, atol=1e-10)
@@ -113,11 +113,11 @@ def test_receptive_field_by_gradient(stride, field, axis):
     size = [1, 3, 8, 8]
     size[axis] = 640
     x = torch.ones(size, dtype=torch.float64, requires_grad=True)
-    centre = 320 // stride
-    drn(x).select(axis, centre).sum().backward()
+    center = 320 // stride
+    drn(x).select(axis, center).sum().backward()
     reached = x.grad.abs().sum([d for d in range(4) if d != axis]).nonzero().flatten()
     assert len(reached) == field
-    assert (reached[0] + reached[-1]) / 2 == 320  # score i is centred on pixel stride * i
+    assert (reached[0] + reached[-1]) / 2 == 320  # score i is centered on pixel stride * i
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -160,12 +160,12 @@ def test_odd_sizes_are_rounded_up():
 
 
 def test_statistics_of_imagenet():
-    """An image of ImageNet's mean colour becomes 0, one a standard deviation brighter becomes 1."""
+    """An image of ImageNet's mean color becomes 0, one a standard deviation brighter becomes 1."""
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     x = torch.stack([2 * mean - 1, 2 * (mean + std) - 1]).view(2, 3, 1, 1).expand(2, 3, 8, 8)
-    normalised = DRN26(width=1 / 16).normalise(x)
-    torch.testing.assert_close(normalised[0], torch.zeros(3, 8, 8), atol=1e-6, rtol=0)
-    torch.testing.assert_close(normalised[1], torch.ones(3, 8, 8))
+    normalized = DRN26(width=1 / 16).normalize(x)
+    torch.testing.assert_close(normalized[0], torch.zeros(3, 8, 8), atol=1e-6, rtol=0)
+    torch.testing.assert_close(normalized[1], torch.ones(3, 8, 8))
 
 
 @pytest.mark.parametrize(("up", "field"), [("up1", 7), ("up2", 17), ("up3", 35)])
@@ -203,18 +203,18 @@ def test_segnet_puts_maxima_back_where_they_lay():
     assert scores.count_nonzero() == 1
 
 
-def test_upsample_takes_half_pixel_centres():
-    """Scores 0, 1 to width 4: centres lie at -1/4, 1/4, 3/4, 5/4 of the old grid, and the border repeats."""
+def test_upsample_takes_half_pixel_centers():
+    """Scores 0, 1 to width 4: centers lie at -1/4, 1/4, 3/4, 5/4 of the old grid, and the border repeats."""
     row = torch.tensor([[[[0.0, 1.0]]]])
     torch.testing.assert_close(upsample(row, (1, 4)), torch.tensor([[[[0.0, 0.25, 0.75, 1.0]]]]))
     assert upsample(row, (1, 2)) is row
 
 
-def test_initialisation_is_a_function_of_the_generator():
+def test_initialization_is_a_function_of_the_generator():
     nets = [build("unet", width=4) for _ in range(3)]
     for net, seed in zip(nets, (1, 1, 2), strict=True):
         torch.rand(seed)  # the global stream plays no part
-        segmenters.initialise(net, generator=torch.Generator().manual_seed(seed))
+        segmenters.initialize(net, generator=torch.Generator().manual_seed(seed))
     states = [net.state_dict() for net in nets]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
     assert not torch.equal(states[0]["score.weight"], states[2]["score.weight"])

@@ -93,7 +93,7 @@ def test_interval_moves_with_the_differences_and_repeats():
     assert low.shape == high.shape == (3, 4)
     assert (low < d.mean(-1)).all()
     assert (d.mean(-1) < high).all()
-    assert interval(d[1, 2]) == (low[1, 2], high[1, 2]), "a row depends on its neighbours"
+    assert interval(d[1, 2]) == (low[1, 2], high[1, 2]), "a row depends on its neighbors"
     # Not to the last digit: whether a resampled mean equals the mean is decided by rounding.
     assert interval(d[1, 2] + 0.5) == pytest.approx((low[1, 2] + 0.5, high[1, 2] + 0.5), abs=1e-3)
     assert interval(-d[1, 2]) == pytest.approx((-high[1, 2], -low[1, 2]), abs=0.05)

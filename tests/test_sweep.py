@@ -358,13 +358,13 @@ class Deserted:
     status = "running"
 
     def __init__(self):
-        self.cancelled: list = []
+        self.canceled: list = []
 
     def scheduler_info(self, n_workers: int) -> dict:
         return {"workers": {}}
 
     def cancel(self, futures: list) -> None:
-        self.cancelled += futures
+        self.canceled += futures
 
 
 def test_a_cluster_without_workers_is_not_waited_for_for_ever():
@@ -377,7 +377,7 @@ def test_a_cluster_without_workers_is_not_waited_for_for_ever():
     with pytest.raises(OSError, match="no Dask worker for 10 minutes"):
         pool.ended([future])
     pool.stop()
-    assert pool._client.cancelled == [future]
+    assert pool._client.canceled == [future]
 
 
 # ---------------------------------------------------------------- the real thing

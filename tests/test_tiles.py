@@ -12,7 +12,7 @@ from semcg.translate import Compiled, Guided, Padded, Tiled, difference, fingerp
 
 
 class Local(nn.Module):
-    """A generator without normalisation: a pixel depends on its neighbourhood of 7 x 7, on a grid of 4."""
+    """A generator without normalization: a pixel depends on its neighborhood of 7 x 7, on a grid of 4."""
 
     multiple = 4
 
@@ -30,7 +30,7 @@ class Local(nn.Module):
 
 
 class Normed(nn.Module):
-    """Instance normalisation alone, whose statistics are worked by hand."""
+    """Instance normalization alone, whose statistics are worked by hand."""
 
     multiple = 1
 
@@ -59,7 +59,7 @@ def test_where_tiles_begin():
 
 @pytest.mark.parametrize("size", [(64, 96), (61, 90), (33, 100), (20, 70)])
 def test_tiles_of_a_local_generator_are_the_whole_frame(size):
-    """Without normalisation, and with margins that hold what a pixel depends on, nothing may be lost or shifted."""
+    """Without normalization, and with margins that hold what a pixel depends on, nothing may be lost or shifted."""
     G, x = Local().eval(), smooth(2, 3, *size)
     with torch.no_grad():
         tiled, whole = Tiled(G, tile=32, overlap=16)(x), Padded(G)(x)
@@ -133,7 +133,7 @@ def test_tiles_differ_from_the_whole_and_less_with_its_statistics(G):
     assert torch.equal(alone, whole), "a frame that fits is translated whole"
 
 
-def test_differences_are_grey_levels():
+def test_differences_are_gray_levels():
     x = torch.zeros(1, 3, 10, 10)
     y = x.clone()
     y[0, 0, 0, 0] = 2 / 255

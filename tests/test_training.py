@@ -15,9 +15,9 @@ EXTRA = {"gradient G", "gradient D", "pull gan", "pull cycle"}
 
 
 def segmenter(seed: int, double: bool = False):
-    """A segmenter whose batch normalisation does something, as after training."""
+    """A segmenter whose batch normalization does something, as after training."""
     net, draw = segmenters.build("drn26", width=0.0625, stride=8), torch.Generator().manual_seed(seed)
-    segmenters.initialise(net, generator=draw)
+    segmenters.initialize(net, generator=draw)
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.2, generator=draw)
@@ -238,7 +238,7 @@ def test_equal_seeds_differ_in_the_loss_alone():
 
 
 @pytest.mark.parametrize(("term", "net"), [("cycle", "G_ts"), ("semantic", "Sem_t")])
-def test_a_loss_that_is_not_finite_stops_before_the_optimiser(term, net):
+def test_a_loss_that_is_not_finite_stops_before_the_optimizer(term, net):
     t, fabric, _ = small()
     module = getattr(t.m, net)
     module.register_forward_hook(lambda m, i, out: out * float("nan"))
@@ -249,7 +249,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimiser(term, net):
     assert all(torch.equal(before[k], v) for k, v in t.m.G_st.state_dict().items())
 
 
-def test_a_gradient_that_is_not_finite_stops_before_the_optimiser():
+def test_a_gradient_that_is_not_finite_stops_before_the_optimizer():
     t, fabric, _ = small()
     weight = next(t.m.G_st.parameters())
     weight.register_hook(lambda g: g * float("inf"))

@@ -204,24 +204,24 @@ def test_histogram_matching_by_hand():
 
 def test_folder_translates_every_size_and_kind(tmp_path):
     source = tmp_path / "in"
-    colour = noise(1, 19, 30, 3).numpy()
-    save(source / "b.png", colour)
-    save(source / "a.png", colour[..., 0])  # grey
-    save(source / "c.PNG", np.dstack([colour, np.full((19, 30), 255, np.uint8)]))  # opaque RGBA
+    color = noise(1, 19, 30, 3).numpy()
+    save(source / "b.png", color)
+    save(source / "a.png", color[..., 0])  # gray
+    save(source / "c.PNG", np.dstack([color, np.full((19, 30), 255, np.uint8)]))  # opaque RGBA
     save(source / "d.jpg", noise(2, 5, 3, 3))
     exif = Image.Exif()
     exif[0x0112] = 6  # stored lying on its side
-    save(source / "e.png", colour, exif=exif)
+    save(source / "e.png", color, exif=exif)
     for stray in ("Thumbs.db", ".DS_Store", "notes.txt"):
         (source / stray).write_text("stray")
     done = list(folder(Counting(), source, tmp_path / "out"))
     assert done == [(k, 5, name) for k, name in enumerate("abcde", 1)]
     out = {p.name: np.array(Image.open(p)) for p in sorted((tmp_path / "out").glob("*.png"))}
     assert list(out) == ["a.png", "b.png", "c.png", "d.png", "e.png"]
-    assert np.array_equal(out["b.png"], 255 - colour)
-    assert np.array_equal(out["c.png"], 255 - colour)
-    assert np.array_equal(out["a.png"], 255 - np.repeat(colour[..., :1], 3, 2))
-    assert np.array_equal(out["e.png"], np.rot90(255 - colour, -1))
+    assert np.array_equal(out["b.png"], 255 - color)
+    assert np.array_equal(out["c.png"], 255 - color)
+    assert np.array_equal(out["a.png"], 255 - np.repeat(color[..., :1], 3, 2))
+    assert np.array_equal(out["e.png"], np.rot90(255 - color, -1))
     assert out["d.png"].shape == (5, 3, 3)
 
 
@@ -261,7 +261,7 @@ class Watched(nn.Module):
         return self.G(x)
 
 
-def test_batches_hold_neighbours_of_one_size_and_change_no_more_than_a_level(tmp_path):
+def test_batches_hold_neighbors_of_one_size_and_change_no_more_than_a_level(tmp_path):
     source = tmp_path / "in"
     shapes = [(16, 24)] * 3 + [(16, 32)] + [(16, 24)] * 6
     for k, size in enumerate(shapes):

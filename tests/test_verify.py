@@ -158,8 +158,8 @@ def more_pixels(content: str, *parts: str) -> str:
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
-        (["judge"], "contradicts itself: second judge and judge counted other numbers of labelled pixels"),
-        (["judge", "second judge", "Sem_t"], "judge counted other labelled pixels than in counts/cyclegan"),
+        (["judge"], "contradicts itself: second judge and judge counted other numbers of labeled pixels"),
+        (["judge", "second judge", "Sem_t"], "judge counted other labeled pixels than in counts/cyclegan"),
     ],
 )
 def test_counts_with_too_many_pixels_are_found(copied, parts, words):

@@ -169,7 +169,7 @@ def test_labels_are_those_of_both_styles_and_every_strength(domain):
     half, also_same = render(scene, "camera", SMALL, strength=0.5)
     assert np.array_equal(label, same)
     assert np.array_equal(label, also_same)
-    # Strength 0 is the game, and the half way lies between in colour.
+    # Strength 0 is the game, and the half way lies between in color.
     assert np.array_equal(render(scene, "camera", SMALL, strength=0.0)[0], game)
     assert np.array_equal(render(scene, "game", SMALL, strength=0.3)[0], game)
     spread = [np.ptp(rgb.reshape(-1, 3).astype(float), axis=1).mean() for rgb in (game, half, camera)]
@@ -189,7 +189,7 @@ def test_a_car_lies_where_the_pinhole_puts_it():
     camera = Scene.sample(4, "source").camera
     scene = _alone(_car(camera.x, z))
     rows, columns = np.nonzero(render(scene, "game", SIZE)[1] == ID["car"])
-    scale = 1.62 * SIZE[0] / z  # pixels per metre
+    scale = 1.62 * SIZE[0] / z  # pixels per meter
     middle, ground = SIZE[1] * camera.center, SIZE[0] * camera.horizon + scale * camera.height
     assert columns.min() == pytest.approx(middle - 0.88 * scale, abs=1)
     assert columns.max() + 1 == pytest.approx(middle + 0.88 * scale, abs=1)
@@ -269,7 +269,7 @@ def test_only_the_19_classes_and_the_ignored_occur_and_each_of_them_does(many):
 
 
 def test_class_frequencies(many):
-    """Shares of the labelled pixels, in percent, that the world was made to have."""
+    """Shares of the labeled pixels, in percent, that the world was made to have."""
     wanted = {
         "source": {
             "road": 25.0,
@@ -302,7 +302,7 @@ def test_the_layouts_shift_the_sky(many):
     assert top["target"] == pytest.approx(0.26, abs=0.08)
 
 
-def test_colours_of_the_styles(many):
+def test_colors_of_the_styles(many):
     """Mean and deviation of all pixels, in [0, 1]."""
     for domain, mean, deviation in (
         ("source", (0.53, 0.57, 0.54), 0.26),

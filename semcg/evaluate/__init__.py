@@ -30,7 +30,7 @@ from semcg.evaluate.parts import Parts, class_table, counts_of, frame_part, read
 from semcg.evaluate.reading import marking_sums, notes, read_frames, read_scenes, train_reader
 from semcg.gan import recolored
 from semcg.labels import CLASSES, names
-from semcg.reader import grey
+from semcg.reader import gray
 from semcg.translate import Guided, Translation, any_size, image, pad, stems
 
 AXIS = (
@@ -137,7 +137,7 @@ def collect(
     """
     folder, device = Path(folder), torch.device("cpu") if fabric is None else fabric.device
     scenes = Scenes(folder / "source" / "test")
-    if not scenes.labelled:
+    if not scenes.labeled:
         raise ValueError(f"{scenes.folder} has no labels: there is nothing to score against")
     oracle = Pictures(scenes.folder / "oracle") if (scenes.folder / "oracle").is_dir() else None
     written = notes(folder, "source", "test") if reader is not None else {}
@@ -161,12 +161,12 @@ def collect(
             judged, _ = read["judge"]
             parts["judge frames"] |= zip(stem, map(frame_part, judged, y), strict=True)
             outlines += edges.boundary_counts(judged.cpu().numpy(), y.cpu().numpy())
-            before, after = grey(x), grey(x_st)
+            before, after = gray(x), gray(x_st)
             if written:
                 for kind, boards in read_frames(reader, after, stem, written).items():
                     parts[kind] |= boards
             drawn = oracle(x, stem) if oracle else None
-            perfect = [None] * len(x) if drawn is None else grey(drawn).cpu().numpy()
+            perfect = [None] * len(x) if drawn is None else gray(drawn).cpu().numpy()
             three = (v.cpu().numpy() for v in (y, before, after))
             for name, label, source, translated, best in zip(stem, *three, perfect, strict=True):
                 parts["edges"][name] = _edge_medians(label, source, translated, best)
@@ -312,7 +312,7 @@ def known(folder: Path | str) -> dict[str, Translation]:
     -------
     dict
         Name -> what `collect` takes. Blur is Gaussian, its sigma in pixels. Checkered: a checkerboard of period 2 px and
-        amplitude `CHECKERS` is added. Swapped: sky takes the colours of the frame's buildings and buildings those of its
+        amplitude `CHECKERS` is added. Swapped: sky takes the colors of the frame's buildings and buildings those of its
         sky. Shuffled: each frame becomes the oracle of the next.
 
     Raises

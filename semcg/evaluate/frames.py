@@ -38,7 +38,7 @@ def evaluating(*what: object) -> Iterator[None]:
 
 
 def batches(items: Iterable[tuple], batch: int, device: torch.device) -> Iterator[list]:
-    """Join up to `batch` neighbours of equal shapes, column by column: tensors stacked on the device, others in a list."""
+    """Join up to `batch` neighbors of equal shapes, column by column: tensors stacked on the device, others in a list."""
 
     def shapes(item: tuple) -> list[torch.Size]:
         return [value.shape for value in item if isinstance(value, Tensor)]
@@ -85,7 +85,7 @@ def segmentation_counts(
         1024 x 2048 that a benchmark publishes. Labels of another size are brought to it by taking the nearest pixel,
         which gives other numbers than the published labels do. Left out: the size of each frame.
     batch : int
-        Frames at once; neighbours of different size are not put together. The counts are the same for any number.
+        Frames at once; neighbors of different size are not put together. The counts are the same for any number.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def segmentation_counts(
     ValueError
         If the scenes have no labels, or `score_size` is none.
     """
-    if not scenes.labelled:
+    if not scenes.labeled:
         raise ValueError(f"{scenes.folder} has no labels: there is nothing to score against")
     frames = (scenes.frame(i) for i in range(len(scenes)))
     return _counts(net, frames, translate or identity, score_size, batch, fabric)
@@ -202,8 +202,8 @@ def score_table(counts: Tensor) -> dict[str, float]:
     """Return the scores of a table of counts, 0..1, by name: IoU of the classes, both means, and those of pixels."""
     scores = metrics.iou(counts)
     return {c.name: float(scores[c.train_id]) for c in CLASSES} | {
-        "mean IoU, labelled classes": float(scores[metrics.present(counts)].mean()),
-        "mean IoU, labelled or predicted": metrics.mean_iou(counts),
+        "mean IoU, labeled classes": float(scores[metrics.present(counts)].mean()),
+        "mean IoU, labeled or predicted": metrics.mean_iou(counts),
         "pixel accuracy": metrics.pixel_accuracy(counts),
         "frequency-weighted IoU": metrics.frequency_weighted_iou(counts),
     }

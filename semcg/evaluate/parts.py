@@ -5,7 +5,7 @@ scores, so that whoever has the file can compute each number anew, or another on
 
 | part | item | keys |
 |---|---|---|
-| judge, second judge, Sem_t, downstream | class labelled | class read ("none": outside the classes): pixels |
+| judge, second judge, Sem_t, downstream | class labeled | class read ("none": outside the classes): pixels |
 | judge frames | frame | hits, unions: pixels of each class, 19 numbers in the order of the classes |
 | boundary | class | `semcg.edges.COUNTS`: boundary pixels |
 | edges | frame | points, measured; source, translated: median sigma in px at the points measured in both; compared, \
@@ -75,7 +75,7 @@ def counts_of(parts: Parts, part: str = "judge") -> Tensor:
 
 
 def frame_part(read: Tensor, label: Tensor) -> dict[str, str]:
-    """Return one frame's entry of the part "judge frames" from the classes read and labelled, (H, W)."""
+    """Return one frame's entry of the part "judge frames" from the classes read and labeled, (H, W)."""
     texts = (" ".join(map(str, n.tolist())) for n in metrics.hits_and_unions(metrics.confusion(read, label)))
     return dict(zip(("hits", "unions"), texts, strict=True))
 
@@ -94,10 +94,10 @@ def contradictions(parts: Parts) -> list[str]:
     """Return what cannot be in the parts of one measurement: counts of the same frames that do not add up."""
     wrong = []
     tables = {name: counts_of(parts, name) for name in ("judge", "second judge", "Sem_t") if name in parts}
-    labelled = {name: table.sum(1) for name, table in tables.items()}
-    for name, row in labelled.items():
-        if not torch.equal(row, labelled["judge"]):
-            wrong.append(f"{name} and judge counted other numbers of labelled pixels")
+    labeled = {name: table.sum(1) for name, table in tables.items()}
+    for name, row in labeled.items():
+        if not torch.equal(row, labeled["judge"]):
+            wrong.append(f"{name} and judge counted other numbers of labeled pixels")
     if "judge frames" in parts:
         for added, counted in zip(frame_counts(parts), metrics.hits_and_unions(tables["judge"]), strict=True):
             if not np.array_equal(added.sum(0), counted):
@@ -113,7 +113,7 @@ def values(parts: Parts) -> dict[tuple[str, str], float]:
     dict
         (measure, class) -> value; the class is "all" where there is no other. Shares are 0..1, oracle and cycle L1
         0..2, PSNR in dB and infinite for equal frames, KID without a factor. What cannot be computed from these parts
-        is missing. NaN: a class that is neither labelled nor read.
+        is missing. NaN: a class that is neither labeled nor read.
 
         "edge width" is relative to the source's; "edge width off oracle" is the mean over frames of the distance
         between the median widths of translation and oracle, in pixels, so that too sharp counts as too blurred does.
@@ -282,7 +282,7 @@ def class_table(counts: Mapping[str, Tensor]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A column per condition; the rows are the IoU of the 19 classes, NaN where neither labelled nor read, the means
+        A column per condition; the rows are the IoU of the 19 classes, NaN where neither labeled nor read, the means
         "mIoU" and "fwIoU" (weighted by frequency), "pixel accuracy", "vehicle (category)", all 0..1, and "classes
         present", the number of classes that labels show.
     """

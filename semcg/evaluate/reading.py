@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from semcg.data import Scenes
 from semcg.labels import names as class_names
-from semcg.reader import DigitReader, cut, grey, read
+from semcg.reader import DigitReader, cut, gray, read
 
 KINDS = ("plates", "signs")
 UNHIDDEN = 0.97
@@ -81,7 +81,7 @@ def _legible(text: Mapping) -> bool:
 def train_reader(folder: Path | str, *, steps: int = 1200, batch: int = 128) -> DigitReader:
     """Train the reader on the plates of real target frames, on the CPU; the same numbers give the same weights.
 
-    It learns from plates alone. Signs say 30, 50 or 70: a reader that had learnt from them would guess one in three
+    It learns from plates alone. Signs say 30, 50 or 70: a reader that had learned from them would guess one in three
     without seeing any.
 
     Parameters
@@ -109,7 +109,7 @@ def train_reader(folder: Path | str, *, steps: int = 1200, batch: int = 128) -> 
     crops, digits = [], []
     for i, name in enumerate(scenes.names):
         if texts := plates.get(name):
-            picture = grey(scenes.frame(i)[0][None])[0]
+            picture = gray(scenes.frame(i)[0][None])[0]
             for _ in range(VARIANTS):
                 shifts = MISS * (2 * torch.rand(len(texts), 2, generator=draw) - 1)
                 crops.append(cut(picture, texts, "plates", shifts=shifts)[0])
@@ -148,7 +148,7 @@ def read_frames(
     reader : Module
         A `DigitReader`.
     pictures : (B, H, W) float
-        Luminance, from `semcg.reader.grey`.
+        Luminance, from `semcg.reader.gray`.
     names : sequence of str
         Of the frames.
     written : dict
@@ -183,7 +183,7 @@ def read_scenes(reader: nn.Module, folder: Path | str, domain: str, split: str) 
     scenes, written = Scenes(Path(folder) / domain / split, labels=False), notes(folder, domain, split)
     found: dict[str, dict] = {kind: {} for kind in KINDS}
     for i, name in enumerate(scenes.names):
-        for kind, boards in read_frames(reader, grey(scenes.frame(i)[0][None]), [name], written).items():
+        for kind, boards in read_frames(reader, gray(scenes.frame(i)[0][None]), [name], written).items():
             found[kind] |= boards
     return found
 

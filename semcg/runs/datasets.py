@@ -143,7 +143,7 @@ def with_labels(crops: Scenes) -> Scenes:
     if len(taught) == len(crops):
         return crops
     if not taught:
-        raise ValueError(f"no labelled pixel in {crops.folder}: a segmenter learns from labels")
+        raise ValueError(f"no labeled pixel in {crops.folder}: a segmenter learns from labels")
     return crops.only(taught)
 
 

@@ -19,14 +19,14 @@ from semcg.translate import Padded, Translation, image
 
 CAPTIONS = {
     "figure_1": (
-        "Figure 1: examples of the data. Test frames of both domains, above their label maps in the colours of Cityscapes. "
+        "Figure 1: examples of the data. Test frames of both domains, above their label maps in the colors of Cityscapes. "
         "What differs from the paper: its figure shows Cityscapes; this one shows source and target of the run's own data "
         "(the drawn miniature world, unless other data were given) at the size of the run, and the labels too."
     ),
     "figure_2": (
         "Figure 2: the framework. In blue the two cycles, in orange what the two frozen segmenters compare, as the paper "
-        "colours them. What differs from the paper: the diagram is drawn by code, its arrows are told apart by dashes and "
-        "dots as well as by colour, and its pictures are one test frame of each domain, its translation by this run's "
+        "colors them. What differs from the paper: the diagram is drawn by code, its arrows are told apart by dashes and "
+        "dots as well as by color, and its pictures are one test frame of each domain, its translation by this run's "
         "semantic CycleGAN as the paper words it, and what came back."
     ),
     "figure_3": (
@@ -65,7 +65,7 @@ def paper_figures(config: Config, *, device: str = "auto") -> dict[str, Figure]:
     FileNotFoundError, ValueError
         If the data or one of the two CycleGANs is missing or was made otherwise; names the command that makes it.
     """
-    # As `semcg.notebook.settle` does: the precision is part of what the runs are recognised by.
+    # As `semcg.notebook.settle` does: the precision is part of what the runs are recognized by.
     config = config.model_copy(update={"precision": precision_for(config.precision, device)})
     fabric, root = fabric_for(device), data(config)
     compared = conditions(config)
@@ -115,7 +115,7 @@ def _examples(domains: dict[str, Scenes]) -> Figure:
         pairs = [scenes.frame(i) for i in _spread(len(scenes), columns)]
         rows.append([x for x, _ in pairs])
         names.append(domain)
-        if scenes.labelled:
+        if scenes.labeled:
             rows.append([y.numpy() for _, y in pairs])
             names.append("labels")
     return frames.sheet(rows, names=names)

@@ -210,7 +210,7 @@ def _look(folder: Path, step: int, config: Config, pair: tuple[nn.Module, nn.Mod
     judge = None
     with suppress(FileNotFoundError, ValueError):  # not trained yet
         judge = trained.judge(config, fabric)
-    if judge is not None and scenes.labelled:
+    if judge is not None and scenes.labeled:
         some = scenes.only(list(range(len(scenes)))[:_SCORED])
         counts = evaluate.segmentation_counts(judge, some, translate=G_st, fabric=fabric)
         _append(folder / "validation.csv", step, metrics.mean_iou(counts), len(some))

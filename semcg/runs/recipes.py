@@ -104,7 +104,7 @@ def judge(config: Config, *, second: bool = False, plain: bool = False) -> Recip
     second : bool
         The second one, of yet another architecture.
     plain : bool
-        One that was trained on frames without the marks of networks (`semcg.data.Scenes`, artefacts=False), so that its
+        One that was trained on frames without the marks of networks (`semcg.data.Scenes`, artifacts=False), so that its
         features see them.
     """
     name = "second_judge" if second else "plain_judge" if plain else "judge"

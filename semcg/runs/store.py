@@ -4,7 +4,7 @@ A run trains in `results/<profile>/.<name>.partial/` and takes its place as `res
 complete; an older run of that name stays readable until then. In the folder:
 
     <network>.safetensors   the trained weights
-    state.pt                everything training needs to go on: weights, optimisers, schedules, pools, random numbers
+    state.pt                everything training needs to go on: weights, optimizers, schedules, pools, random numbers
     history.csv             one row per step
     provenance.json         what made it: recipe, config, commit, versions, device, seconds, peak memory
 
@@ -118,7 +118,7 @@ class Run:
         gather("saved")
 
     def _load(self, folder: Path) -> bool:
-        """Load the newest good state in `folder` into the networks and optimisers; tell whether there was one."""
+        """Load the newest good state in `folder` into the networks and optimizers; tell whether there was one."""
         found = checkpoint.newest_state(folder)
         if found is None:
             return False
@@ -177,7 +177,7 @@ def start(
     steps : int
         Steps in all.
     state : dict
-        Networks, optimisers, schedules and pools by name, all with `state_dict` and `load_state_dict`; what was
+        Networks, optimizers, schedules and pools by name, all with `state_dict` and `load_state_dict`; what was
         saved is loaded into them. Networks end up as `<name>.safetensors`.
     batch : callable
         n -> batch n, as `fit` takes it.

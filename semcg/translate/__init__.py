@@ -117,7 +117,7 @@ class Compiled(nn.Module):
     """A generator whose copy in bfloat16 is compiled by torch.compile, with its weights frozen into the code.
 
     A bfloat16 has 8 bits of precision: values differ from the generator's by about 0.0015 of the range -1..1, and by
-    0.01 at most where this was measured, that is by up to one and a half grey levels. Compiling takes a minute or more
+    0.01 at most where this was measured, that is by up to one and a half gray levels. Compiling takes a minute or more
     on a quiet core, once per size of the frames and per batch, and needs a C++ compiler; it pays for folders of some
     hundred frames. Without bfloat16 instructions (AMX or AVX-512 on a CPU) it is slower than the generator itself.
 
@@ -249,7 +249,7 @@ def norms_of(G: nn.Module, x: Tensor) -> Iterator[None]:
 
 
 def difference(one: Tensor, other: Tensor) -> dict[str, float]:
-    """Return by how many grey levels of 255 two translations of a frame differ.
+    """Return by how many gray levels of 255 two translations of a frame differ.
 
     Parameters
     ----------
@@ -362,9 +362,9 @@ def folder(
     replace : bool
         True: what another translation left in `out_folder` gives way. False: that is an error.
     batch : int
-        Neighbours of equal size that are translated at once. With 1 the files are the same bytes each time. With more,
+        Neighbors of equal size that are translated at once. With 1 the files are the same bytes each time. With more,
         convolutions may add up in another order: values differ by about 1e-6, so that one rare value in a file lies one
-        grey level off.
+        gray level off.
 
     Yields
     ------

@@ -152,7 +152,7 @@ def evaluate(
 
     fabric, stated = fabric_for(device), height_width(size)
     truth = [label for _, label, _ in evaluation.frames.label_pairs(images, labels).values()]
-    labelled = sorted({pictures.size(label, label="values") for label in truth})
+    labeled = sorted({pictures.size(label, label="values") for label in truth})
     if str(judge) in instruments.SEGMENTERS and not judge.exists():
         net = instruments.load_instrument(str(judge)).to(fabric.device)
     else:
@@ -161,10 +161,10 @@ def evaluate(
     table = evaluation.class_table({"score": counts})
     present = int(table.loc["classes present", "score"])
     print(table.drop("classes present").to_string(float_format="{:.3f}".format))
-    sizes = ", ".join(f"{height}x{width}" for height, width in ([stated] if stated else labelled))
+    sizes = ", ".join(f"{height}x{width}" for height, width in ([stated] if stated else labeled))
     of_labels = "" if stated else ", the size of the labels"
     print(f"{len(truth)} frames, {present} of 19 classes present; IoU 0..1, scored at {sizes}{of_labels}")
-    if stated and labelled != [stated]:
+    if stated and labeled != [stated]:
         moved = "labels of another size were brought to it by the nearest pixel"
         print(f"{moved}: not comparable with published numbers")
 
@@ -183,7 +183,7 @@ def score(
         print(f"{name:<32} {'-' if value != value else format(value, '.4f'):>6}")
     print(
         f"{frames} frames, predictions read as {holds} ids; {int(metrics.present(counts).sum())} of 19 classes are "
-        "labelled. IoU 0..1; the mean over labelled or predicted classes is the one that Cityscapes reports."
+        "labeled. IoU 0..1; the mean over labeled or predicted classes is the one that Cityscapes reports."
     )
 
 

@@ -93,7 +93,7 @@ def ship_curve(
     """Put one test frame's translation under each weight of the curve into `out`, at the protocol's first seed.
 
     Each picture shows, from left to right, the translation, what the judge reads in it, and the pixels whose class
-    flipped, in the colour of what they are read as. A weight that is not trained on this machine keeps its picture.
+    flipped, in the color of what they are read as. A weight that is not trained on this machine keeps its picture.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def _is_shipped(condition: Condition) -> bool:
 
 
 def _settled(config: Config, device: str) -> tuple[Config, Fabric]:
-    # As `semcg.notebook.settle` does: the precision is part of what the runs are recognised by.
+    # As `semcg.notebook.settle` does: the precision is part of what the runs are recognized by.
     precision = precision_for(config.precision, device)
     return config.model_copy(update={"precision": precision}), fabric_for(device)
 
@@ -162,13 +162,13 @@ make first-look STREET=12
 |---|---|---|---|---|---|---|
 {rows}
 
-The last column is in grey levels of 255, on {frames} test frames. `provenance.json` beside each says what trained it, on which data, at which commit.
+The last column is in gray levels of 255, on {frames} test frames. `provenance.json` beside each says what trained it, on which data, at which commit.
 
 **Data.** {train} drawn source frames as game and as many other drawn target frames as camera, {size}; no photograph and no
 frame of a real game. **Use.** For lessons and for trying the kit out. One seed shows what a condition can look like, not what it is like: that is the
-[report](../../../notebooks/06_evidence.ipynb). **Limits.** They know this drawn world alone. On photographs or frames of a real game they give colours
+[report](../../../notebooks/06_evidence.ipynb). **Limits.** They know this drawn world alone. On photographs or frames of a real game they give colors
 without meaning, and nothing that they show may be taken for what a street looks like. They flip classes: that is their subject.
-**Licence.** BSD-3-Clause, as the kit.
+**License.** BSD-3-Clause, as the kit.
 
 Written by `semcg ship`.
 """

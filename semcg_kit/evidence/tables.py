@@ -172,7 +172,7 @@ def _verified_runs(folder: Path) -> str:
     """Hold counts, records and runs.csv against each other."""
     records, counted = report.records(folder), report.stored(folder, "counts")
     alike: dict[str, str] = {}
-    labelled: dict[tuple[str, str | None], tuple[str, list[int]]] = {}
+    labeled: dict[tuple[str, str | None], tuple[str, list[int]]] = {}
     for run, record in records.items():
         if record.get("run") != run:
             raise ValueError(f"records/{run}.json is of the run {record.get('run')!r}")
@@ -188,10 +188,10 @@ def _verified_runs(folder: Path) -> str:
             raise ValueError(f"{counts} contradicts itself: {wrong[0]}")
         for part in (name for name in ("judge", "downstream") if name in parts):
             pixels = evaluate.counts_of(parts, part).sum(1).tolist()
-            first, expected = labelled.setdefault((part, record.get("data")), (run, pixels))
+            first, expected = labeled.setdefault((part, record.get("data")), (run, pixels))
             if pixels != expected:
                 of = f"than in counts/{first}.csv, of the same frames"
-                raise ValueError(f"{counts}: {part} counted other labelled pixels {of}")
+                raise ValueError(f"{counts}: {part} counted other labeled pixels {of}")
     if left := sorted(counted.keys() - records.keys()):
         raise ValueError(f"counts/{left[0]}.csv has no record: records/{left[0]}.json is missing")
     made = pd.DataFrame(list(records.values())).to_csv(index=False)

@@ -62,7 +62,7 @@ def segmenter(config: Config, name: str, fabric: Fabric, *, progress: Progress =
         second, plain = name == "second_judge", name == "plain_judge"
         recipe = recipes.judge(config, second=second, plain=plain)
         kind = "second judge" if second else "judge"
-        crops = Scenes(data(config) / "judge" / "train", color=config.judge_color, artefacts=not plain, **own)
+        crops = Scenes(data(config) / "judge" / "train", color=config.judge_color, artifacts=not plain, **own)
         size, steps = config.judge_batch, config.judge_steps
     else:
         domain = {"Sem_s": "source", "Sem_t": "target"}[name]

@@ -74,7 +74,7 @@ def _exif(orientation: int) -> Image.Exif:
 def pictures() -> dict[str, Writer]:
     """Return file name -> what writes that file: pictures that are not 8-bit RGB PNG or JPEG throughout."""
     good, jpeg = encoded(colors()), encoded(colors(), "JPEG")
-    grey = Image.fromarray(colors()).convert("L")
+    gray = Image.fromarray(colors()).convert("L")
     rgba = Image.fromarray(colors()).convert("RGBA")
     clear = rgba.copy()
     clear.putpixel((0, 0), (1, 2, 3, 0))
@@ -113,15 +113,15 @@ def pictures() -> dict[str, Writer]:
         ),
         "bits_3.png": _put(png(W, H, bits=3)),
         "kind_5.png": _put(png(W, H, kind=5)),
-        "sixteen_grey.png": _put(encoded(np.arange(H * W, dtype=np.uint16).reshape(H, W))),
-        "one_bit.png": _put(encoded(grey.convert("1"))),
-        "palette.png": _put(encoded(grey.convert("P"))),
+        "sixteen_gray.png": _put(encoded(np.arange(H * W, dtype=np.uint16).reshape(H, W))),
+        "one_bit.png": _put(encoded(gray.convert("1"))),
+        "palette.png": _put(encoded(gray.convert("P"))),
         "clear_gray.png": _put(encoded(clear.convert("LA"))),
         "apng.png": _put(encoded(colors(), save_all=True, append_images=[Image.fromarray(colors(1))])),
         "transparent.png": _put(encoded(clear)),
         "cmyk.jpg": _put(encoded(Image.fromarray(colors()).convert("CMYK"), "JPEG")),
-        "gif.png": _put(encoded(grey, "GIF")),
-        "animated.png": _put(encoded(grey, "GIF", save_all=True, append_images=[grey, grey])),
+        "gif.png": _put(encoded(gray, "GIF")),
+        "animated.png": _put(encoded(gray, "GIF", save_all=True, append_images=[gray, gray])),
         "webp.png": _put(encoded(colors(), "WEBP")),
         "bmp.png": _put(encoded(colors(), "BMP")),
         "tiff.png": _put(encoded(colors(), "TIFF")),
@@ -163,7 +163,7 @@ def usable() -> dict[str, Writer]:
         "progressive.jpeg": _put(encoded(colors(), "JPEG", progressive=True)),
         "after_its_end.png": _put(good + b"trailing" * 100),
         "opaque.png": _put(encoded(rgba)),
-        "grey.png": _put(encoded(Image.fromarray(colors()).convert("L"))),
+        "gray.png": _put(encoded(Image.fromarray(colors()).convert("L"))),
         "gray_alpha.png": _put(encoded(rgba.convert("LA"))),
         "turned.jpg": _put(encoded(colors(), "JPEG", exif=_exif(3))),
         "on_its_side.jpg": _put(encoded(colors(), "JPEG", exif=_exif(6))),

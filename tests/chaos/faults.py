@@ -38,7 +38,7 @@ class End:
 
 
 def temporaries(home: Path) -> Path:
-    """Return the folder for temporary files of all commands that work in this home and its neighbours."""
+    """Return the folder for temporary files of all commands that work in this home and its neighbors."""
     # A short path: sockets are made in there, whose paths may have about 100 characters.
     folder = home.resolve().parent / "tmp"
     folder.mkdir(parents=True, exist_ok=True)

@@ -67,7 +67,7 @@ def main(folder: Path, workers: int, seed: int) -> dict[str, str]:
             torch.from_numpy(np.ascontiguousarray(styles.paint_scene(made, drawing, style, 1.0)))
         )
 
-    options = {"crop": 32, "flip": 0.5, "color": True, "artefacts": True, "seed": seed}
+    options = {"crop": 32, "flip": 0.5, "color": True, "artifacts": True, "seed": seed}
     crops = Scenes(folder, **options)
     single = first_two(Batches(crops, batch=2, workers=workers))
     paired = first_two(Batches(Unpaired(crops, Scenes(folder, **options)), batch=1, workers=workers))
@@ -89,7 +89,7 @@ def main(folder: Path, workers: int, seed: int) -> dict[str, str]:
 
     sems = [segmenters.build("unet", width=4) for _ in range(2)]
     for i, net in enumerate(sems):
-        segmenters.initialise(net, generator=torch.Generator().manual_seed(i))
+        segmenters.initialize(net, generator=torch.Generator().manual_seed(i))
     for kind in (None, *SEMANTIC):
         t = training.Translation.begin(cfg, steps=10, fabric=fabric, Sem_s=sems[0], Sem_t=sems[1])
         weight = 0.0 if kind is None else 1.0
