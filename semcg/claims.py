@@ -19,6 +19,9 @@ from semcg import statistics
 from semcg.protocol import Protocol, Row
 from semcg.statistics import FAILS, HOLDS
 
+BySeed = Mapping[int, float]
+"""Seed -> value of one measure under one condition."""
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -115,22 +118,12 @@ UNMEASURED = {
 """What the paper also speaks of, and why it has no row."""
 
 
-def blank(claim: str, *, id: str = "", primary: bool = False, **known: object) -> dict:
-    """Return a row of the ledger of which nothing was measured: every column, None where there is no number.
-
-    Parameters
-    ----------
-    claim, id : str
-        The id is the claim's where it is left out.
-    known
-        Columns that are known, and further ones.
-    """
-    empty = dict.fromkeys(
-        ("measure", "class", "condition_a", "condition_b", "better", "smallest_effect", "mean_a", "mean_b")
-        + ("difference", "low", "high", "p", "detectable", "margin", "seeds")
-    )
-    first = {"id": id or claim, "claim": claim, "primary": primary}
-    return first | empty | {"left_out": [], "p_holm": None, "verdict": "not measured"} | known
+def blank(claim: str) -> dict:
+    """Return a row of the ledger of which nothing was measured: every column, None where there is no number."""
+    columns = ("measure", "class", "condition_a", "condition_b", "better", "smallest_effect")
+    columns += ("mean_a", "mean_b", "difference", "low", "high", "p", "detectable", "margin", "seeds")
+    row = {"id": claim, "claim": claim, "primary": False} | dict.fromkeys(columns)
+    return row | {"left_out": [], "p_holm": None, "verdict": "not measured"}
 
 
 def series(measures: pd.DataFrame, condition: str, measure: str, of_class: str) -> dict[int, float]:
@@ -143,9 +136,9 @@ def series(measures: pd.DataFrame, condition: str, measure: str, of_class: str) 
     """
     chosen = _chosen(measures, condition, measure, of_class)
     chosen = chosen[chosen["seed"].notna()]
-    if chosen["seed"].duplicated().any():
-        twice = sorted(set(chosen["seed"][chosen["seed"].duplicated()]))
-        raise ValueError(f"{condition}, {measure}, {of_class}: more than one value at seeds {twice}")
+    if len(twice := chosen["seed"][chosen["seed"].duplicated()]):
+        where = f"{condition}, {measure}, {of_class}"
+        raise ValueError(f"{where}: more than one value at seeds {sorted(set(twice))}")
     return dict(zip(chosen["seed"].astype(int), chosen["value"].astype(float), strict=True))
 
 
@@ -159,7 +152,7 @@ def series_of(
     return [float(value) for value in chosen["value"]]
 
 
-def finite(values: Mapping[int, float]) -> dict[int, float]:
+def finite(values: BySeed) -> dict[int, float]:
     """Return those of some values by seed that are numbers."""
     return {seed: value for seed, value in values.items() if math.isfinite(value)}
 
@@ -203,42 +196,24 @@ def _row(measures: pd.DataFrame, row: Row, margin: float | None, protocol: Proto
     b = series(measures, row.b, row.measure, row.of_class)
     a = series(measures, row.a, row.measure, row.of_class) if row.bar is None else dict.fromkeys(b, row.bar)
     both = [seed for seed in protocol.seeds if seed in finite(a) and seed in finite(b)]
-    found = blank(
-        row.claim,
-        id=row.id,
-        primary=row.primary,
-        **{
-            "measure": row.measure,
-            "class": row.of_class,
-            "condition_a": row.a or f"{row.bar:g}",
-            "condition_b": row.b,
-        },
-        better=row.better,
-        smallest_effect=row.smallest_effect,
-        seeds=len(both),
-        left_out=sorted((set(a) | set(b)) - set(both)),
-    )
+    asked = {"id", "primary", "measure", "of_class", "better", "smallest_effect"}
+    found = blank(row.claim) | row.model_dump(include=asked, by_alias=True)
+    found |= {"condition_a": row.a or f"{row.bar:g}", "condition_b": row.b, "seeds": len(both)}
+    found["left_out"] = sorted((set(a) | set(b)) - set(both))
     if len(both) < 2 or margin is None:
         return found
-    a, b = ({seed: values[seed] for seed in both} for values in (a, b))
-    return found | compared(a, b, better=row.better, margin=margin)
+    return found | compared(a, b, both, better=row.better, margin=margin)
 
 
-def compared(a: Mapping[int, float], b: Mapping[int, float], *, better: str, margin: float) -> dict:
-    """Return the numbers of a row, b against a at the same two seeds or more; "low" and "high" are of b - a itself."""
+def compared(a: BySeed, b: BySeed, seeds: Sequence[int], *, better: str, margin: float) -> dict:
+    """Return the numbers of a row, b against a at two seeds or more; "low" and "high" are of b - a itself."""
+    a, b = ({seed: values[seed] for seed in seeds} for values in (a, b))
     of = statistics.summary(statistics.paired(a, b, better=better, margin=margin))
     sign = 1.0 if better == "higher" else -1.0
-    ends = sorted(sign * (of[end] - margin) for end in ("low", "high"))
-    return {
-        "mean_a": float(np.mean(list(a.values()))),
-        "mean_b": float(np.mean(list(b.values()))),
-        "difference": sign * (of["difference"] - margin),
-        "low": ends[0],
-        "high": ends[1],
-        "p": of["p"],
-        "detectable": of["detectable"],
-        "margin": margin,
-    }
+    of["difference"] = sign * (of["difference"] - margin)
+    of["low"], of["high"] = sorted(sign * (of[end] - margin) for end in ("low", "high"))
+    means = {"mean_a": float(np.mean(list(a.values()))), "mean_b": float(np.mean(list(b.values())))}
+    return of | means | {"margin": margin}
 
 
 def claimed(row: Mapping) -> tuple[float, float]:
@@ -259,17 +234,19 @@ def margin_of(measures: pd.DataFrame, row: Row) -> float | None:
 
 
 def _verdict(found: dict, row: Row, protocol: Protocol) -> str:
-    if found["difference"] is None:
-        return "not measured" if found["seeds"] == 0 else f"undecided ({found['seeds']} seeds)"
-    if found["seeds"] < protocol.least_seeds:
+    if found["seeds"] == 0:
+        return "not measured"
+    if found["difference"] is None or found["seeds"] < protocol.least_seeds:
         return f"undecided ({found['seeds']} seeds)"
     if not row.primary:
         return "no verdict: secondary"
-    low, high = claimed(found)
     effect = 0.0 if row.margin else row.smallest_effect
-    return statistics.verdict(
-        low, high, found["p_holm"], smallest_effect=effect, seeds=found["seeds"], alpha=protocol.alpha
-    )
+    return _decided(found, found["p_holm"], effect, protocol)
+
+
+def _decided(row: dict, p: float, effect: float, protocol: Protocol) -> str:
+    low, high = claimed(row)
+    return statistics.verdict(low, high, p, smallest_effect=effect, seeds=row["seeds"], alpha=protocol.alpha)
 
 
 def cost_row(rounds: Mapping[str, Sequence[float]] | None, protocol: Protocol) -> dict:
@@ -284,18 +261,13 @@ def cost_row(rounds: Mapping[str, Sequence[float]] | None, protocol: Protocol) -
     Returns
     -------
     dict
-        As a row of `ledger`, with "difference" the mean ratio b / a of a round and its interval, "rounds" their number
-        and "limit" the protocol's ratio. `statistics.HOLDS` if the interval lies below it, `FAILS` if above, else
-        "undecided". Its replicates are rounds, so that seeds, p and what else follows from seeds are None.
+        As a row of `ledger`: "difference" is the mean ratio b / a of a round, "rounds" their number, "limit" the
+        protocol's ratio. The verdict is `statistics.HOLDS` if the interval lies below the limit, `FAILS` if above it, else
+        "undecided". What follows from seeds is None.
     """
     cost = protocol.cost
-    found = blank(
-        cost.claim,
-        primary=True,
-        measure="seconds per step, ratio",
-        **{"class": "all", "condition_a": cost.a, "condition_b": cost.b, "better": "lower"},
-        limit=cost.ratio,
-    )
+    found = blank(cost.claim) | {"primary": True, "measure": "seconds per step, ratio", "class": "all"}
+    found |= {"condition_a": cost.a, "condition_b": cost.b, "better": "lower", "limit": cost.ratio}
     if rounds is None:
         return found
     a, b = (np.asarray(rounds[name], float) for name in (cost.a, cost.b))
@@ -303,15 +275,9 @@ def cost_row(rounds: Mapping[str, Sequence[float]] | None, protocol: Protocol) -
         raise ValueError(f"the protocol asks for {cost.rounds} rounds of each, not {len(a)} and {len(b)}")
     ratios = b / a
     low, high = (float(end) for end in statistics.interval(ratios))
-    return found | {
-        "mean_a": float(a.mean()),
-        "mean_b": float(b.mean()),
-        "difference": float(ratios.mean()),
-        "low": low,
-        "high": high,
-        "rounds": len(ratios),
-        "verdict": HOLDS if high < cost.ratio else FAILS if low > cost.ratio else "undecided",
-    }
+    verdict = HOLDS if high < cost.ratio else FAILS if low > cost.ratio else "undecided"
+    found |= {"mean_a": float(a.mean()), "mean_b": float(b.mean()), "difference": float(ratios.mean())}
+    return found | {"low": low, "high": high, "rounds": len(ratios), "verdict": verdict}
 
 
 def overall(rows: Sequence[dict], claim: str) -> str:
@@ -358,31 +324,25 @@ def weight_rows(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:
     """Return whether the chosen weight is no worse than the best other one, a row for each measure of the curve.
 
     Direction and margin are those of the protocol's first row of the same measure: its margin, or, where that row asks
-    for an improvement, its smallest effect of interest. The best other weight is the one with the best mean on the same
-    seeds; as it was chosen for that, the comparison is if anything too strict on the chosen weight.
+    for an improvement, its smallest effect of interest. The best other weight has the best mean on the same seeds, which
+    makes the comparison rather too strict.
 
     Returns
     -------
     list of dict
-        As rows of `ledger`, never primary, outside Holm's correction, and marked "exploratory": the protocol lists the
-        curve among what is measured and no row about it. Below `protocol.least_seeds` seeds common to all points the
-        verdict is "undecided (n seeds)". The claim holds only if both rows do, which needs no correction.
+        As rows of `ledger`, never primary, outside Holm's correction, and marked "exploratory": the protocol has no row
+        about the curve. Below `protocol.least_seeds` seeds common to all points the verdict is "undecided (n seeds)".
+        The claim holds only if both rows do, which needs no correction.
     """
     curve, rows = protocol.curve, []
     for measure in curve.measures:
         points, seeds = _points(measures, protocol, measure)
         asked = next((row for row in protocol.rows if (row.measure, row.of_class) == (measure, "all")), None)
         chosen = points.pop(curve.chosen)
-        found = blank(
-            curve.claim,
-            id=f"{curve.claim} {measure}",
-            measure=measure,
-            **{"class": "all", "condition_b": curve.chosen, "better": asked and asked.better},
-            smallest_effect=0.0,
-            seeds=len(seeds) if chosen else 0,
-            left_out=sorted(set(chosen).union(*points.values()) - set(seeds)),
-            exploratory=True,
-        )
+        found = blank(curve.claim) | {"id": f"{curve.claim} {measure}", "measure": measure, "class": "all"}
+        found |= {"condition_b": curve.chosen, "better": asked and asked.better, "smallest_effect": 0.0}
+        found |= {"seeds": len(seeds) if chosen else 0, "exploratory": True}
+        found["left_out"] = sorted(set(chosen).union(*points.values()) - set(seeds))
         rows.append(found)
         others = {name: float(np.mean([v[s] for s in seeds])) for name, v in points.items() if v and seeds}
         if asked is None or not (chosen and others):
@@ -392,23 +352,17 @@ def weight_rows(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:
         found |= {"condition_a": best, "verdict": f"undecided ({len(seeds)} seeds)"}
         if len(seeds) < 2 or margin is None:
             continue
-        a, b = ({seed: values[seed] for seed in seeds} for values in (points[best], chosen))
-        found |= compared(a, b, better=asked.better, margin=margin)
+        found |= compared(points[best], chosen, seeds, better=asked.better, margin=margin)
         if len(seeds) >= protocol.least_seeds:
-            low, high = claimed(found)
-            found["verdict"] = statistics.verdict(
-                low, high, found["p"], smallest_effect=0.0, seeds=len(seeds), alpha=protocol.alpha
-            )
+            found["verdict"] = _decided(found, found["p"], 0.0, protocol)
     return rows
 
 
-def _points(
-    measures: pd.DataFrame, protocol: Protocol, measure: str
-) -> tuple[dict[str, dict[int, float]], list[int]]:
+def _points(measures: pd.DataFrame, protocol: Protocol, measure: str) -> tuple[dict[str, BySeed], list[int]]:
     """Return the values of each point by reported seed, and the seeds that all measured points have."""
     reported = measures[measures["seed"].isin(protocol.seeds)]
     points = {name: finite(series(reported, name, measure, "all")) for name in protocol.curve.points}
-    there: list[Mapping[int, float]] = [values for values in points.values() if values]
+    there = [values for values in points.values() if values]
     common = [seed for seed in protocol.seeds if there and all(seed in values for values in there)]
     return points, common
 
@@ -444,4 +398,4 @@ def whole(
         rows.append(cost_row(rounds, protocol))
     if protocol.curve:
         rows += weight_rows(measures, protocol)
-    return rows + [blank(what, reason=reason) for what, reason in UNMEASURED.items()]
+    return rows + [blank(what) | {"reason": reason} for what, reason in UNMEASURED.items()]
