@@ -262,8 +262,7 @@ def cost_row(rounds: Mapping[str, Sequence[float]] | None, protocol: Protocol) -
     -------
     dict
         As a row of `ledger`: "difference" is the mean ratio b / a of a round, "rounds" their number, "limit" the
-        protocol's ratio. The verdict is `statistics.HOLDS` if the interval lies below the limit, `FAILS` if above it, else
-        "undecided". What follows from seeds is None.
+        protocol's ratio. `HOLDS` if the interval lies below it, `FAILS` if above. What follows from seeds is None.
     """
     cost = protocol.cost
     found = blank(cost.claim) | {"primary": True, "measure": "seconds per step, ratio", "class": "all"}
