@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from chaos import faults
 
-from semcg import config, files
+from semcg import config, files, locks
 from semcg.runs import datasets
 from semcg_kit.execution import Failed, Stopped
 from semcg_kit.execution.execute import execute
@@ -197,23 +197,23 @@ def test_a_lock_refuses_another_process_names_it_and_does_not_survive_a_crash(tm
     import sys
 
     lock = tmp_path / ".run.lock"
-    code = f"from semcg import files; from pathlib import Path; import time\nfiles.hold(Path({str(lock)!r}), 'it'); print(1, flush=True); time.sleep(60)"
+    code = f"from semcg import locks; from pathlib import Path; import time\nlocks.hold(Path({str(lock)!r}), 'it'); print(1, flush=True); time.sleep(60)"
     other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert other.stdout.readline() == b"1\n"
     with pytest.raises(
         BlockingIOError,
         match=f"the training of x is locked by process {other.pid} on .* Wait until it ends",
     ):
-        files.hold(lock, "the training of x")
+        locks.hold(lock, "the training of x")
     other.send_signal(signal.SIGKILL)
     other.wait()
     other.stdout.close()
     assert lock.exists(), "the crash left the file"
-    files.hold(lock, "the training of x")
-    files.hold(lock, "the training of x")  # a cell that is run again
-    files.release(lock)
+    locks.hold(lock, "the training of x")
+    locks.hold(lock, "the training of x")  # a cell that is run again
+    locks.release(lock)
     assert list(tmp_path.iterdir()) == []
-    files.release(lock)
+    locks.release(lock)
 
 
 def test_a_second_execution_of_a_notebook_is_refused(places):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from semcg import files
+from semcg import files, locks
 from semcg import world as drawn
 from semcg.config import Config
 from semcg.data import Scenes
@@ -76,13 +76,13 @@ def _draw(folder: Path, config: Config, counts: dict[str, int], wanted: dict, **
     if not differs(folder, wanted):
         return
     begun, lock = time.perf_counter(), folder.with_name(f".{folder.name}.lock")
-    files.hold(lock, f"the drawing of {folder}")
+    locks.hold(lock, f"the drawing of {folder}")
     try:
         splits = dict.fromkeys(("train", "val", "test", "judge_train", "judge_val"), 0) | counts
         same = {"size": config.size, "seed": config.world_seed, "strength": config.style_strength}
         drawn.write(folder, **splits, **same, recipe=wanted, **{"processes": cores()} | options)
     finally:
-        files.release(lock)
+        locks.release(lock)
     note("clock", what="draw", seconds=time.perf_counter() - begun)
 
 

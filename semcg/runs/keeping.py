@@ -21,7 +21,7 @@ from lightning_fabric import Fabric
 from PIL import Image
 from torch import nn
 
-from semcg import evaluate, files, metrics, translate
+from semcg import evaluate, files, locks, metrics, translate
 from semcg.config import Config
 from semcg.data import Scenes
 from semcg.devices import any_rank, gather, rank, world_size
@@ -72,7 +72,7 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
     try:
         yield from _kept(run, records)
     finally:
-        files.release(run.lock)
+        locks.release(run.lock)
 
 
 def _kept(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:

@@ -34,7 +34,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from semcg import files
+from semcg import files, locks
 from semcg.devices import gather, rank, world_size
 from semcg.instruments import load_instrument
 from semcg.runs import checkpoint
@@ -61,7 +61,7 @@ class Run:
     folder, partial : Path
         Of the complete run, and of the run while it trains.
     lock : Path
-        What a process holds while it trains this run; see `files.hold`.
+        What a process holds while it trains this run; see `locks.hold`.
     parts : dict
         Everything that must be equal for a stored run to be this one: the recipe, and what training begins with.
     start, why : Start, str
@@ -209,7 +209,7 @@ def start(
 
 def _find(run: Run) -> None:
     """Look at what is stored of a run, load it if it is this very one, and make its partial folder ready."""
-    files.hold(run.lock, f"the training of {run.name}")
+    locks.hold(run.lock, f"the training of {run.name}")
     for left_by_a_kill in run.partial.glob(".*.partial*"):
         left_by_a_kill.unlink()
     saved, begun = run._differs(run.folder), run._differs(run.partial)
@@ -224,7 +224,7 @@ def _find(run: Run) -> None:
     elif changed := saved or begun:
         run.why = f"the saved run has another {_in_words(changed)}: training from scratch"
     if run.start is Start.REUSED:
-        files.release(run.lock)
+        locks.release(run.lock)
         return
     if run.start is Start.RESUMED:
         # Rows after the state, the last perhaps cut, would come before those of its successors.

@@ -26,7 +26,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config as TraitletsConfig
 
-from semcg import files
+from semcg import files, locks
 from semcg.devices import Place, place
 from semcg.runs.store import VARIABLE
 from semcg_kit.execution import Failed, Stopped, with_remedy
@@ -125,7 +125,7 @@ def execute(
     if kernel and kernel not in (installed := KernelSpecManager().find_kernel_specs()):
         raise ValueError(f"kernel = {kernel!r}: not installed; there are {', '.join(sorted(installed))}")
     lock = lock_of(output, here.rank)
-    files.hold(lock, f"the execution of {notebook.stem}")
+    locks.hold(lock, f"the execution of {notebook.stem}")
     try:
         with scratch(output, here) as folder:
             # With our number: the kernel of a killed runner outlives it by a second, and must not tell us anything.
@@ -156,7 +156,7 @@ def execute(
             watch = Watch(events, say) if say and not here.rank else nullcontext()
             return _executed(notebook, output, options, watch, events, settings)
     finally:
-        files.release(lock)
+        locks.release(lock)
 
 
 def _executed(notebook: Path, output: Path, options: dict, watch, events: Path, settings) -> dict:

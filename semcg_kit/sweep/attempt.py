@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from semcg import files
+from semcg import files, locks
 
 __all__ = ["DIED", "Outcome", "Task", "carry_out", "gpus", "stop_all", "take_gpu", "write_failure"]
 
@@ -181,7 +181,7 @@ def take_gpu(device: str) -> None:
         for name in names:
             lock = Path(tempfile.gettempdir()) / f"semcg-gpu-{os.getuid()}-{files.digest(name)[:8]}.lock"
             with suppress(BlockingIOError):
-                files.hold(lock, f"GPU {name}", patience=0)
+                locks.hold(lock, f"GPU {name}", patience=0)
                 if ":" not in device:  # "cuda:1" counts among all GPUs
                     os.environ["CUDA_VISIBLE_DEVICES"] = name
                 return

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from semcg import config as configs
-from semcg import files
+from semcg import files, locks
 from semcg.config import Config
 from semcg.protocol import Protocol
 from semcg.runs import budget, datasets, recipes
@@ -268,7 +268,7 @@ def progress(
         bad = next((record for record in records if record.get("status", "ok") != "ok"), {})
         status = bad.get("status") or ("ok" if all(records) else "waiting")
         rows[condition, seed] = {
-            "status": "running" if files.taken(folder / f".{task}.task") else status,
+            "status": "running" if locks.taken(folder / f".{task}.task") else status,
             "minutes": round(sum(record.get("seconds", 0) for record in records) / 60, 1),
             "reason": bad.get("reason", ""),
         }

@@ -14,7 +14,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from semcg import files
+from semcg import files, locks
 from semcg.runs import datasets
 from semcg.system import stop_signals
 from semcg_kit.evidence import measuring
@@ -42,7 +42,7 @@ def main(task: Task) -> int:
 
 def _locked(task: Task) -> int:
     scratch = task.scratch
-    files.hold(task.lock, task.name, patience=-1)
+    locks.hold(task.lock, task.name, patience=-1)
     try:
         shutil.rmtree(scratch, ignore_errors=True)  # of a worker that was killed
         scratch.mkdir(mode=0o700)
@@ -51,7 +51,7 @@ def _locked(task: Task) -> int:
         return _execute(task)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-        files.release(task.lock)
+        locks.release(task.lock)
 
 
 def _execute(task: Task) -> int:
