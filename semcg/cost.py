@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from semcg.translate import padded
+from semcg.translate.frames import padded
 
 WORKSPACE = 1.5  # memory of a pass over that of its tensors: convolutions rearrange what they read and write
 

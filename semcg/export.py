@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from semcg import files
 from semcg.data import to_bytes
-from semcg.translate import SMALLEST
+from semcg.translate.frames import SMALLEST
 
 
 class Pictures(nn.Module):

@@ -178,8 +178,8 @@ def test_padding_keeps_the_frame_and_reaches_the_next_multiple(sides, multiple):
     assert torch.equal(around[..., top : top + sides[0], left : left + sides[1]], x)
     for side, padded in zip(sides, around.shape[-2:], strict=True):
         assert padded % multiple == 0
-        assert padded >= translate.SMALLEST or multiple > translate.SMALLEST
-        assert padded - max(side, translate.SMALLEST) < multiple
+        assert padded >= translate.frames.SMALLEST or multiple > translate.frames.SMALLEST
+        assert padded - max(side, translate.frames.SMALLEST) < multiple
     assert set(around.unique().tolist()) <= set(x.unique().tolist()), "nothing but the frame's own pixels"
 
 

@@ -158,7 +158,6 @@ def test_importing_has_no_effect():
 LONG = {
     "canary.py": 413,
     "training.py": 479,
-    "translate/__init__.py": 526,
     "widgets.py": 580,
 }
 """Modules of more than 400 lines, with docstrings, and what each may have: to be split or cut, never to grow."""

@@ -8,7 +8,8 @@ from torch import nn
 
 from semcg.cost import check, free_bytes, needed_bytes, peak_bytes
 from semcg.gan import Recolor, ResNet9, UNet
-from semcg.translate import Compiled, Guided, Padded, Tiled, difference, fingerprint, norms_of, starts
+from semcg.translate import Compiled, Guided, Padded, Tiled, difference, fingerprint
+from semcg.translate.frames import norms_of, starts
 
 
 class Local(nn.Module):
