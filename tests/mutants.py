@@ -17,6 +17,7 @@ MODULES = (
     "losses",
     "gan",
     "metrics",
+    "loop",
     "training",
     "segmenters",
 )

@@ -180,7 +180,7 @@ HARMLESS = [  # file, text, other text: an error, a name, an import, a docstring
     ("losses.py", "    p, q = before.log_softmax", "    first, second = before.log_softmax"),
     ("losses.py", "    return (p.exp() * (p - q)).sum", "    return (first.exp() * (first - second)).sum"),
     ("metrics.py", "import", "import os  # noqa: F401\nimport"),
-    ("training.py", "_READ_EVERY = 10", "_READ_EVERY = 20"),
+    ("loop.py", "_READ_EVERY = 10", "_READ_EVERY = 20"),
     ("training.py", "def adam(", "def its_adam("),
     ("training.py", " adam(m.G_st, m.G_ts), adam(m", " its_adam(m.G_st, m.G_ts), its_adam(m"),
     ("segmenters.py", "DRN26 has stride 4 or 8", "DRN26 takes stride 4 or 8"),

@@ -17,7 +17,7 @@ KIT = PACKAGE.with_name("semcg_kit")
 FLOORS = [  # a room may import from lower floors, and from its own if listed in BESIDE
     {"labels", "config", "files", "locks", "pictures", "mappings", "system", "published"},
     {"world", "data", "segmenters", "gan", "losses", "metrics", "statistics", "plots", "protocol"}
-    | {"edges", "distances", "reader", "devices"},
+    | {"edges", "distances", "reader", "devices", "loop"},
     {"instruments"},
     {"training", "translate", "evaluate", "export", "claims", "cost"},
     {"canary"},
@@ -42,6 +42,7 @@ ONLY_IN = {
     "lightning_fabric": {
         "canary",
         "devices",
+        "loop",
         "training",
         "translate",
         "evaluate",
@@ -157,7 +158,6 @@ def test_importing_has_no_effect():
 
 LONG = {
     "canary.py": 413,
-    "training.py": 479,
     "widgets.py": 580,
 }
 """Modules of more than 400 lines, with docstrings, and what each may have: to be split or cut, never to grow."""
