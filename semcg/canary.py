@@ -46,18 +46,13 @@ Arms = Iterator[tuple[str, Iterable[float]]]
 RELEASED = Path(__file__).with_name("canary.json")
 """Stage and version -> the numbers that it computes. Only ever added to."""
 TOLERANCE = 1e-9
-FLOAT32 = 1e-5
-"""Relative tolerance of the arms whose name begins with "float32": augmented colors, and digits cut from a picture. They are
-not trained on here, since an optimizer magnifies rounding."""
+FLOAT32 = 1e-5  # of arms that begin with "float32", on which nothing trains: an optimizer magnifies rounding
 _SIDE = 32  # pixels of a crop
 
 
 @cache
 def version(stage: str, device: str = "cpu") -> str:
-    """Return the version of a stage that this code computes; "<stage>-unreleased-<digest>" if it is none of them.
-
-    Computed once per process and `device`, which is where the run will compute.
-    """
+    """Return the version of a stage that this code computes on a device; "<stage>-unreleased-<digest>" if it is none."""
     numbers = compute(stage, device)
     for name, expected in reversed(released(stage).items()):
         if not difference(numbers, expected):
@@ -276,11 +271,8 @@ def _deeplab_scores() -> list[float]:
 
 def _untrained(kind: str, *names: str) -> dict[str, nn.Module]:
     """Return segmenters of seeds 0, 1, ... by name."""
-    nets = {}
-    for seed, name in enumerate(names):
-        t, _ = training.build_segmentation(settings(segmenter_seed=seed), kind, fabric_for("cpu"))
-        nets[name] = t.net
-    return nets
+    build, cpu = training.build_segmentation, fabric_for("cpu")
+    return {name: build(settings(segmenter_seed=i), kind, cpu)[0].net for i, name in enumerate(names)}
 
 
 def _trained(config: Config, device: str, *, start: int = 0, state: dict | None = None):
@@ -317,8 +309,7 @@ def _translates(config: Config, device: str) -> list[float]:
     next(records)
     x_s = _pair(0, 1, next(t.m.G_st.parameters()).device)[0]
     with torch.no_grad():
-        for p in t.m.G_st.parameters():
-            p.mul_(4)
+        torch._foreach_mul_([*t.m.G_st.parameters()], 4)
         return [_norm([t.translators(which)[0](x_s)]) for which in ("raw", "ema")]
 
 
@@ -397,16 +388,11 @@ def main() -> None:
             latest = f"{stage}-{len(known) + 1}"
             print(f"{latest}: added")
         every[latest] = numbers | every.get(latest, {})
-    files.write_text(RELEASED, _as_text(every))
-
-
-def _as_text(every: dict[str, Numbers]) -> str:
-    """Return the versions as JSON, an arm per line."""
     versions = []
-    for name, arms in every.items():
+    for name, arms in every.items():  # an arm per line
         lines = ",\n".join(f"  {json.dumps(arm)}: {json.dumps(numbers)}" for arm, numbers in arms.items())
         versions.append(f"{json.dumps(name)}: {{\n{lines}\n}}")
-    return "{" + ",\n".join(versions) + "}\n"
+    files.write_text(RELEASED, "{" + ",\n".join(versions) + "}\n")
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ from torch.optim import Optimizer
 
 Step = Callable[..., dict[str, Tensor]]
 """A function of one batch that takes one optimizer step and returns its loss terms."""
+Record = dict[str, float | Tensor]
+"""The number of a step, and its loss terms."""
 
 _READ_EVERY = 10  # steps between two looks at the losses on a GPU, which has to wait for each look
 
 
-def fit(
-    step: Step, batch: Callable[[int], Iterable[Tensor]], steps: int, start: int = 0
-) -> Iterator[dict[str, float | Tensor]]:
+def fit(step: Step, batch: Callable[[int], Iterable[Tensor]], steps: int, start: int = 0) -> Iterator[Record]:
     """Call `step` on one batch after the other and yield a record of each.
 
     Parameters
@@ -39,7 +39,7 @@ def fit(
         If a term is not finite; names the term and the step. On a GPU that is seen up to ten steps late; the package's
         own steps leave the weights as they are wherever a loss or a gradient is not finite (`descend`).
     """
-    unread: list[dict[str, float | Tensor]] = []
+    unread: list[Record] = []
     for n in range(start, steps):
         record = {"step": n + 1, **step(*batch(n))}
         unread.append(record)
@@ -51,13 +51,13 @@ def fit(
         yield record
 
 
-def check_finite(record: dict[str, float | Tensor], where: str = "") -> None:
+def check_finite(record: Record, where: str = "") -> None:
     """Raise FloatingPointError if a term of a record is not finite; names the term and the step, after `where`."""
     bad = [name for name, value in record.items() if not math.isfinite(value)]
     if bad:
         # A gradient is never finite where a loss is not, so the losses come first and say enough.
         losses = [name for name in bad if not name.startswith("gradient")] or bad
-        what = "the gradient of" if losses == bad and bad[0].startswith("gradient") else "the loss term"
+        what = "the gradient of" if losses[0].startswith("gradient") else "the loss term"
         names = ", ".join(name.removeprefix("gradient ") for name in losses)
         raise FloatingPointError(
             f"{where}step {record['step']}: {what} {names} is not finite. The last saved state is good; a smaller learning rate "

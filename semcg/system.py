@@ -150,9 +150,8 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
 
 def _quotas() -> list[float]:
     """Return the quotas, in cores, of the control group of this process and of those around it."""
-    own = (
-        _GROUPS / _text(Path("/proc/self/cgroup")).rpartition("0::/")[2]
-    )  # version 2 has one line, "0::/path"
+    # Version 2 has one line, "0::/path".
+    own = _GROUPS / _text(Path("/proc/self/cgroup")).rpartition("0::/")[2]
     folders = [folder for folder in (own, *own.parents) if folder.is_relative_to(_GROUPS)]
     texts = [_text(folder / "cpu.max") for folder in folders]
     texts.append(f"{_text(_GROUPS / 'cpu/cpu.cfs_quota_us')} {_text(_GROUPS / 'cpu/cpu.cfs_period_us')}")

@@ -22,6 +22,9 @@ from semcg.gan import CycleGAN, ImagePool, PatchGAN, Recolor, ResNet9, UNet, ini
 from semcg.labels import IGNORE
 from semcg.loop import Step, check_finite, descend, fit, linear_decay, warm_poly  # noqa: F401  (offered here too)
 
+Segmenter = nn.Module | None
+"""What the semantic loss sees of a domain; None in the baseline."""
+
 
 def network_for(config: Config, kind: str) -> nn.Module:
     """Return an untrained segmenter.
@@ -187,13 +190,7 @@ class Translation:
 
     @classmethod
     def begin(
-        cls,
-        config: Config,
-        *,
-        steps: int,
-        fabric: Fabric,
-        Sem_s: nn.Module | None = None,
-        Sem_t: nn.Module | None = None,
+        cls, config: Config, *, steps: int, fabric: Fabric, Sem_s: Segmenter = None, Sem_t: Segmenter = None
     ) -> "Translation":
         """Initialize the networks of a CycleGAN from `config.seed` and give them optimizers, schedules and image pools.
 
@@ -356,12 +353,7 @@ def translation_step(
 
 
 def build_translation(
-    config: Config,
-    fabric: Fabric,
-    *,
-    steps: int,
-    Sem_s: nn.Module | None = None,
-    Sem_t: nn.Module | None = None,
+    config: Config, fabric: Fabric, *, steps: int, Sem_s: Segmenter = None, Sem_t: Segmenter = None
 ) -> tuple[Translation, Step]:
     """Return a CycleGAN's training and its step; with `config.one_segmenter`, Sem_s is on both sides of Eq. (4)."""
     Sem_t = Sem_s if config.one_segmenter else Sem_t

@@ -232,9 +232,8 @@ def _made_of(path: Path, source: str) -> bool:
     """Whether `path` is a whole PNG file that was made of the file with this CRC-32."""
     try:
         with Image.open(path, formats=("PNG",)) as picture:
-            of = picture.text.get("source")
             picture.load()
-            return of == source
+            return picture.text.get("source") == source
     except (OSError, SyntaxError, ValueError):
         return False
 
