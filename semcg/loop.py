@@ -84,7 +84,10 @@ def descend(optimizer: Optimizer, terms: Iterable[Tensor], *, fabric: Fabric) ->
         L2 norm of the gradients; not finite if the step was not taken.
     """
     gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    _average(gradients, fabric)
+    if fabric.world_size > 1:  # as one flat tensor
+        flat = fabric.all_reduce(torch.cat([g.flatten() for g in gradients]), reduce_op="mean")
+        for gradient, averaged in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(averaged.view_as(gradient))
     norm = torch.nn.utils.get_total_norm(gradients)
     # Not finite if any of them is; a copy of it is what the other processes must see as well.
     whole = fabric.all_reduce(norm + sum(term.detach() for term in terms), reduce_op="mean")
@@ -92,15 +95,6 @@ def descend(optimizer: Optimizer, terms: Iterable[Tensor], *, fabric: Fabric) ->
     optimizer.found_inf = (~finite).float()  # read by fused optimizers, as from a gradient scaler
     optimizer.step()
     return torch.where(finite, norm, torch.nan)
-
-
-def _average(gradients: list[Tensor], fabric: Fabric) -> None:
-    """Average the gradients over all processes, as one flat tensor."""
-    if fabric.world_size == 1:
-        return
-    flat = fabric.all_reduce(torch.cat([g.flatten() for g in gradients]), reduce_op="mean")
-    for gradient, averaged in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(averaged.view_as(gradient))
 
 
 def linear_decay(steps: int) -> Callable[[int], float]:
