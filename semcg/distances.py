@@ -66,7 +66,7 @@ def kid_halves(x: np.ndarray, y: np.ndarray, *, halves: int = 100, seed: int = 0
     """
     within_x, within_y, between = _kernels(x, y)
     if min(between.shape) < 4:
-        raise ValueError(f"sets of {between.shape} rows have no halves of two or more")
+        raise ValueError(f"sets of {between.shape} rows are too few to halve; four rows of each at least")
     draw = np.random.default_rng(seed)
     (a, n), (b, m) = (_halves(size, halves, draw) for size in between.shape)
     return (
@@ -137,7 +137,7 @@ def _kernels(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
         raise ValueError(f"features are (n, d) and (m, d), two rows at least, not {x.shape} and {y.shape}")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError("features are not all finite; what made them?")
+        raise ValueError("features are not all finite: check the network that computed them")
     within_x, within_y, between = ((u @ v.T / x.shape[1] + 1) ** 3 for u, v in ((x, x), (y, y), (x, y)))
     np.fill_diagonal(within_x, 0)
     np.fill_diagonal(within_y, 0)

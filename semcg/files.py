@@ -216,7 +216,7 @@ class Listing(NamedTuple):
         """Return one line about what was passed over, "" for nothing."""
         if not self.others:
             return ""
-        return f"passed over in {self.others[0].parent.name}: {len(self.others)} that are no PNG or JPEG, {self.others[0].name} for one"
+        return f"skipped in {self.others[0].parent.name}: {len(self.others)} not PNG or JPEG, for example {self.others[0].name}"
 
 
 def images_in(folder: Path, *, below: bool = False) -> Listing:
@@ -251,7 +251,7 @@ def images_in(folder: Path, *, below: bool = False) -> Listing:
                 "remove or rename it"
             )
         if not path.name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in path.name):
-            raise ValueError(f"{path!r} has a name that is not UTF-8, which no list can hold; rename it")
+            raise ValueError(f"{path!r} has a name that is not UTF-8, which no list can store; rename it")
     return found
 
 
@@ -290,9 +290,7 @@ def check_manifest(root: Path, *, contents: bool = False) -> None:
     """
     listed = root / "manifest.csv"
     if not listed.is_file():
-        raise FileNotFoundError(
-            f"no manifest.csv in {root}: the data were not written to the end. Write them again."
-        )
+        raise FileNotFoundError(f"no manifest.csv in {root}: the data are incomplete. Write them again.")
     try:
         with open(listed, newline="", encoding="utf-8") as handle:
             expected = {row["name"]: (int(row["bytes"]), row["crc32"]) for row in csv.DictReader(handle)}

@@ -104,7 +104,7 @@ def budget(config: Config, fabric: Fabric, name: str) -> None:
     Raises
     ------
     ValueError
-        If memory cannot suffice; says what needs less.
+        If there is not enough memory; says what needs less.
     """
     if config.profile != "paper":
         return

@@ -203,7 +203,7 @@ def _opened(name: Path | str, handle: BinaryIO) -> Image.Image:
         except UnidentifiedImageError:
             raise ValueError(f"it is {_kind(head)}") from None
         if picture.format == "PNG" and head[12:16] != b"IHDR":
-            raise ValueError("its header is not where PNG has it")
+            raise ValueError("it does not begin with a PNG header")
     if picture.width * picture.height > LARGEST or max(picture.size) > LONGEST:
         most = f"pictures have sides of at most {LONGEST:,} and {LARGEST:,} pixels in all"
         raise ValueError(f"{name} is {picture.height}x{picture.width} (height x width); {most}")
@@ -211,7 +211,7 @@ def _opened(name: Path | str, handle: BinaryIO) -> Image.Image:
     if picture.bits > 8:
         raise ValueError(f"{name} has {picture.bits} bits a channel; convert it to 8 by its range of values")
     if picture.format == "PNG" and getattr(picture, "n_frames", 1) > 1:
-        raise ValueError(f"{name} is an animation of {picture.n_frames} frames; save the one that is meant")
+        raise ValueError(f"{name} is an animation of {picture.n_frames} frames; save the frame that you need")
     return picture
 
 
@@ -253,7 +253,7 @@ def _decoded(name: Path | str, content: bytes | None, *, label: bool, turn: bool
         picture.info["transparency"] *= _stretch(picture)  # which Pillow leaves out here
     # Whether an alpha channel, a palette or a color key says so.
     if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255:
-        raise ValueError(f"{name} is transparent in places; put it on a ground, or drop its alpha channel")
+        raise ValueError(f"{name} is partly transparent; add a background, or drop its alpha channel")
     _orientation(picture, name, turn)
     return picture
 

@@ -192,7 +192,7 @@ def _flat(raw: dict[str, Any]) -> dict[str, Any]:
     few = raw.get("few", {})
     main = raw.get("conditions", {})
     if not isinstance(few, dict) or not isinstance(main, dict):
-        raise TypeError("conditions and few: tables are wanted")
+        raise TypeError("conditions and few: must be tables")
     if few and "seeds" not in few:
         raise TypeError("few.seeds: missing")
     common = {key: value for key, value in few.items() if key not in ("seeds", "conditions")}
@@ -204,7 +204,7 @@ def _flat(raw: dict[str, Any]) -> dict[str, Any]:
         for name, table in tables.items():
             if not isinstance(table, dict):
                 raise TypeError(
-                    f"{'few.' if further else ''}conditions.{name}: a table is wanted, got {table!r}"
+                    f"{'few.' if further else ''}conditions.{name}: must be a table, got {table!r}"
                 )
             parameters = (common if further else {}) | {k: v for k, v in table.items() if k != "seeds"}
             made = {
@@ -254,7 +254,7 @@ def _contradictions(p: Protocol) -> list[str]:
             wrong.append(f"{key}: {seen} were looked at before (development_seeds)")
     for row in p.rows:
         if (row.bar is None) == (not row.a):
-            wrong.append(f"rows.{row.id}: a condition a or a number bar is wanted, and not both")
+            wrong.append(f"rows.{row.id}: needs a condition a or a number bar, not both")
         named = {"a": row.a, "b": row.b, "margin.of": row.margin.of if row.margin else ""}
         for key, name in named.items():
             if key != "b" and not name:

@@ -125,15 +125,15 @@ def fetch_imagenet(folder: Path | str, *, url: str = IMAGENET) -> Path:
             raise ValueError(f"{path} is {wrong}. Remove it, and it is fetched again from {url}")
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    part, again = path.with_name(f".{name}.part"), f"or put the file by hand at {path}"
+    part, again = path.with_name(f".{name}.part"), f"or put the file yourself at {path}"
     try:
         _download(url, part)
     except (URLError, HTTPException, TimeoutError) as error:  # of the network; what a disk says is passed on
         resumes = "Try again later: the download resumes"
-        raise OSError(f"{url} did not come: {error}. {resumes}; {again}") from None
+        raise OSError(f"the download of {url} failed: {error}. {resumes}; {again}") from None
     if wrong := _wrong(part.read_bytes(), digits[1]):
         part.unlink()
-        raise ValueError(f"what came from {url} is {wrong}. Try again later, {again}")
+        raise ValueError(f"the file from {url} is {wrong}. Try again later, {again}")
     os.replace(part, path)
     return path
 
@@ -175,7 +175,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     if isinstance(content, dict):
         content = content.get("state_dict", content)
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ValueError(f"{path} holds no state dict, which has names and tensors alone")
+        raise ValueError(f"{path} holds no state dict of names and tensors")
     return {str(key): value for key, value in content.items()}
 
 

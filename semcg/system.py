@@ -92,7 +92,7 @@ def each(work: Callable[[Item], Result], items: Iterable[Item], processes: int) 
             raise failed
     except BrokenProcessPool as error:
         raise OSError(
-            "a process was ended from outside, perhaps since memory ran out. Run the command again, with fewer "
+            "a process was killed, perhaps because memory ran out. Run the command again, with fewer "
             "--processes; it resumes where it stopped"
         ) from error
 

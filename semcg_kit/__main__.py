@@ -46,7 +46,7 @@ def main() -> None:
                 _end(str(error), error.exit_code)
             if _is_memory(error):
                 _end(
-                    "the memory was used up; close other programs, or use less at a time: a lower --size, --processes, "
+                    "out of memory; close other programs, or use less at a time: a lower --size, --processes, "
                     f"--batch or --tile, or a smaller profile ({error or 'MemoryError'})",
                     2,
                 )

@@ -41,7 +41,7 @@ def compare(a: Path | str, b: Path | str) -> list[str]:
         lines.append(f"{name}: " + " | ".join(str(config.get(name, "-")) for config in numbers))
     parts = difference(*(record.get("recipe", {}) for record in records))
     if others := [name for name in parts if not name.startswith("config.")]:
-        lines.append(f"also made with other: {', '.join(others)}")
+        lines.append(f"also different: {', '.join(others)}")
     first, second = map(_results, folders, records)
     for name in first | second:
         x, y = first.get(name), second.get(name)

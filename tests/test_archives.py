@@ -149,7 +149,7 @@ def test_two_commands_complete_one_folder_that_runs_accept(archives, home):
     out = home / "data" / "real"
     cfg = config.make("smoke", data="real")
     assert source(archives, out) == ["target"]
-    with pytest.raises(FileNotFoundError, match="not whole: target is not there yet"):
+    with pytest.raises(FileNotFoundError, match="incomplete: target is missing"):
         runs.data(cfg)
     assert json.loads((out / "about.json").read_text())["missing"] == ["target"]
     both(archives, out)
@@ -512,7 +512,7 @@ def test_the_wrong_archive_and_none_at_all(archives, tmp_path):
         out,
     )
     refused("no file in .*empty", partial(gta5, empty), out)
-    refused("no folder and no zip file .*nowhere", partial(gta5, tmp_path / "nowhere"), out)
+    refused("nowhere is neither a folder nor a zip file", partial(gta5, tmp_path / "nowhere"), out)
     (empty / "thesis.txt").write_text("years")
     refused(r", but thesis\.txt", partial(cityscapes, empty), out)
 
@@ -526,7 +526,7 @@ def test_a_zip_file_that_climbs_out(archives, tmp_path, name):
         made.writestr(name, b"not")
     make = partial(gta5, archives / "gta5")
     refused(
-        r"02_images\.zip: the entry .* climbs out of the archive; nothing is read", make, tmp_path / "data"
+        r"02_images\.zip: the entry .* points outside the archive; nothing is read", make, tmp_path / "data"
     )
 
 
@@ -541,7 +541,7 @@ def test_zip_files_cut_short_and_frames_that_lie_there_twice(archives, tmp_path)
         gta5(root)
     content = (root / "01_labels.zip").read_bytes()
     (root / "01_labels.zip").write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=r"01_labels\.zip is no zip file, or was not fetched to the end"):
+    with pytest.raises(ValueError, match=r"01_labels\.zip is not a zip file, or its download is incomplete"):
         gta5(root)
     (root / "01_labels.zip").unlink()
     shutil.copytree(root / "images", root / "again/images")
@@ -698,17 +698,17 @@ def test_the_commands_say_what_they_do(archives, tmp_path, semcg):
     assert "source/val          5" in said
     assert f"would write 24 frames into {out}; 0 are already there" in said
     assert re.search(r"time: \d+:\d\d with 1 process", said)
-    assert "from 6 frames measured at 0." in said
+    assert "estimated from 6 frames at 0." in said
     assert "space: " in said
     assert not out.exists()
     camera = ("cityscapes", archives / "cityscapes", "--out", out, "--processes", 1, "--size", "32x48")
     code, said, errors = semcg(*camera)
     assert code == 0
-    assert "the source is not there yet, or not complete, and nothing trains before it is" in said
+    assert "the source is missing or incomplete, and training needs both" in said
     assert f"semcg prepare gta5 ROOT --out {out}" in said
     assert "frames 16/16" in errors
     assert f"both domains are in {out}; next: semcg course --data {out}" in semcg(*game, "32x48")[1]
-    assert f"verified: every file in {out} has the contents that were written" in semcg("verify", out)[1]
+    assert f"verified: every file in {out} is unchanged since it was written" in semcg("verify", out)[1]
     for size in ("big", "32", "32x"):
         wrong = f"semcg: size = {size!r}: write HEIGHTxWIDTH, for example 128x256, or none\n"
         assert semcg(*game, size)[::2] == (2, wrong)
@@ -758,7 +758,7 @@ def test_a_part_of_cityscapes_is_split_by_frames_and_says_what_that_means(tmp_pa
     assert sum(alone.counts.values()) == 30
     assert all(alone.counts[split] for split in CITYSCAPES_SPLITS)
     assert alone.settings == {"split_by": "frames"}, "about.json says so"
-    assert any("it knows streets that it scores" in note for note in alone.notes)
+    assert any("of the cities that it scores" in note for note in alone.notes)
     shutil.copytree(tmp_path / "val", tmp_path / "train", dirs_exist_ok=True)
     both = cityscapes(tmp_path / "train", by_frames=True)
     assert both.counts["target/test"] == 30, "val is the test where there is a train"

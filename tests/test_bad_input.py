@@ -723,7 +723,7 @@ def test_memory_that_is_used_up_is_told_in_a_sentence(monkeypatch, capsys):
             door.main()
         assert left.value.code == 2
         said = capsys.readouterr().err
-        assert said.startswith("semcg: the memory was used up; close other programs, or use less at a time")
+        assert said.startswith("semcg: out of memory; close other programs, or use less at a time")
         assert "--size" in said
         assert "Traceback" not in said
     monkeypatch.setattr(door, "app", lambda: (_ for _ in ()).throw(RuntimeError("a fault of ours")))

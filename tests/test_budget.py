@@ -1,4 +1,4 @@
-"""The budget: steps by hand, memory that cannot suffice, the measured time, the commands."""
+"""The budget: steps by hand, too little memory, the measured time, the commands."""
 
 import ast
 from dataclasses import replace
@@ -62,7 +62,7 @@ def test_memory_that_cannot_suffice_stops_before_any_step(monkeypatch):
     monkeypatch.setattr(budget, "timed", lambda *_: pytest.fail("a step was taken"))
     monkeypatch.setattr(budget, "free_bytes", lambda device: 2**20)
     config = configs.make("smoke", leaf_split=False)
-    with pytest.raises(ValueError, match="memory cannot suffice") as seen:
+    with pytest.raises(ValueError, match="not enough memory") as seen:
         budget.of(config, CPU, notebook="04_semantic_cyclegan")
     assert "GiB are free on cpu" in str(seen.value)
     assert "crop < 64, generator_width < 8, discriminator_width < 8, leaf_split = true" in str(seen.value)
@@ -133,7 +133,7 @@ def test_of_several_processes_one_prints_its_share(home):
         CliRunner().invoke(app, command, env={"WORLD_SIZE": "2", "RANK": str(rank)}) for rank in (0, 1)
     )
     assert (first.exit_code, second.exit_code) == (0, 0), first.output + second.output
-    assert "Of 2 processes that share each batch: one's share" in first.output
+    assert "For one of 2 processes that share each batch" in first.output
     assert second.output == ""
 
 
@@ -179,5 +179,5 @@ def test_the_first_computing_cell_asks_for_it(name):
 
 def test_memory_that_cannot_suffice_stops_the_notebook_in_its_first_cell(monkeypatch):
     monkeypatch.setattr(budget, "free_bytes", lambda device: 2**20)
-    with pytest.raises(ValueError, match="memory cannot suffice"):
+    with pytest.raises(ValueError, match="not enough memory"):
         notebook.budget(configs.make("paper", **NARROW), CPU, "03_cyclegan")

@@ -150,7 +150,7 @@ def test_records_of_another_protocol_frames_or_history_are_found(protocol, tmp_p
     for change, said in (
         ({"protocol": other}, "names another protocol"),
         ({"data": "bb"}, "measured on other frames"),
-        ({"protocol": kept["protocol"] | {"commit": "0" * 40}}, "is none of the history"),
+        ({"protocol": kept["protocol"] | {"commit": "0" * 40}}, "is not in the history"),
     ):
         files.write_json(record, kept | change)
         with pytest.raises(ValueError, match=said):

@@ -54,7 +54,7 @@ def test_differences_by_hand(tmp_path):
         f"a: {a}",
         f"b: {b}",
         "lambda_s: 0.0 | 1.0",
-        "also made with other: data, reads",
+        "also different: data, reads",
         "gan, mean of the last tenth of the steps: 2 | 3 (+1)",
         "judge.mIoU: 0.25 | 0.375 (+0.125)",
         "judge.per class.1: 0.75 | 0.5 (-0.25)",
@@ -164,7 +164,7 @@ def test_a_generator_from_a_folder(small, home, tmp_path):
         with pytest.raises((ValueError, FileNotFoundError), match=re.escape(message)):
             trained.generator_from(weights, direction, FABRIC)
     (moved / "G_st_ema.safetensors").write_bytes(b"torn")
-    with pytest.raises(ValueError, match=r"G_st_ema\.safetensors is no safetensors file"):
+    with pytest.raises(ValueError, match=r"G_st_ema\.safetensors is not a safetensors file"):
         trained.generator_from(moved, "st", FABRIC)
     files.write_json(moved / "provenance.json", {"config": {"generator": "diffusion"}})
     with pytest.raises(ValueError, match="not one of this version"):
@@ -224,7 +224,7 @@ def test_a_run_without_a_segmenter_is_told(home, small):
     folder = files.results_folder("few", "smoke") / baseline_of(small)
     with pytest.raises(FileNotFoundError, match=r"in that folder: D_s\.safetensors, D_t\.safetensors, G_st"):
         trained.segmenter_from(folder, FABRIC)
-    with pytest.raises(ValueError, match="is no segmenter; take one of a judge"):
+    with pytest.raises(ValueError, match="not a segmenter; take a judge"):
         trained.segmenter_from(folder / "D_s.safetensors", FABRIC)
 
 

@@ -67,7 +67,7 @@ def test_wrong_features_are_refused():
             distances.kid(wrong, good)
     with pytest.raises(ValueError, match="not all finite"):
         distances.kid(np.full((5, 3), np.nan), good)
-    with pytest.raises(ValueError, match="no halves"):
+    with pytest.raises(ValueError, match="too few to halve"):
         distances.kid_halves(np.zeros((3, 3)), good)
 
 

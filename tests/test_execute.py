@@ -46,7 +46,7 @@ def test_parameters_are_typed_before_a_kernel_starts(place):
         "loud": False,
         "name": "007",
     }
-    for wrong, words in (({"n": "x"}, "n = 'x': 00_book wants int"), ({"loud": "maybe"}, "loud = 'maybe'")):
+    for wrong, words in (({"n": "x"}, "n = 'x': 00_book expects int"), ({"loud": "maybe"}, "loud = 'maybe'")):
         with pytest.raises(ValueError, match=words):
             typed(book, wrong)
     with pytest.raises(ValueError, match="00_book has no parameter m; it has n, rate, loud, name"):
@@ -116,11 +116,15 @@ def test_a_kernel_reaches_no_other_machine(place):
     ("cell", "status", "words"),
     [
         ("raise KeyError('moon')", "failed", "00_book, cell .*: KeyError: 'moon'"),
-        ("import os; os.kill(os.getpid(), 9)", "killed", "kernel of 00_book died; most often the memory"),
+        (
+            "import os; os.kill(os.getpid(), 9)",
+            "killed",
+            "kernel of 00_book died; most often it ran out of memory",
+        ),
         (
             "raise OSError(28, 'No space left on device', 'state.pt')",
             "failed",
-            "OSError: No space left on device: 'state.pt'. Make room on that disk; the same command goes on\n",
+            "OSError: No space left on device: 'state.pt'. Make room on that disk; the same command resumes\n",
         ),
         ("while True: print('a' * 1000)", "timeout", "took longer than allowed"),
     ],
@@ -142,7 +146,7 @@ def test_a_bad_end_is_said_in_a_sentence_and_kept(place, cell, status, words, ca
 def test_an_error_of_the_system_comes_with_what_to_do():
     said = "x: OSError: [Errno 30] Read-only file system: 'a/b'"
     assert with_remedy(said).startswith(
-        "x: OSError: Read-only file system: 'a/b'. That disk takes no writing: mount it"
+        "x: OSError: Read-only file system: 'a/b'. That disk is read-only: mount it"
     )
     for other in ("x: ValueError: no", "[Errno 2] No such file or directory: 'a'"):
         assert with_remedy(other) == other
@@ -171,7 +175,7 @@ def test_a_kernel_that_dies_before_its_first_answer_is_told_in_a_sentence(place,
     """One that is killed while it starts: a memory that is full is met as soon as that."""
     (place / "ipykernel_launcher.py").write_text("import os; os.kill(os.getpid(), 9)\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(place), os.environ["PYTHONPATH"]]))
-    with pytest.raises(Failed, match="kernel of 00_book died; most often the memory"):
+    with pytest.raises(Failed, match="kernel of 00_book died; most often it ran out of memory"):
         execute(notebook(place / "00_book.ipynb", "1"), place / "out.ipynb", {})
     assert files.read_json(place / "out.json")["status"] == "killed"
 
@@ -179,7 +183,7 @@ def test_a_kernel_that_dies_before_its_first_answer_is_told_in_a_sentence(place,
 def test_a_kernel_that_cannot_start_says_why(place, monkeypatch):
     (place / "ipykernel_launcher.py").write_text("raise SystemExit('no libzmq here')\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(place), os.environ["PYTHONPATH"]]))
-    with pytest.raises(Failed, match="(?s)kernel of 00_book died.*Its last words: no libzmq here"):
+    with pytest.raises(Failed, match="(?s)kernel of 00_book died.*Its last output: no libzmq here"):
         execute(notebook(place / "00_book.ipynb", "1"), place / "out.ipynb", {})
 
 

@@ -142,9 +142,7 @@ def test_images_are_sorted_and_strays_left_out(tmp_path):
         (tmp_path / name).touch()
     found = files.images_in(tmp_path)
     assert [p.name for p in found.images] == ["a.jpeg", "b.PNG", "c.jpg"]
-    assert (
-        found.passed_over() == f"passed over in {tmp_path.name}: 1 that are no PNG or JPEG, notes.txt for one"
-    )
+    assert found.passed_over() == f"skipped in {tmp_path.name}: 1 not PNG or JPEG, for example notes.txt"
 
 
 @pytest.fixture
@@ -156,7 +154,7 @@ def root(tmp_path):
 
 
 def test_the_manifest_lists_what_is_data(root):
-    with pytest.raises(FileNotFoundError, match="not written to the end"):
+    with pytest.raises(FileNotFoundError, match="the data are incomplete"):
         files.check_manifest(root)
     files.write_manifest(root)
     listed = (root / "manifest.csv").read_text()  # the checksums are those of `gzip` for the same bytes

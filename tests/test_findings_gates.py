@@ -207,7 +207,7 @@ def test_B8_the_commands_say_so(tmp_path, two):
 def test_C1_pictures_of_other_formats_are_counted_and_named(tmp_path, two):
     for name in ("0003", "0011"):
         Image.fromarray(street(0)[0]).save(two[0].images / f"x{name}.tif")
-    line = "passed over in i: 2 that are no PNG or JPEG, x0003.tif for one"
+    line = "skipped in i: 2 not PNG or JPEG, for example x0003.tif"
     assert f"source: {line}" in notes(tmp_path, *two)
     assert f"source: {line}" in json.loads((written(tmp_path, two) / "about.json").read_text())["notes"]
     list(translate.folder(translate.identity, two[0].images, tmp_path / "out"))
@@ -234,7 +234,7 @@ def test_C3_other_names_in_gta5_are_told_and_unlabeled_frames_can_be_kept(tmp_pa
     png(photo(99), root / "images/fda_source.png")
     (root / "labels/00004.png").unlink()
     plan = prepare.gta5(root)
-    assert "source: passed over 1 other file(s), for example images/fda_source.png" in plan.notes
+    assert "source: skipped 1 other file(s), for example images/fda_source.png" in plan.notes
     assert plan.left_out == [("source/train", "00004", "no label")]
     plan = prepare.gta5(root, extra=True)
     assert plan.left_out == []
@@ -275,7 +275,7 @@ def test_D5_a_picture_to_look_at_is_shrunk(tmp_path, capsys):
     x = images._shrunk(translate.image(picture_of(tmp_path, 80, 4000)))
     assert x.shape == (3, 20, 1024)
     assert "shrunk from 80x4000 to 20x1024" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="of 2x16000 .* is too narrow to look at"):
+    with pytest.raises(ValueError, match="of 2x16000 .* is too narrow to show"):
         images._shrunk(translate.image(picture_of(tmp_path, 2, 16000)))
     assert images._shrunk(x) is x
 
@@ -412,5 +412,5 @@ def test_transparency_is_found_however_the_file_says_it(tmp_path, how):
         )
         picture.save(path)
     read = pictures.stored if how == "palette" else pictures.image
-    with pytest.raises(ValueError, match=r"x\.png is transparent in places"):
+    with pytest.raises(ValueError, match=r"x\.png is partly transparent"):
         read(path)

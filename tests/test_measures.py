@@ -335,7 +335,7 @@ def test_parts_survive_their_file(tmp_path):
         with pytest.raises(ValueError, match=planted):
             read_parts(path)
     path.write_text("part,item,key,value\njudge,sky,sky,many\n")
-    with pytest.raises(ValueError, match=r"parts\.csv line 2: 'many' is no number"):
+    with pytest.raises(ValueError, match=r"parts\.csv line 2: 'many' is not a number"):
         read_parts(path)
 
 

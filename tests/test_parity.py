@@ -184,7 +184,7 @@ def test_scored_at_the_size_of_the_published_labels(scripts, tmp_path, half):
     assert (
         first.repeat_interleave(2, 0).repeat_interleave(2, 1).numpy() != pred[-1]
     ).any()  # not the same thing
-    with pytest.raises(ValueError, match=r"0\.png is 12x20, .*0\.png is 24x40; a stated size"):
+    with pytest.raises(ValueError, match=r"0\.png is 12x20, .*0\.png is 24x40; name a size"):
         evaluate.counts_of_folders(Coarse(), half / "images", half / "labels", fabric=FABRIC)
     with pytest.raises(ValueError, match="1 or more"):
         evaluate.counts_of_folders(

@@ -274,7 +274,7 @@ def test_files_that_do_not_decode(here, where):
 def test_images_of_other_kinds(here):
     see_through = np.dstack([picture(0), halves(255, 254)])
     save(here / "renders" / "r0.png", see_through)
-    refused(here, ValueError, r"r0\.png is transparent in places")
+    refused(here, ValueError, r"r0\.png is partly transparent")
     Image.new("P", (W, H)).save(here / "renders" / "r0.png")
     refused(here, ValueError, r"r0\.png is a picture of mode P")
     save(here / "renders" / "r0.png", np.zeros((H, W), np.uint16))

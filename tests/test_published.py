@@ -311,8 +311,8 @@ def test_whole_file_comes_once_and_loads(server, tmp_path, capfd):
 
 
 FAULTS = {
-    "cut": (OSError, r"did not come: IncompleteRead"),
-    "absent": (OSError, r"did not come: .* 404"),
+    "cut": (OSError, r"failed: IncompleteRead"),
+    "absent": (OSError, r"failed: .* 404"),
     "ends": (ValueError, r"is another file: \d+ bytes whose SHA-256 begins with [0-9a-f]{8}, not "),
     "altered": (ValueError, r"is another file: \d+ bytes whose SHA-256 begins with [0-9a-f]{8}, not "),
     "page": (ValueError, rf"is a web page: {len(PAGE)} bytes"),
@@ -326,7 +326,7 @@ def test_what_comes_wrong_is_named_and_not_kept(how, server, tmp_path):
     with pytest.raises(kind, match=words) as error:
         fetch_imagenet(folder, url=server.at(how))
     assert server.at(how) in str(error.value)
-    assert str(error.value).endswith(f"put the file by hand at {folder / server.name}")
+    assert str(error.value).endswith(f"put the file yourself at {folder / server.name}")
     part = folder / f".{server.name}.part"
     assert list(folder.iterdir()) == ([part] if how == "cut" else [])
     if how == "cut":  # what came is kept, and only the rest is asked for
@@ -346,7 +346,7 @@ def test_a_part_that_is_all(server, tmp_path):
 
 
 def test_a_detour_to_plain_http_is_not_taken(server, tmp_path):
-    with pytest.raises(OSError, match=r"did not come: it leads to http://example\.com/.*, and .* by https\."):
+    with pytest.raises(OSError, match=r"failed: it leads to http://example\.com/.*, and .* by https\."):
         fetch_imagenet(tmp_path / "weights", url=server.at("away"))
     assert server.asked == [f"/away/{server.name}"]
     assert list((tmp_path / "weights").iterdir()) == []
@@ -356,7 +356,7 @@ def test_no_network(server, tmp_path):
     server.shutdown()
     server.server_close()
     for url in (server.at("whole"), IMAGENET):  # nobody listens; the tests let nothing out
-        with pytest.raises(OSError, match=r"did not come: .* put the file by hand at"):
+        with pytest.raises(OSError, match=r"failed: .* put the file yourself at"):
             fetch_imagenet(tmp_path / "weights", url=url)
     assert list((tmp_path / "weights").iterdir()) == []
 

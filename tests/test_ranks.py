@@ -336,7 +336,7 @@ def test_a_killed_process_ends_the_others_with_a_sentence(tmp_path, book, rank, 
     said = end([processes[other]], timeout=90)[0]
     assert time.monotonic() - killed < 60
     assert processes[other].returncode == 1, said
-    assert f"process {other} of 2 ends 03_book: it lost another process" in said
+    assert f"process {other} of 2 stopped 03_book: it lost another process" in said
     end(processes)
     deadline = time.monotonic() + 30
     while any(process_of(home, r, "ipykernel_launcher") for r in range(2)) and time.monotonic() < deadline:

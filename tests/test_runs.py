@@ -452,7 +452,7 @@ def test_a_signal_at_any_step_loses_nothing(home, number):
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert child.returncode != 0
     if number != signal.SIGKILL:
-        assert "toy-s0 is saved at step 6; the same command goes on from there" in child.stderr
+        assert "toy-s0 is saved at step 6; the same command resumes from there" in child.stderr
     _, resumed, run = train()
     expected_step = 4 if number == signal.SIGKILL else 6  # smoke saves every 2 steps, a signal at once
     assert run.why == f"resumed after step {expected_step}"

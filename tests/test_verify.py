@@ -98,7 +98,7 @@ SPOILED = {
     "digest in the table": ("runs.csv", column("counts", "0"), f"runs.csv and {RECORD} differ in counts"),
     "a column less": ("runs.csv", lambda p: pd.read_csv(p).drop(columns="steps").to_csv(p), "runs.csv has the col"),
     "a run less": ("runs.csv", lines(lambda t: t[:-1]), "runs.csv lacks the row target_frames"),
-    "a run twice": ("runs.csv", lines(lambda t: [*t, t[-1]]), "runs.csv: the row target_frames stands twice"),
+    "a run twice": ("runs.csv", lines(lambda t: [*t, t[-1]]), "runs.csv: the row target_frames occurs twice"),
     "commit in a record": (RECORD, key("commit", "ab"), f"runs.csv and {RECORD} differ in commit: "),
     "seconds in a record": (RECORD, key("seconds", 1.5), f"runs.csv and {RECORD} differ in seconds: "),
     "another run's record": (RECORD, key("run", "other"), f"{RECORD} is of the run 'other'"),
@@ -123,7 +123,7 @@ SPOILED = {
     "a generator's record": ("generators/CycleGAN/provenance.json", key("steps", 1), "CycleGAN/provenance.json is"),
     "no weights": ("generators/CycleGAN/G_st.safetensors", Path.unlink, "lacks generators/CycleGAN/G_st.safeten"),
     "a picture": ("lambda/lambda_s_1.png", one_byte, "lambda/lambda_s_1.png is not what digests.json says"),
-    "a file more": ("lambda/lambda_s_2.png", lambda p: p.write_bytes(b"x"), "lambda_s_2.png is none of the files"),
+    "a file more": ("lambda/lambda_s_2.png", lambda p: p.write_bytes(b"x"), "lambda_s_2.png is not listed in digests.json"),
     "counts without record": ("counts/new.csv", lambda p: p.write_text("x"), "records/new.json is missing"),
     "a digest": ("digests.json", key("curves.csv", "0"), "curves.csv is not what digests.json says"),
     "no digests": ("digests.json", Path.unlink, "lacks digests.json"),
@@ -190,7 +190,7 @@ def test_operations_are_counted_again(copied):
     evidence.seal(copied, ["cost.json"])
     said = []
     with pytest.raises(
-        ValueError, match=r"cost\.json, operations, semantic \(paper\): 26577731585, but counted"
+        ValueError, match=r"cost\.json, operations, semantic \(paper\): 26577731585, but a recount"
     ):
         said.extend(evidence.verify(copied, DECIDED))
 

@@ -139,7 +139,7 @@ def counts_of_folders(
             path, truth, holds = found[stem]
             x, y = image(path, turn=False), torch.from_numpy(_train_ids(truth, holds)).long()
             if score_size is None:
-                _check_sizes(path, x.shape[1:], truth, y.shape, "a stated size to score at allows that")
+                _check_sizes(path, x.shape[1:], truth, y.shape, "name a size to score at (--size)")
             yield x, y
 
     return _counts(net, frames(), identity, score_size, batch, fabric)
@@ -256,7 +256,7 @@ def _by_key(paths: list[Path]) -> dict[str, Path]:
         frame = _FRAME.match(stem)
         key = frame[0] if frame else stem
         if key in found:
-            raise ValueError(f"{found[key]} and {path} have the same name; leave one of them out")
+            raise ValueError(f"{found[key]} and {path} have the same name; remove one")
         found[key] = path
     return found
 

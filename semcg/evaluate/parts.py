@@ -230,11 +230,11 @@ def read_parts(path: Path | zipfile.Path) -> Parts:
             part, item, key, written = row
             entries = parts.setdefault(part, {}).setdefault(item, {})
             if key in entries:
-                raise ValueError(f"{where}: {part}, {item}, {key} stands there twice")
+                raise ValueError(f"{where}: {part}, {item}, {key} occurs twice")
             try:
                 entries[key] = written if key in TEXTS else _number(written)
             except ValueError:
-                raise ValueError(f"{where}: {written!r} is no number") from None
+                raise ValueError(f"{where}: {written!r} is not a number") from None
     return parts
 
 

@@ -159,7 +159,7 @@ def check(stage: Stage, free: int, where: str) -> None:
     elif stage.kind != "translation" and stage.config.precision != "bf16":
         smaller.append("precision = bf16")
     raise ValueError(
-        f"memory cannot suffice: a training step of {stage.name} ({stage.notebook}) needs about "
+        f"not enough memory: a training step of {stage.name} ({stage.notebook}) needs about "
         f"{stage.memory / _GIB:.1f} GiB, and {free / _GIB:.1f} GiB are free on {where}. These need less: "
         f"{', '.join(smaller)} (--set name=value)"
     )
@@ -180,7 +180,7 @@ def of(config: Config, fabric: Fabric, *, notebook: str = "", ranks: int = 1) ->
     Raises
     ------
     ValueError
-        If memory cannot suffice, before any step is taken, or the processes cannot share a batch evenly.
+        If there is not enough memory, before any step is taken, or the processes cannot share a batch evenly.
     """
     device = fabric.device
     process = psutil.Process().memory_info().rss if device.type == "cpu" else 0
@@ -211,7 +211,7 @@ def timed(stage: Stage, fabric: Fabric) -> float:
 def table(rows: Sequence[Stage], config: Config, fabric: Fabric, *, ranks: int = 1) -> str:
     """Return a budget in words: a line per stage, the sum, and what was measured. `ranks` as in `of`."""
     if not rows:
-        return "No training that the budget knows happens there: see 02_segmenters to 05_evaluation."
+        return "This notebook trains nothing that can be estimated; 02_segmenters to 05_evaluation do."
     device, load = fabric.device, os.getloadavg()[0]
     name = f"CPU, {torch.get_num_threads()} threads"
     if device.type == "cuda":
@@ -233,8 +233,8 @@ def table(rows: Sequence[Stage], config: Config, fabric: Fabric, *, ranks: int =
     steps, peak = sum(row.steps * row.trainings for row in rows), max(row.memory for row in rows)
     lines.append(line("in all", f"{steps:,}", peak, "", sum(row.total for row in rows)))
     lines.append(
-        "  Up to three steps of each were timed here. Reading and evaluating frames come on top. Memory is the peak: "
-        "counted tensors, those that pass times a factor that was measured on a CPU, and the process."
+        "  Times are from up to three steps of each, timed here; reading and evaluating frames is extra. Memory is the "
+        "estimated peak: stored tensors, short-lived ones times a factor measured on a CPU, and the process."
     )
     if load > cores() + 0.5:
         lines.append(
@@ -242,7 +242,7 @@ def table(rows: Sequence[Stage], config: Config, fabric: Fabric, *, ranks: int =
         )
     if ranks > 1:
         lines.append(
-            f"  Of {ranks} processes that share each batch: one's share. Averaging their gradients comes on top."
+            f"  For one of {ranks} processes that share each batch; averaging their gradients is extra."
         )
     start = files.home() / "data" / "published" / IMAGENET.rpartition("/")[2]
     if config.segmenter_start == "imagenet" and "segmenter" in {r.kind for r in rows} and not start.is_file():

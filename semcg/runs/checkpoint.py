@@ -65,7 +65,7 @@ def _named(path: Path) -> Iterator[None]:
     except (RuntimeError, SafetensorError) as error:
         what = str(error).partition("\n")[0]
         raise OSError(
-            f"{path} could not be written ({what}). Is the disk full? Make room; the same command goes on from the state "
+            f"{path} could not be written ({what}). Is the disk full? Make room; the same command resumes from the state "
             "before"
         ) from None
 
@@ -135,7 +135,7 @@ def load_weights(network: nn.Module, path: Path, digest: str | None = None) -> n
     require_weights(path)
     if digest and sha256(path) != digest:
         raise ValueError(
-            f"{path} was changed after it was written: its SHA-256 is not that of provenance.json. Take it from a copy, or "
+            f"{path} was changed after it was written: its SHA-256 is not that of provenance.json. Restore it from a copy, or "
             "train the run again (--fresh)"
         )
     check_weights(network, path)
@@ -168,7 +168,7 @@ def check_weights(network: nn.Module, path: Path) -> None:
             stored = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118, it is no dict
             shapes = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in stored.items()}
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is no safetensors file: {str(error).partition(chr(10))[0]}") from None
+        raise ValueError(f"{path} is not a safetensors file: {str(error).partition(chr(10))[0]}") from None
     kind, expected = type(network).__name__, network.state_dict()
     if different := sorted(shapes.keys() ^ expected.keys()):
         where = "lacks" if different[0] in expected else "also has"

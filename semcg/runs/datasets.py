@@ -107,12 +107,12 @@ def data(config: Config) -> Path:
     except FileNotFoundError:
         if missing := files.read_record(folder / "about.json").get("missing"):
             raise FileNotFoundError(
-                f"the data in {folder} are not whole: {', '.join(missing)} is not there yet. It is made by: semcg prepare"
+                f"the data in {folder} are incomplete: {', '.join(missing)} is missing. It is made by: semcg prepare"
             ) from None
         raise FileNotFoundError(f"no data in {folder}. They are made by: {command}") from None
     if config.data == "world" and (changed := differs(folder, recipes.world(config))):
         raise ValueError(
-            f"the world in {folder} differs in {', '.join(changed)} from what is asked for. Draw it anew: {command}"
+            f"the world in {folder} differs in {', '.join(changed)} from what is requested. Draw it again: {command}"
         )
     note("data", data=config.data, digest=files.data_digest(folder))
     return folder

@@ -104,16 +104,16 @@ def _kept(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
                         run.save()
                     if stop:
                         raise KeyboardInterrupt(
-                            f"{run.name} is saved at step {run.step}; the same command goes on from there"
+                            f"{run.name} is saved at step {run.step}; the same command resumes from there"
                         )
                     yield from new
         except (MemoryError, RuntimeError) as error:
             if not _is_memory(error):
                 raise
             raise MemoryError(
-                f"{run.name}: the memory was used up after step {run.step + len(waiting)}. Close other programs; or lower "
+                f"{run.name}: out of memory after step {run.step + len(waiting)}. Close other programs; or lower "
                 "crop, batch or the networks' widths, which makes it another run; what is saved stays, and the same "
-                "command goes on from there"
+                "command resumes from there"
             ) from None
         except GeneratorExit:  # the caller's loop was left early
             if world_size() == 1:

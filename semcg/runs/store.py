@@ -187,18 +187,18 @@ def start(
     run = Run(recipe, steps=steps, state=state, begins=beginning(state, _whole(batch)))
     for other, parts in enumerate(gather(run.parts)):
         if changed := difference(run.parts, parts):
-            raise ValueError(f"process {other} begins with other {', '.join(changed)} than process {rank()}")
+            raise ValueError(f"process {other} starts with other {', '.join(changed)} than process {rank()}")
     run._fresh = fresh or os.environ.get("SEMCG_FRESH") == "1"
     if rank() == 0:
         _find(run)
     run.start, run.why, step = gather((run.start, run.why, run.step))[0]
     saved = run.folder if run.start is Start.REUSED else run.partial
     if run.step != step and not (run._load(saved) and run.step == step):
-        raise OSError(f"process {rank()} does not see in {run.folder.parent} what process 0 wrote there")
+        raise OSError(f"process {rank()} does not see what process 0 wrote in {run.folder.parent}")
     stage = str(recipe.parts.get("stage"))
     if "unreleased" in stage and run.start is not Start.REUSED:
         logging.getLogger("semcg").warning(
-            "%s: this code computes %s, which is no released version; what it trains is no evidence",
+            "%s: this code computes %s, not a released version; what it trains does not count as evidence",
             run.name,
             stage,
         )
@@ -280,7 +280,7 @@ def load(recipe: Recipe, **networks: nn.Module) -> dict:
         raise FileNotFoundError(f"no run {recipe.name} in {folder.parent}. It is made by: {command}")
     if changed := difference(stored, recipe.parts | {"begins": {}}):
         raise ValueError(
-            f"the run in {folder} has another {_in_words(changed)} than what is asked for. It is made anew by: {command}"
+            f"the run in {folder} has another {_in_words(changed)} than requested. It is made again by: {command}"
         )
     made = files.read_record(folder / "provenance.json")
     for name, network in networks.items():

@@ -34,7 +34,7 @@ def segmenter(config: Config, domain: str, fabric: Fabric) -> nn.Module:
 def judge(config: Config, fabric: Fabric, *, second: bool = False, plain: bool = False) -> nn.Module:
     """Return the judge, or the second or the plain one, trained, in evaluation mode. Raises as `semcg.runs.load` does.
 
-    And ValueError where it is one of the networks in the loss, from whatever file: it would score how well it was pleased.
+    And ValueError where it is one of the networks in the loss, whatever its file: its score would not be independent.
     """
     recipe = recipes.judge(config, second=second, plain=plain)
     net = _loaded(recipe, network_for(config, "second judge" if second else "judge"), fabric)
@@ -42,8 +42,8 @@ def judge(config: Config, fabric: Fabric, *, second: bool = False, plain: bool =
         for domain in files.DOMAINS:
             if tensor_digest(segmenter(config, domain, fabric)) == tensor_digest(net):
                 raise ValueError(
-                    f"the judge has the weights of Sem_{domain[0]}, a network in the loss: it would score how well it was "
-                    "pleased. Give another one with judge=FILE, or none"
+                    f"the judge has the weights of Sem_{domain[0]}, a network in the loss: its score would not be "
+                    "independent. Give another one with judge=FILE, or none"
                 )
     return net
 
@@ -67,7 +67,7 @@ def given(path: str) -> nn.Module:
     net = segmenters.DRN26()
     if any("ImageNet" in line for line in segmenters.load_published(net, where)):
         raise ValueError(
-            f"{where} ends in the 1000 classes of ImageNet: a segmenter of the 19 classes is wanted"
+            f"{where} ends in the 1000 classes of ImageNet: a segmenter of the 19 classes is needed"
         )
     return net.eval()
 
@@ -150,7 +150,7 @@ def segmenter_from(run: Path | str, fabric: Fabric) -> nn.Module:
     name = str(made.get("run", ""))
     if (kind := _KINDS.get(name.partition("-")[0])) is None:
         raise ValueError(
-            f"{path.parent} holds the run {name}, which is no segmenter; take one of a judge, sem_ or downstream"
+            f"{path.parent} holds the run {name}, not a segmenter; take a judge, sem_ or downstream run"
         )
     return _filled(lambda: network_for(config, kind), path, made, fabric)
 

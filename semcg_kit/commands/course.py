@@ -12,11 +12,11 @@ from semcg_kit.commands import Data, Device, Profile, Seed, checked, say, settin
 
 __all__ = ["course", "draw", "run", "sweep"]
 
-SET = "Change a number of the profile, any field of Config; of `run` also a parameter of the notebook. Repeatable."
-DRY_RUN = "Print steps, memory and time, measured here, and train nothing."
+SET = "Change a setting of the profile (any field of Config); with `run`, also a notebook parameter. Repeatable."
+DRY_RUN = "Measure and print steps, memory and time; train nothing."
 
 Set = Annotated[list[str] | None, typer.Option("--set", "-p", metavar="NAME=VALUE", help=SET)]
-ConfigFile = Annotated[Path | None, typer.Option(help="TOML file of such numbers; --set comes before it.")]
+ConfigFile = Annotated[Path | None, typer.Option(help="TOML file of such settings; --set overrides it.")]
 Kernel = Annotated[str, typer.Option(help="Another installed Jupyter kernel; default: this interpreter.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of reusing or resuming.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help=DRY_RUN)]
@@ -86,7 +86,7 @@ def run(
     makes_config = "settle(" in path.read_text(encoding="utf-8")
     if not makes_config:  # settings do not reach it
         if config is not None:
-            raise ValueError(f"--config {config}: {path.stem} reads no Config")
+            raise ValueError(f"--config {config}: {path.stem} takes no settings; leave --config out")
         fields = {name: values[name] for name in ("profile", "data", "seed") if name in values}
     if "data" not in parameters_of(path) and (unused := data or fields.get("data")):
         raise ValueError(f"{path.stem} has no parameter data, so it cannot use {unused}: leave --data out")
@@ -107,16 +107,16 @@ def sweep(
     protocol: Annotated[Path, typer.Option(help="What to train, with which seeds.")] = protocols.DEFAULT,
     data: Annotated[str, typer.Option(help="A prepared folder; default: the protocol's.")] = "",
     workers: Annotated[int, typer.Option(min=0, help="Processes; default: one per GPU, or one.")] = 0,
-    local: Annotated[int, typer.Option(min=0, help="So many Dask workers on this machine.")] = 0,
-    scheduler: Annotated[str, typer.Option(help="A Dask scheduler, tcp://host:8786; files are shared.")] = "",
-    threads: Annotated[int, typer.Option(min=1, help="Of each run.")] = 1,
-    only: Annotated[list[str] | None, typer.Option(help="A condition, repeatable.")] = None,
+    local: Annotated[int, typer.Option(min=0, help="Number of Dask workers on this machine.")] = 0,
+    scheduler: Annotated[str, typer.Option(help="Dask scheduler, tcp://host:8786; needs shared files.")] = "",
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each run.")] = 1,
+    only: Annotated[list[str] | None, typer.Option(help="Only this condition; repeatable.")] = None,
     seeds: Annotated[str, typer.Option(help="3,4,5; default: all of the protocol.")] = "",
-    few: Annotated[bool, typer.Option("--few", help="The further conditions too, at few seeds.")] = False,
+    few: Annotated[bool, typer.Option("--few", help="Also the further conditions, at few seeds.")] = False,
     device: Device = "auto",
     set_: Set = None,
     config: ConfigFile = None,
-    notebooks: Annotated[Path | None, typer.Option(help="Folder of a train.ipynb of your own.")] = None,
+    notebooks: Annotated[Path | None, typer.Option(help="Folder with your own train.ipynb.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be done.")] = False,
     table: Annotated[bool, typer.Option("--table", help="Show how far the sweep is.")] = False,
 ) -> None:
@@ -125,7 +125,7 @@ def sweep(
     In a terminal, a live table shows progress. With several GPUs, each trains one seed at a time.
     """
     if sum((workers > 0, local > 0, bool(scheduler))) > 1:
-        raise ValueError("--workers, --local and --scheduler: give one of them at most")
+        raise ValueError("give at most one of --workers, --local and --scheduler")
     parts = [part.strip() for part in seeds.split(",") if part.strip()]
     if wrong := [part for part in parts if not part.isdecimal()]:
         raise ValueError(f"--seeds {seeds}: {wrong[0]!r} is not a seed; write --seeds 3,4,5")
@@ -163,7 +163,7 @@ def sweep(
             say(f"{'to do' if task in todo else 'finished':<16}  {task.name}")
         if todo and notebooks is None:  # what another notebook trains is not known
             hours = plan.foretold(todo, device) / 3600
-            say(f"about {hours:.1f} hours, one after the other, from true steps timed now")
+            say(f"about {hours:.1f} hours one after the other, estimated from steps timed now")
         return
     if given:
         say(

@@ -32,14 +32,12 @@ def ledger(profile: Profile = "", protocol: Protocol = None, data: Data = "") ->
     if absent:
         print(f"not in these data, or not measured yet: {', '.join(sorted(absent))}")
     if not floor:
-        print(
-            "the floor of the semantic loss was not measured: data with an oracle and segmenters are needed"
-        )
+        print("the floor of the semantic loss was not measured: it needs segmenters and data with an oracle")
     print(f"the ledger is in {folder}")
 
 
 def ship(protocol: Protocol = None) -> None:
-    """Finish the evidence beside a protocol: pack its runs, renew tables, pictures and the pages that show the verdicts."""
+    """Finish the evidence next to a protocol: pack its runs, renew tables, pictures and the pages that show the verdicts."""
     from notebooks.exercises import teaching
     from semcg.training import fabric_for
     from semcg_kit import evidence
@@ -101,11 +99,11 @@ def verify(
 
 
 def replicate(
-    seed: Annotated[int, typer.Option(min=0, help="Of initial weights, order and augmentation.")],
-    protocol: Annotated[Path, typer.Option(help="Whose evidence lies beside it.")] = SECOND,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, order and augmentation.")],
+    protocol: Annotated[Path, typer.Option(help="Protocol; its evidence is in the same folder.")] = SECOND,
     device: Device = "auto",
 ) -> None:
-    """Train the two main conditions at one seed here, and say whether they lie where the shipped seeds say they would."""
+    """Train the two main conditions at one seed here, and report whether the results lie where the shipped seeds predict."""
     from semcg import protocol as protocols
     from semcg.runs import datasets
     from semcg_kit.evidence import measures_of
@@ -120,7 +118,7 @@ def replicate(
     say(f"training {' and '.join(configs)} at seed {seed}; this takes minutes")
     found = replicates.measured(configs, rows, device=device)
     for row, here, mean in zip(rows, found, region.mean, strict=True):
-        there = f"{mean:+.4f} in the mean of {region.seeds} seeds"
+        there = f"{mean:+.4f} on average over {region.seeds} seeds"
         say(f"{row.id:<16} {row.measure} ({row.of_class}): {here:+.4f} here, {there}")
     distance, limit = region.distance(found), region.limit
     place = f"{'inside' if distance <= limit else 'OUTSIDE'} the joint {confidence:.0%} region"
@@ -131,10 +129,10 @@ def replicate(
 
 def watch(
     run: Annotated[Path, typer.Argument(help="Folder of a run, such as results/mini/cyclegan-s0.")],
-    once: Annotated[bool, typer.Option("--once", help="Print what there is now, and end.")] = False,
-    seconds: Annotated[float, typer.Option(min=0.1, max=3600.0, help="Between two looks.")] = 5.0,
+    once: Annotated[bool, typer.Option("--once", help="Print the current state and exit.")] = False,
+    seconds: Annotated[float, typer.Option(min=0.1, max=3600.0, help="Seconds between updates.")] = 5.0,
 ) -> None:
-    """Show how a training goes: its losses, the scores in validation.csv, and where its last sheet of frames lies."""
+    """Show the progress of a training: losses, the scores in validation.csv, and the path of its last sheet of frames."""
     import time
 
     from semcg.runs import keeping
@@ -155,7 +153,7 @@ def report(
         str, typer.Option(help="reference: what is shipped; own: this machine's sweep; or a folder.")
     ] = "reference",
 ) -> None:
-    """Execute the report, and write it as Markdown: what is shipped into docs/, other evidence into its results."""
+    """Execute the report and write it as Markdown: shipped evidence to docs/, other evidence to its results."""
     from notebooks.exercises import teaching
     from semcg import config as configs
     from semcg import report as reports

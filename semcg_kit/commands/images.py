@@ -21,13 +21,13 @@ LONGEST = 1024
 
 Direction = Annotated[str, typer.Option(help="st: source to target; ts: back.")]
 Guided = Annotated[
-    bool, typer.Option("--guided", help="Take the colors from the generator and every stroke from the frame.")
+    bool, typer.Option("--guided", help="Take the colors from the generator and all detail from the frame.")
 ]
 
 
 def first_look(
-    street: Annotated[int, typer.Option(min=0, max=999_999, help="Which street is drawn: any number.")] = 12,
-    image: Annotated[Path | None, typer.Option(help="A picture of your own instead, PNG or JPEG.")] = None,
+    street: Annotated[int, typer.Option(min=0, max=999_999, help="Seed of the street: any number.")] = 12,
+    image: Annotated[Path | None, typer.Option(help="Your own picture instead, PNG or JPEG.")] = None,
     out: Annotated[Path | None, typer.Option(help="Default: results/first_look/.")] = None,
     device: Device = "auto",
 ) -> None:
@@ -59,14 +59,16 @@ def first_look(
 
 def translate(
     in_folder: Annotated[Path, typer.Argument(help="Folder of PNG or JPEG images of any size.")],
-    out_folder: Annotated[Path, typer.Argument(help="Gets PNG images of the same names.")],
+    out_folder: Annotated[Path, typer.Argument(help="Output folder: PNG images with the same names.")],
     weights: Annotated[Path, typer.Option(help="A run's folder, or a generator's .safetensors file in one.")],
     direction: Direction = "st",
     tile: Annotated[int, typer.Option(min=0, help="Side of tiles, for frames too large at once.")] = 0,
     overlap: Annotated[int, typer.Option(min=-1, help="Pixels that tiles share; -1: a quarter tile.")] = -1,
     norm_from_whole: Annotated[bool, typer.Option("--norm-from-whole", help=NORM)] = False,
-    compare: Annotated[bool, typer.Option("--compare", help=f"Check tiles on {COMPARED} frames.")] = False,
-    batch: Annotated[int, typer.Option(min=1, help="Frames at once; can change a rounded byte.")] = 1,
+    compare: Annotated[
+        bool, typer.Option("--compare", help=f"Compare with {COMPARED} whole frames.")
+    ] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Frames at once; more can change a rounded byte.")] = 1,
     fast: Annotated[bool, typer.Option("--fast", help=FAST)] = False,
     guided: Guided = False,
     device: Device = "auto",
@@ -80,7 +82,7 @@ def translate(
 
     if not tile and (overlap >= 0 or norm_from_whole or compare):
         of_tiles = "--overlap, --norm-from-whole and --compare"
-        raise ValueError(f"{of_tiles} are about tiles: add --tile 512, for example")
+        raise ValueError(f"{of_tiles} need tiles: add --tile 512, for example")
     plain = trained.generator_from(weights, direction, fabric_for(device))
     sizes = translation.sizes(in_folder)
     if passed_over := files.images_in(in_folder).passed_over():
@@ -110,7 +112,7 @@ def export(
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of all frames; none: any size.")] = "none",
     guided: Guided = False,
 ) -> None:
-    """Write a generator as ONNX in fp32, pictures in and pictures out, for ONNX Runtime and the like."""
+    """Write a generator as ONNX in fp32, pictures in and pictures out, for ONNX Runtime and similar programs."""
     import torch
 
     import semcg
@@ -165,14 +167,14 @@ def evaluate(
     of_labels = "" if stated else ", the size of the labels"
     print(f"{len(truth)} frames, {present} of 19 classes present; IoU 0..1, scored at {sizes}{of_labels}")
     if stated and labeled != [stated]:
-        moved = "labels of another size were brought to it by the nearest pixel"
+        moved = "labels of another size were resized to it by the nearest pixel"
         print(f"{moved}: not comparable with published numbers")
 
 
 def score(
     predictions: Annotated[Path, typer.Argument(help="Folder of predictions, one PNG per frame.")],
     labels: Annotated[Path, typer.Argument(help="Folder of labels, such as gtFine/val as published.")],
-    ids: Annotated[str, typer.Option(help="Predictions hold: label, train; default: as the labels.")] = "",
+    ids: Annotated[str, typer.Option(help="Ids predicted: label or train; default: as labels.")] = "",
 ) -> None:
     """Score predictions of any program against labels, as Cityscapes' own evaluation does."""
     from semcg import evaluate as evaluation
@@ -188,7 +190,7 @@ def score(
 
 
 def compare(first: Path, second: Path) -> None:
-    """List in which settings and results two runs differ, or two evaluations."""
+    """List the settings and results in which two runs, or two evaluations, differ."""
     from semcg_kit import comparison
 
     print("\n".join(comparison.compare(first, second)))
@@ -215,10 +217,8 @@ def _shrunk(x):
     small = [round(side * LONGEST / max(height, width)) for side in (height, width)]
     size = f"{height}x{width}"
     if min(small) < 16:
-        raise ValueError(
-            f"a picture of {size} (height x width) is too narrow to look at; cut out a part of it"
-        )
-    print(f"the picture is shrunk from {size} to {small[0]}x{small[1]} (height x width) for this look")
+        raise ValueError(f"a picture of {size} (height x width) is too narrow to show; crop it")
+    print(f"the picture is shrunk from {size} to {small[0]}x{small[1]} (height x width)")
     return resize(x, small, antialias=True)
 
 
@@ -240,6 +240,6 @@ def _compare(tiles, full, in_folder: Path, largest: tuple[int, int]) -> None:
         with torch.inference_mode():
             off = translation.difference(tiles(x), full(x))
         print(
-            f"{stem}: tiles and full frame differ by {off['mean']:.2f} gray levels of 255 in the mean, "
+            f"{stem}: tiles and full frame differ by {off['mean']:.2f} gray levels of 255 on average, "
             f"{off['p99']:.1f} or less in 99 of 100 values, {off['largest']:.1f} at most"
         )

@@ -14,19 +14,19 @@ __all__ = ["app"]
 app = typer.Typer(help="Bring images into the common layout: archives, or your own.", no_args_is_help=True)
 
 Root = Annotated[Path, typer.Argument(help="Folder of the archive or of its zip files, or one zip file.")]
-Out = Annotated[Path, typer.Option(help="Folder of both domains; then use it as --data.")]
+Out = Annotated[Path, typer.Option(help="Output folder for both domains; later --data.")]
 Size = Annotated[str, typer.Option(help="HEIGHTxWIDTH, or none to keep the frames as they are.")]
 KeepAspect = Annotated[bool, typer.Option("--keep-aspect", help="Scale to cover the size; cut nothing.")]
 Extra = Annotated[bool, typer.Option("--extra", help="Also frames without labels (Cityscapes: train_extra).")]
-Processes = Annotated[int, typer.Option(min=0, help="How many work side by side; 0: one per core.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell frames, time and bytes; write nothing.")]
+Processes = Annotated[int, typer.Option(min=0, help="Number of processes; 0: one per core.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Report frames, time and bytes; write nothing.")]
 Labels = Annotated[Path | None, typer.Option(help="Folder of their labels.")]
 Mapping = Annotated[Path | None, typer.Option(help="CSV or TOML: value or color to train id.")]
-Distance = Annotated[float, typer.Option(min=0, help="In RGB, of JPEG labels; beyond it they are ignored.")]
+Distance = Annotated[float, typer.Option(min=0, help="For JPEG labels, in RGB; farther pixels are ignored.")]
 Sequence = Annotated[str, typer.Option(help="Regular expression; its group names the sequence.")]
 
 
-@app.command("gta5", help="GTA5 as published, images, labels and split.mat: becomes the source.")
+@app.command("gta5", help="GTA5 as published (images, labels, split.mat): becomes the source.")
 @app.command("cityscapes", help="Cityscapes as published: becomes the target and what the judge learns from.")
 def archive(
     context: typer.Context,
@@ -36,7 +36,7 @@ def archive(
     keep_aspect: KeepAspect = False,
     extra: Extra = False,
     split_by: Annotated[
-        str, typer.Option(help="Of Cityscapes: cities, or frames where these are few.")
+        str, typer.Option(help="Split Cityscapes by cities, or by frames if cities are few.")
     ] = "cities",
     processes: Processes = 0,
     dry_run: DryRun = False,
@@ -45,7 +45,7 @@ def archive(
     from semcg_kit import prepare
 
     if split_by not in ("cities", "frames") or (split_by == "frames" and context.info_name != "cityscapes"):
-        raise ValueError(f"--split-by {split_by}: cities, or for Cityscapes frames")
+        raise ValueError(f"--split-by {split_by}: allowed: cities, and for Cityscapes also frames")
     own = {"by_frames": True} if split_by == "frames" else {}
     plan = getattr(prepare, context.info_name)(root, extra=extra, **own)
     plan = plan.sized(height_width(size), keep_aspect=keep_aspect)
@@ -66,9 +66,9 @@ def folder(
     max_color_distance: Distance = 30.0,
     size: Size = "none",
     keep_aspect: KeepAspect = False,
-    val_share: Annotated[float, typer.Option(help="Of the frames of a domain.")] = 0.1,
-    test_share: Annotated[float, typer.Option(help="Of the frames of a domain.")] = 0.2,
-    judge_share: Annotated[float, typer.Option(help="Of the target's frames, for the judge alone.")] = 0.25,
+    val_share: Annotated[float, typer.Option(help="Share of a domain's frames.")] = 0.1,
+    test_share: Annotated[float, typer.Option(help="Share of a domain's frames.")] = 0.2,
+    judge_share: Annotated[float, typer.Option(help="Share of target frames for the judge alone.")] = 0.25,
     processes: Processes = 0,
     dry_run: DryRun = False,
 ) -> None:
@@ -92,7 +92,7 @@ def folder(
 def verify(data: Annotated[Path, typer.Argument(help="Folder of data of any kind.")]) -> None:
     """Read every file of prepared or drawn data and compare it with what was written."""
     check_manifest(data, contents=True)
-    print(f"verified: every file in {data} has the contents that were written")
+    print(f"verified: every file in {data} is unchanged since it was written")
 
 
 def _prepare(plans: list, out: Path, *, processes: int, dry_run: bool) -> None:
@@ -119,8 +119,8 @@ def _prepare(plans: list, out: Path, *, processes: int, dry_run: bool) -> None:
     if missing:
         command = {"source": "gta5", "target": "cityscapes"}[missing[0]]
         print(
-            f"the {plans[0].domain} is in {out}; the {missing[0]} is not there yet, or not complete, and nothing trains "
-            f"before it is: semcg prepare {command} ROOT --out {out}"
+            f"the {plans[0].domain} is in {out}; the {missing[0]} is missing or incomplete, and training "
+            f"needs both: semcg prepare {command} ROOT --out {out}"
         )
     else:
         print(f"both domains are in {out}; next: semcg course --data {out}")
@@ -132,8 +132,8 @@ def _foretell(seen, out: Path, processes: int) -> None:
     print(f"would write {seen.missing} frames into {out}; {seen.done} are already there")
     if seen.missing:
         print(
-            f"time: {duration(seen.seconds_each * seen.missing / processes)} with {processes} process(es) that do not slow "
-            f"each other, from {seen.measured} frames measured at {seen.seconds_each:.3f} s each"
+            f"time: {duration(seen.seconds_each * seen.missing / processes)} with {processes} process(es) at full "
+            f"speed, estimated from {seen.measured} frames at {seen.seconds_each:.3f} s each"
         )
         enough = "" if seen.bytes < seen.free else ": NOT ENOUGH"
         print(f"space: {decimal(seen.bytes)}, of {decimal(seen.free)} free{enough}")

@@ -141,18 +141,16 @@ def verify(folder: Path, decided: protocol.Protocol, *, path: Path = protocol.DE
     yield _verified_ledger(folder, _ledger(folder, derived, decided), decided)
     for name in _held(folder):
         if name not in digests:
-            raise ValueError(f"{folder / name} is none of the files of {_DIGESTS}: what made it is not known")
+            raise ValueError(f"{folder / name} is not listed in {_DIGESTS}: its origin is unknown")
         if sha256(folder / name) != digests[name]:
-            raise ValueError(f"{folder / name} is not what {_DIGESTS} says: the digest differs")
-    yield f"files: {len(digests)} that do not follow from counts are those of {_DIGESTS}"
+            raise ValueError(f"{folder / name} was changed: its digest is not that in {_DIGESTS}")
+    yield f"files: {len(digests)} that are not derived from counts match {_DIGESTS}"
     if decided.cost and (folder / "cost.json").is_file():
         found = files.read_json(folder / "cost.json")
         for name, counted in costs.recount(found, decided).items():
             if (said := found["operations"].get(name)) != counted:
-                raise ValueError(
-                    f"cost.json, operations, {name}: {said}, but counted again they are {counted}"
-                )
-        yield "cost: the operations of a step, counted again, are those of cost.json"
+                raise ValueError(f"cost.json, operations, {name}: {said}, but a recount gives {counted}")
+        yield "cost.json: recounted operations of a step match"
     yield _verified_code()
 
 
@@ -162,10 +160,10 @@ def _verified_code() -> str:
     for stage, name in versions.items():
         if "unreleased" in name:
             moved = canary.difference(canary.compute(stage), list(canary.released(stage).values())[-1])
-            raise ValueError(f"this code computes {name}, which no released version of {stage} does: {moved}")
+            raise ValueError(f"this code computes {name}, not a released version of {stage}: {moved}")
     others = [name for stage, name in versions.items() if name != f"{stage}-1"]
     more = f"; {', '.join(others)} came later" if others else ""
-    return f"code: it trains and measures as the code of the runs did (version 1, assumed; tested on one CycleGAN){more}"
+    return f"code: trains and measures like the code of the runs (version 1, assumed; tested on one CycleGAN){more}"
 
 
 def _verified_runs(folder: Path) -> str:
@@ -180,9 +178,9 @@ def _verified_runs(folder: Path) -> str:
             raise ValueError(f"counts/{run}.csv is missing")
         counts = counted[run]
         if hashlib.sha256(counts.read_bytes()).hexdigest() != record["counts"]:
-            raise ValueError(f"{counts} is not what its record says: the digest differs")
+            raise ValueError(f"{counts} was changed: its digest is not that in its record")
         if (twin := alike.setdefault(record["counts"], run)) != run:
-            raise ValueError(f"counts/{run}.csv is a copy of counts/{twin}.csv: two runs never count alike")
+            raise ValueError(f"counts/{run}.csv is a copy of counts/{twin}.csv: two runs never agree")
         parts = evaluate.read_parts(counts)
         if wrong := evaluate.parts.contradictions(parts):
             raise ValueError(f"{counts} contradicts itself: {wrong[0]}")
@@ -205,7 +203,7 @@ def _verified_runs(folder: Path) -> str:
             if not _same_text(old[column], value):
                 where = f"runs.csv and records/{new['run']}.json"
                 raise ValueError(f"{where} differ in {column}: {old[column]} and {value}")
-    return f"counts of {len(records)} runs: their digests are those of their records, and runs.csv says what these say"
+    return f"counts: {len(records)} runs match their records, and runs.csv matches the records"
 
 
 def _verified_protocol(folder: Path, decided: protocol.Protocol, path: Path) -> str:
@@ -222,10 +220,8 @@ def _verified_protocol(folder: Path, decided: protocol.Protocol, path: Path) -> 
     for commit in {record["protocol"]["commit"] for record in report.records(folder).values()}:
         later = subprocess.run([*git, "merge-base", "--is-ancestor", commit, "HEAD"], capture_output=True)
         if later.returncode:
-            raise ValueError(
-                f"the protocol's commit {commit[:12]} is none of the history that this folder has"
-            )
-    return f"protocol: every record names {path.name} by its SHA-256, committed before, and its test frames"
+            raise ValueError(f"the protocol's commit {commit[:12]} is not in the history of this folder")
+    return f"protocol: every record names the committed {path.name} by its SHA-256, and its test frames"
 
 
 def _verified_measures(folder: Path, derived: pd.DataFrame) -> str:
@@ -266,7 +262,7 @@ def _same_rows(name: str, stored: list[str], derived: list[str], source: str) ->
         raise ValueError(f"{name} has the row {more[0]}, which does not follow from {source}")
     if stored != derived:
         first = next(a for a, b in zip([*stored, ""], [*derived, ""], strict=False) if a != b)
-        raise ValueError(f"{name}: the row {first} stands twice, or elsewhere than where {source} puts it")
+        raise ValueError(f"{name}: the row {first} occurs twice, or not in the order of {source}")
 
 
 def _same_text(a: str, b: str) -> bool:

@@ -9,8 +9,8 @@ _ELSEWHERE = "or let SEMCG_HOME name a folder elsewhere"
 _REMEDIES = {
     errno.ENOSPC: "Make room on that disk",
     errno.EDQUOT: "Make room within your quota on that disk",
-    errno.EROFS: f"That disk takes no writing: mount it for writing, {_ELSEWHERE}",
-    errno.EACCES: f"Your account may not do that there: change the permissions, {_ELSEWHERE}",
+    errno.EROFS: f"That disk is read-only: mount it for writing, {_ELSEWHERE}",
+    errno.EACCES: f"Your account lacks the permission: change the permissions, {_ELSEWHERE}",
     errno.EMFILE: "Too many files are open: raise the limit (ulimit -n)",
 }
 
@@ -33,4 +33,4 @@ def with_remedy(message: str) -> str:
     """Return an error message of the operating system without its number, and with what to do; others unchanged."""
     numbered = re.search(r"\[Errno (\d+)\] ", message)
     remedy = _REMEDIES.get(int(numbered[1])) if numbered else None
-    return f"{message.replace(numbered[0], '', 1)}. {remedy}; the same command goes on" if remedy else message
+    return f"{message.replace(numbered[0], '', 1)}. {remedy}; the same command resumes" if remedy else message

@@ -66,7 +66,7 @@ def typed(notebook: Path, given: dict[str, str]) -> dict[str, object]:
         try:
             values[name] = _KINDS.get(kind, str)(text)
         except (ValueError, KeyError):
-            raise ValueError(f"{name} = {text!r}: {notebook.stem} wants {kind} ({comment})") from None
+            raise ValueError(f"{name} = {text!r}: {notebook.stem} expects {kind} ({comment})") from None
     return values
 
 
@@ -187,11 +187,11 @@ def _executed(notebook: Path, output: Path, options: dict, watch, events: Path, 
         partial.unlink(missing_ok=True)
         if arrived:
             why = f"was stopped by {signal.Signals(arrived[0]).name} before its first cell"
-            raise Stopped(f"{notebook.stem} {why}; the same command begins it", arrived[0]) from None
+            raise Stopped(f"{notebook.stem} {why}; the same command starts it", arrived[0]) from None
         if isinstance(error, KeyboardInterrupt):
             raise
         why = f"{error.filename or partial} could not be written: {error.strerror}"
-        raise OSError(f"{notebook.stem} was stopped, since {why}; mend that, and it goes on") from error
+        raise OSError(f"{notebook.stem} stopped because {why}; fix that and run it again") from error
     # The rest of an execution is a kernel that starts and ends.
     in_cells = sum(cell.metadata.get("papermill", {}).get("duration") or 0.0 for cell in executed.cells)
     outcome = {"status": "ok", "seconds": round(time.time() - begun, 1)} | given
@@ -232,14 +232,14 @@ def _sentence(
     error: Exception, notebook: Path, arrived: list[int], here: Place, stderr: str
 ) -> tuple[str, str]:
     """Return one word and one sentence on why a notebook ended early."""
-    resumes = "the same command goes on from the last saved state"
+    resumes = "the same command resumes from the last saved state"
     if here.ranks > 1 and (lost := _loss_of_another(error)):
         return "lost", (
-            f"process {here.rank} of {here.ranks} ends {notebook.stem}: it lost another process, whose own message says "
-            f"why ({lost}). The same command goes on from the last saved state"
+            f"process {here.rank} of {here.ranks} stopped {notebook.stem}: it lost another process, whose own message says "
+            f"why ({lost}). The same command resumes from the last saved state"
         )
     if arrived:
-        reason = getattr(error, "evalue", "") or "what is finished stays; the same command goes on from there"
+        reason = getattr(error, "evalue", "") or "what is finished stays; the same command resumes from there"
         return "stopped", f"{notebook.stem} was stopped by {signal.Signals(arrived[0]).name}: {reason}"
     if isinstance(error, CellTimeoutError):
         return "timeout", (
@@ -247,9 +247,9 @@ def _sentence(
         )
     if isinstance(error, RuntimeError):
         return "killed", (
-            f"the kernel of {notebook.stem} died; most often the memory was used up. "
+            f"the kernel of {notebook.stem} died; most often it ran out of memory. "
             f"Close other programs or use a smaller profile; {resumes}"
-            + (f". Its last words: {stderr}" if stderr else "")
+            + (f". Its last output: {stderr}" if stderr else "")
         )
     return "failed", with_remedy(f"{notebook.stem}, cell {error.exec_count}: {error.ename}: {error.evalue}")
 

@@ -201,8 +201,7 @@ def _by_frames(keys: list[str]) -> tuple[dict[str, str], list[str]]:
     if published == "train":  # the publishers' val is the test
         dealt["target/train"] += dealt.pop("target/test")
     notes.append(
-        "judge: it learned from other frames of the same cities, so it knows streets that it scores; with whole cities of "
-        "its own it would not"
+        "judge: it learned from other frames of the cities that it scores; whole cities of its own would avoid that"
     )
     return {of_name[name]: split for split, names in dealt.items() for name in names}, notes
 
@@ -248,7 +247,7 @@ def _passed_over(domain: str, listed: list[Entry], used: list[Entry], usual: str
     known = set(used)
     rest = [entry.name for entry in listed if entry not in known and not re.search(usual, entry.name)]
     likely = [name for name in rest if LABEL_LIKE.search(name)]
-    notes = [f"{domain}: passed over {len(rest)} other file(s), for example {rest[0]}"] if rest else []
+    notes = [f"{domain}: skipped {len(rest)} other file(s), for example {rest[0]}"] if rest else []
     if likely and not labels:
         unused = f"{len(likely)} file(s), for example {likely[0]}"
         notes.append(f"{domain}: not used, though they may hold labels: {unused}")
@@ -302,14 +301,14 @@ def entries(root: Path | str) -> list[Entry]:
     elif root.is_file() and root.suffix.lower() == ".zip":
         listed, zips = [], [root]
     else:
-        raise FileNotFoundError(f"no folder and no zip file {root}")
+        raise FileNotFoundError(f"{root} is neither a folder nor a zip file")
     by_name: dict[str, Entry] = {}
     for entry in itertools.chain(listed, *map(_zipped, zips)):
         first = by_name.setdefault(entry.name, entry)
         if first.size != entry.size:
             raise ValueError(
-                f"{first} has {first.size} bytes and {entry} has {entry.size}: one was not unpacked or fetched to the "
-                "end; remove it"
+                f"{first} has {first.size} bytes and {entry} has {entry.size}: one of "
+                "them is incomplete; remove it"
             )
     if not by_name:
         raise FileNotFoundError(f"no file in {root}")
@@ -349,7 +348,7 @@ def _zipped(path: Path) -> list[Entry]:
     listed: dict[str, Entry] = {}
     for info in opened(str(path)).infolist():
         name = info.filename.replace("\\", "/")
-        if harm := "is there twice" if name in listed else _harm(info, name.split("/")):
+        if harm := "occurs twice" if name in listed else _harm(info, name.split("/")):
             raise ValueError(
                 f"{path}: the entry {info.filename!r} {harm}; nothing is read from it. Fetch the file from its publisher"
             )
@@ -361,9 +360,9 @@ def _zipped(path: Path) -> list[Entry]:
 def _harm(info: zipfile.ZipInfo, parts: list[str]) -> str:
     """Return what is wrong with an entry of a zip file, "" for a plain file or folder."""
     if ".." in parts or parts[0] == "" or ":" in parts[0]:
-        return "climbs out of the archive"
+        return "points outside the archive"
     if (kind := stat.S_IFMT(info.external_attr >> 16)) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return "is a link" if kind == stat.S_IFLNK else "is no file, but a device or a pipe"
+        return "is a link" if kind == stat.S_IFLNK else "is a device or a pipe, not a file"
     if info.file_size > _BYTES:
         return f"would unpack to {info.file_size:,} bytes, more than {_BYTES:,}"
     if info.file_size > max(_SMALL, _RATIO * info.compress_size):

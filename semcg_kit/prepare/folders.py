@@ -205,7 +205,7 @@ def divide(
     if judge_share is not None:
         if len(units) < 2:
             raise ValueError(
-                f"{domain}: {len(units)} sequence(s), but the judge needs one of its own; at least 2"
+                f"{domain}: {len(units)} sequence(s), but the judge needs one of its own; give at least 2"
             )
         parts = _deal(units, {domain: 1 - judge_share, "judge": judge_share})
         notes.append(f"{domain}: the judge's frames are chosen in {_by(units, sequence)}")

@@ -80,7 +80,7 @@ def _opened(path: str, changed: int) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError) as error:
-        raise ValueError(f"{path} is no zip file, or was not fetched to the end: {error}") from error
+        raise ValueError(f"{path} is not a zip file, or its download is incomplete: {error}") from error
 
 
 class Frame(NamedTuple):
@@ -192,7 +192,7 @@ class Plan:
     def check_splits(self, counts: Counter, left_out: list[tuple[str, str, str]]) -> None:
         """Refuse a split without frames."""
         if empty := [split for split in self.splits if not counts[split]]:
-            why = shown(left_out) if left_out else "nothing is there for it"
+            why = shown(left_out) if left_out else "no file belongs to it"
             raise ValueError(f"{self.root} has no frame for {', '.join(empty)}; {why}")
 
     def sized(self, size: tuple[int, int] | None, *, keep_aspect: bool = False) -> "Plan":

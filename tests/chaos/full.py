@@ -127,7 +127,7 @@ AT = {  # what happens, in which notebook, in whom, at which change of a file, a
     "missing permission": ("no permission", "03_cyclegan", "kernel", f"rename {PARTIAL}/history.csv", "change the permissions"),
     "an infinity in a weight": ("inf", "03_cyclegan", "kernel", f"open {PARTIAL}/history.csv", "G_st."),
     "NaN in a loss": ("nan", "03_cyclegan", "kernel", f"open {PARTIAL}/history.csv", "not finite"),
-    "out of memory in a step": ("memory", "03_cyclegan", "kernel", f"open {PARTIAL}/history.csv", "memory was used up"),
+    "out of memory in a step": ("memory", "03_cyclegan", "kernel", f"open {PARTIAL}/history.csv", "out of memory after step"),
     "a kernel that dies": ("kill", "05_evaluation", "kernel", f"rename {DOWNSTREAM}/state.pt", "died"),
     "a cell that hangs": ("hang", "03_cyclegan", "kernel", f"rename {PARTIAL}/provenance.json", "longer than allowed"),
 }  # fmt: skip
