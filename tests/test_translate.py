@@ -409,7 +409,7 @@ def test_bad_images_are_named(tmp_path):
         list(folder(identity, source, tmp_path / "out"))
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["00.png", "01.png", "about.json"]
     save(source / "02.png", noise(0, 4, 4, 4))
-    with pytest.raises(ValueError, match=r"02\.png is transparent"):
+    with pytest.raises(ValueError, match=r"02\.png is partly transparent"):
         list(folder(identity, source, tmp_path / "out"))
     Image.fromarray(np.zeros((4, 4), np.uint16)).save(source / "02.png")
     with pytest.raises(ValueError, match=r"02\.png has 16 bits a channel"):

@@ -143,14 +143,14 @@ def verify(folder: Path, decided: protocol.Protocol, *, path: Path = protocol.DE
         if name not in digests:
             raise ValueError(f"{folder / name} is not listed in {_DIGESTS}: its origin is unknown")
         if sha256(folder / name) != digests[name]:
-            raise ValueError(f"{folder / name} was changed: its digest is not that in {_DIGESTS}")
+            raise ValueError(f"{folder / name} is not what {_DIGESTS} says: the digest differs")
     yield f"files: {len(digests)} that are not derived from counts match {_DIGESTS}"
     if decided.cost and (folder / "cost.json").is_file():
         found = files.read_json(folder / "cost.json")
         for name, counted in costs.recount(found, decided).items():
             if (said := found["operations"].get(name)) != counted:
                 raise ValueError(f"cost.json, operations, {name}: {said}, but a recount gives {counted}")
-        yield "cost.json: recounted operations of a step match"
+        yield "cost: recounted operations of a step match cost.json"
     yield _verified_code()
 
 
@@ -178,7 +178,7 @@ def _verified_runs(folder: Path) -> str:
             raise ValueError(f"counts/{run}.csv is missing")
         counts = counted[run]
         if hashlib.sha256(counts.read_bytes()).hexdigest() != record["counts"]:
-            raise ValueError(f"{counts} was changed: its digest is not that in its record")
+            raise ValueError(f"{counts} is not what its record says: the digest differs")
         if (twin := alike.setdefault(record["counts"], run)) != run:
             raise ValueError(f"counts/{run}.csv is a copy of counts/{twin}.csv: two runs never agree")
         parts = evaluate.read_parts(counts)
@@ -203,7 +203,7 @@ def _verified_runs(folder: Path) -> str:
             if not _same_text(old[column], value):
                 where = f"runs.csv and records/{new['run']}.json"
                 raise ValueError(f"{where} differ in {column}: {old[column]} and {value}")
-    return f"counts: {len(records)} runs match their records, and runs.csv matches the records"
+    return f"counts of {len(records)} runs: they match their records, and runs.csv matches these"
 
 
 def _verified_protocol(folder: Path, decided: protocol.Protocol, path: Path) -> str:
