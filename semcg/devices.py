@@ -17,6 +17,7 @@ from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElastic
 from lightning_fabric.strategies import DDPStrategy
 from torch import distributed
 
+from semcg.config import Config
 from semcg.system import cores
 
 T = TypeVar("T")
@@ -70,6 +71,11 @@ def precision_for(precision: str, device: str = "auto") -> str:
     if device != "cpu" and torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported() else "fp32"
+
+
+def with_precision(config: Config, device: str = "auto") -> Config:
+    """Return a config with the precision that it comes to on this machine: runs are recognized by it."""
+    return config.model_copy(update={"precision": precision_for(config.precision, device)})
 
 
 def fabric_for(device: str = "auto", precision: str = "fp32", *, shared: bool = False) -> Fabric:

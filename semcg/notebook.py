@@ -23,7 +23,7 @@ from semcg.plots.curves import training_curves
 from semcg.runs import budget as budgets
 from semcg.runs import keeping, machine, note
 from semcg.runs.checkpoint import read_csv
-from semcg.training import fabric_for, precision_for, share
+from semcg.training import fabric_for, share, with_precision
 
 _FEW = 100  # frames below which a share or a mean is an illustration
 
@@ -55,8 +55,7 @@ def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple
         On an impossible value; names the field, the value and what is allowed.
     """
     settings = json.loads(os.environ.get("SEMCG_SETTINGS") or "{}")
-    config = configs.make(profile, **settings | configs.chosen(knobs))
-    config = config.model_copy(update={"precision": precision_for(config.precision, device)})
+    config = with_precision(configs.make(profile, **settings | configs.chosen(knobs)), device)
     fabric = fabric_for(device, config.precision, shared=True)
     share(config.batch, fabric)  # refuses now what would fail in the training cell
     where = torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else "CPU"

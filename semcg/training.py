@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from semcg import losses, segmenters
 from semcg.config import Config
-from semcg.devices import fabric_for, loaders, precision_for, share  # noqa: F401  (offered here too)
+from semcg.devices import fabric_for, loaders, precision_for, share, with_precision  # noqa: F401  (offered here too)
 from semcg.gan import CycleGAN, ImagePool, PatchGAN, Recolor, ResNet9, UNet, initialize
 from semcg.labels import IGNORE
 from semcg.loop import Step, check_finite, descend, fit, linear_decay, warm_poly  # noqa: F401  (offered here too)

@@ -14,7 +14,7 @@ from semcg.plots import frames, styled
 from semcg.runs import trained
 from semcg.runs.datasets import data
 from semcg.runs.recipes import conditions
-from semcg.training import fabric_for, precision_for
+from semcg.training import fabric_for, with_precision
 from semcg.translate import Padded, Translation, image
 
 CAPTIONS = {
@@ -65,8 +65,7 @@ def paper_figures(config: Config, *, device: str = "auto") -> dict[str, Figure]:
     FileNotFoundError, ValueError
         If the data or one of the two CycleGANs is missing or was made otherwise; names the command that makes it.
     """
-    # As `semcg.notebook.settle` does: the precision is part of what the runs are recognized by.
-    config = config.model_copy(update={"precision": precision_for(config.precision, device)})
+    config = with_precision(config, device)
     fabric, root = fabric_for(device), data(config)
     compared = conditions(config)
     translations = {

@@ -140,7 +140,9 @@ def folder(
     _claim(out_folder, about, replace, passed_over=files.images_in(in_folder).passed_over())
     for torn in out_folder.glob(".*.partial.png"):
         torn.unlink()  # of a killed run
-    run, device, number = any_size(translate), _device(translate), itertools.count(1)
+    run, number = any_size(translate), itertools.count(1)
+    tensors = [*translate.parameters(), *translate.buffers()] if isinstance(translate, nn.Module) else []
+    device = tensors[0].device if tensors else torch.device("cpu")
 
     def read(stem: str, path: Path) -> _Frame:
         content, out = pictures.read(path), out_folder / f"{stem}.png"
@@ -246,12 +248,6 @@ def _save(pixels: Tensor | None, frame: _Frame) -> None:
     note.add_text("source", frame.source)
     with files.atomic(frame.out) as partial:
         Image.fromarray(pixels.contiguous().numpy()).save(partial, compress_level=1, pnginfo=note)
-
-
-def _device(translate: Translation) -> torch.device:
-    """Return where a network lies; any other translation takes images on the CPU."""
-    tensors = [*translate.parameters(), *translate.buffers()] if isinstance(translate, nn.Module) else []
-    return tensors[0].device if tensors else torch.device("cpu")
 
 
 def _claim(out_folder: Path, about: dict, replace: bool, *, passed_over: str) -> None:

@@ -178,11 +178,11 @@ def _budget(given: dict[str, object], *, notebook: str = "", ranks: int = 1) -> 
     """Return the budget of the course or of one notebook, for one of the processes that share each batch."""
     from semcg import config as configs
     from semcg.runs import budget
-    from semcg.training import fabric_for, precision_for
+    from semcg.training import fabric_for, with_precision
 
     device = str(given["device"])
-    config = configs.make(**{name: v for name, v in given.items() if name in configs.Config.model_fields})
-    config = config.model_copy(update={"precision": precision_for(config.precision, device)})
+    fields = {name: v for name, v in given.items() if name in configs.Config.model_fields}
+    config = with_precision(configs.make(**fields), device)
     fabric = fabric_for(device, config.precision)
     rows = budget.of(config, fabric, notebook=notebook, ranks=ranks)
     return budget.table(rows, config, fabric, ranks=ranks)

@@ -61,12 +61,12 @@ def _evidence(profile: str, protocol: Path | None, data: str) -> tuple:
     """
     from semcg import config as configs
     from semcg import protocol as protocols
-    from semcg.training import precision_for
+    from semcg.training import with_precision
     from semcg_kit.evidence import measuring
 
     decided = protocols.read(protocol)
-    made = configs.make(profile or decided.profile, **decided.settings | {"data": data or decided.data})
-    made = made.model_copy(update={"precision": precision_for(made.precision, "auto")})
+    fields = decided.settings | {"data": data or decided.data}
+    made = with_precision(configs.make(profile or decided.profile, **fields))
     beside = decided.test_frames and not data
     folder = (protocol or protocols.DEFAULT).parent if beside else measuring.folder_of(made)
     return decided, made, folder

@@ -9,7 +9,7 @@ from semcg.cost import count, operations, seconds
 from semcg.protocol import Protocol
 from semcg.runs.budget import begin
 from semcg.runs.store import machine, origin
-from semcg.training import fabric_for, precision_for
+from semcg.training import fabric_for, with_precision
 
 __all__ = ["at_condition", "recount", "write"]
 
@@ -28,7 +28,7 @@ def write(config: Config, decided: Protocol, folder: Path, *, device: str = "aut
     dict
         "seconds" and "operations" by condition, and what machine it was.
     """
-    config = config.model_copy(update={"precision": precision_for(config.precision, device)})
+    config = with_precision(config, device)
     fabric = fabric_for(device, config.precision)
     steps = {}
     for name in (decided.cost.a, decided.cost.b):

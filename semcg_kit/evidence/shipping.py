@@ -25,7 +25,7 @@ from semcg.runs import recipes, trained
 from semcg.runs.checkpoint import sha256
 from semcg.runs.datasets import data
 from semcg.runs.shipped import GENERATORS, UNSEEN, compared, street
-from semcg.training import fabric_for, precision_for
+from semcg.training import fabric_for, with_precision
 from semcg.world import Scene, annotations
 from semcg_kit.evidence.costs import at_condition
 
@@ -53,7 +53,7 @@ def ship(config: Config, decided: Protocol, *, device: str = "auto", out: Path =
     FileNotFoundError, ValueError
         If the data are missing or not those of `config`; says which command makes them.
     """
-    config, fabric = _settled(config, device)
+    config, fabric = with_precision(config, device), fabric_for(device)
     test = Scenes(data(config) / "source" / "test")
     batch = torch.stack([test.frame(i)[0] for i in range(min(FRAMES, len(test)))]).to(fabric.device)
     written = []
@@ -105,7 +105,7 @@ def ship_curve(
     FileNotFoundError, ValueError
         If data or judge are missing or not those of `config`; says which command makes them.
     """
-    config, fabric = _settled(config, device)
+    config, fabric = with_precision(config, device), fabric_for(device)
     x, y = Scenes(data(config) / "source" / "test").frame(0)
     points = dict(zip(decided.curve.points, decided.curve.weights, strict=True))
     found = _trained_here(config, decided, points)
@@ -128,12 +128,6 @@ def ship_curve(
 def _is_shipped(condition: Condition) -> bool:
     own = condition.parameters
     return bool(own.get("translates", True) and own.get("learns", True)) and not own.get("guided")
-
-
-def _settled(config: Config, device: str) -> tuple[Config, Fabric]:
-    # As `semcg.notebook.settle` does: the precision is part of what the runs are recognized by.
-    precision = precision_for(config.precision, device)
-    return config.model_copy(update={"precision": precision}), fabric_for(device)
 
 
 def _run(config: Config) -> Path:

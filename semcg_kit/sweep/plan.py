@@ -14,7 +14,7 @@ from semcg.config import Config
 from semcg.protocol import Protocol
 from semcg.runs import budget, datasets, recipes
 from semcg.runs.store import load
-from semcg.training import fabric_for, precision_for
+from semcg.training import fabric_for, with_precision
 from semcg_kit.evidence.collect import is_collected
 from semcg_kit.execution.course import code_digest, notebook_path, reusable
 from semcg_kit.execution.execute import parameters_of
@@ -155,9 +155,7 @@ def missing(task: Task) -> list[str]:
     """Return what of a `shared` task does not exist yet, in words."""
     if not task.layouts:
         return [] if finished(task) else [task.name]
-    config = config_of(task)
-    precision = precision_for(config.precision, str(task.parameters["device"]))
-    config = config.model_copy(update={"precision": precision})
+    config = with_precision(config_of(task), str(task.parameters["device"]))
     try:
         datasets.data(config)
     except (FileNotFoundError, ValueError):
@@ -185,8 +183,7 @@ def foretold(todo: Sequence[Task], device: str) -> float:
     seconds = _AROUND * len(todo)
     torch.set_num_threads(max(task.threads for task in todo))
     for task in todo:
-        config = config_of(task)
-        config = config.model_copy(update={"precision": precision_for(config.precision, device)})
+        config = with_precision(config_of(task), device)
         fabric = fabric_for(device, config.precision)
         kinds = {"translation": "translates", "downstream": "learns"}
         steps = {"translation": config.translation_steps(max(budget.frames(config)))}
