@@ -60,6 +60,14 @@ def test_moving_the_slider_or_the_menu_changes_the_picture():
     assert_described(box)
 
 
+def test_the_microscope_opens_where_it_is_told_and_explains_its_colors():
+    road = {"read": np.zeros((2, 3), np.int64)}
+    box = widgets.microscope(lambda i, condition: road, frames=1, conditions=["identity", "GAN"], first="GAN")
+    assert box.children[1].value == "GAN"
+    assert re.findall(r"</span> ([^<]*)</li>", pages(box)) == ["road", "no flip, or no label"]
+    assert_described(box)
+
+
 @pytest.mark.parametrize(("frames", "conditions"), [(0, ["a"]), (1, [])])
 def test_nothing_to_look_at(frames, conditions):
     with pytest.raises(ValueError, match="nothing to look at"):

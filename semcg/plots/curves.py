@@ -41,6 +41,7 @@ def training_curves(
     *,
     names: Sequence[str],
     colors: Mapping[str, str] | None = None,
+    **layout: object,
 ) -> Figure:
     """Draw losses over the steps of one or more trainings, one panel per loss: single steps faint, running mean bold.
 
@@ -52,6 +53,8 @@ def training_curves(
         Losses to draw. A training without one of them is left out of that panel.
     colors : training -> color, optional
         Default: `semcg.plots.condition_colors` of the trainings.
+    **layout
+        "most" and "size" of `semcg.plots.grid`.
 
     Raises
     ------
@@ -63,7 +66,7 @@ def training_curves(
     if not names:
         raise ValueError(f"none of the trainings {list(histories)} has records of these losses")
     colors = colors or condition_colors(histories)
-    drawn, panels = grid(len(names))
+    drawn, panels = grid(len(names), **layout)
     for ax, name in zip(panels, names, strict=True):
         for training, table in tables.items():
             if name in table:

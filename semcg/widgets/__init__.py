@@ -16,7 +16,7 @@ from semcg import mappings
 from semcg.files import DOMAINS
 from semcg.labels import CLASSES
 from semcg.plots.frames import pixels
-from semcg.widgets.pages import SLIDER, WIDE, explorer, page, picture
+from semcg.widgets.pages import SLIDER, WIDE, cell, explorer, page, picture
 from semcg.widgets.trainings import Live, weight, weight_figure, weight_losses, weight_pictures
 from semcg.world import Scene, render
 
@@ -28,7 +28,7 @@ Look = Callable[[int, str], Mapping[str, np.ndarray]]  # (frame, condition) -> p
 # ---------------------------------------------------------------- frames of an evaluation
 
 
-def microscope(look: Look, *, frames: int, conditions: Sequence[str]) -> ipywidgets.VBox:
+def microscope(look: Look, *, frames: int, conditions: Sequence[str], first: str = "") -> ipywidgets.VBox:
     """Look at one frame under one condition: source, translation, what the judge reads in it, and where it flipped.
 
     Parameters
@@ -39,11 +39,13 @@ def microscope(look: Look, *, frames: int, conditions: Sequence[str]) -> ipywidg
         Frames to choose from, at least 1.
     conditions : list of str
         Conditions to choose from.
+    first : str
+        The condition that is shown first; "" is the first of the list.
 
     Returns
     -------
     VBox
-        A slider for the frame, a menu for the condition, and the panels. Both can be moved by keyboard.
+        A slider for the frame, a menu for the condition, the panels, and the colors of the classes in them.
 
     Raises
     ------
@@ -52,13 +54,19 @@ def microscope(look: Look, *, frames: int, conditions: Sequence[str]) -> ipywidg
     """
     if frames < 1 or not conditions:
         raise ValueError(f"{frames} frames and {len(conditions)} conditions: there is nothing to look at")
-    frame = ipywidgets.IntSlider(0, 0, frames - 1, description="Frame", **SLIDER)
-    condition = ipywidgets.Dropdown(options=list(conditions), description="Condition", style=WIDE)
+    frame = ipywidgets.IntSlider(0, 0, frames - 1, description="Test frame", **SLIDER)
+    condition = ipywidgets.Dropdown(
+        options=list(conditions), value=first or conditions[0], description="Translated by", style=WIDE
+    )
 
     def redraw() -> str:
         of = f"of frame {frame.value}, {condition.value}"
-        panels = look(frame.value, condition.value).items()
-        return page(picture(panel, alt=f"{title} {of}", title=title) for title, panel in panels)
+        panels = look(frame.value, condition.value)
+        figures = [picture(panel, alt=f"{title} {of}", title=title) for title, panel in panels.items()]
+        maps = [panel.ravel() for panel in panels.values() if panel.ndim == 2]
+        shares = mappings.shares(np.bincount(np.concatenate(maps), minlength=256)) if maps else {}
+        named = {name: name for name in shares} | {"ignored": "no flip, or no label"}
+        return page([*figures, cell(f"<figcaption>colors</figcaption>{_legend(named)}", 512)])
 
     return explorer(redraw, frame, condition)
 
@@ -125,12 +133,14 @@ def street(*, size: tuple[int, int] = (128, 256), seeds: int = 200) -> ipywidget
     VBox
         Controls, the picture and its labels side by side, the classes with their shares, and a sentence.
     """
-    seed = ipywidgets.IntSlider(7, 0, seeds - 1, description="Street (seed)", **SLIDER)
-    domain = ipywidgets.Dropdown(options=DOMAINS, description="Built as in the", style=WIDE)
-    style = ipywidgets.FloatSlider(0, min=0, max=1, description="Style, 0 game to 1 camera", **SLIDER)
-    sampled = ipywidgets.Checkbox(True, description="Openness and camera as sampled", indent=False)
-    openness = ipywidgets.FloatSlider(0.5, min=0, max=1, step=0.05, description="Openness", **SLIDER)
-    height = ipywidgets.FloatSlider(1.5, min=0.8, max=4, description="Camera height, m", **SLIDER)
+    seed = ipywidgets.IntSlider(7, 0, seeds - 1, description="Street (random seed)", **SLIDER)
+    domain = ipywidgets.Dropdown(options=DOMAINS, description="Layout of the domain", style=WIDE)
+    style = ipywidgets.FloatSlider(0, min=0, max=1, description="Style (0: game, 1: camera)", **SLIDER)
+    sampled = ipywidgets.Checkbox(True, description="Keep the street's own openness and camera", indent=False)
+    openness = ipywidgets.FloatSlider(
+        0.5, max=1, step=0.05, description="Openness (0: narrow, 1: wide)", **SLIDER
+    )
+    height = ipywidgets.FloatSlider(1.5, min=0.8, max=4, description="Camera height (m)", **SLIDER)
 
     def redraw() -> str:
         openness.disabled = height.disabled = sampled.value
@@ -145,18 +155,21 @@ def street(*, size: tuple[int, int] = (128, 256), seeds: int = 200) -> ipywidget
         words = f"Street {seed.value} of the {domain.value}, {look}; {camera}. Most of it: {most}."
         drawn = picture(rgb, alt=f"A drawn street, {look}. Most of it: {most}.", title="picture")
         labels = picture(label, alt=f"Its label map. Most of it: {most}.", title="labels")
-        return page([drawn, labels], words) + _legend(shares)
+        return page([drawn, labels], words) + _legend(
+            {name: f"{name} {100 * s:.1f} %" for name, s in shares.items()}
+        )
 
     return explorer(redraw, seed, domain, style, sampled, openness, height)
 
 
-def _legend(shares: Mapping[str, float]) -> str:
+def _legend(named: Mapping[str, str]) -> str:
+    """Return a list of classes by color, each with its text."""
     swatch = "display:inline-block;width:1em;height:1em;border:1px solid #888;vertical-align:-0.1em"
     colors = {c.name: c.color for c in CLASSES} | {"ignored": (0, 0, 0)}
     items = [
         f'<li style="display:inline-block;margin-right:1em;white-space:nowrap">'
-        f'<span style="{swatch};background:rgb{colors[name]}"></span> {name} {100 * share:.1f} %</li>'
-        for name, share in shares.items()
+        f'<span style="{swatch};background:rgb{colors[name]}"></span> {text}</li>'
+        for name, text in named.items()
     ]
     return f'<ul style="list-style:none;padding:0;margin:0.3em 0">{"".join(items)}</ul>'
 
@@ -238,8 +251,10 @@ def field_of_view(networks: Mapping[str, nn.Module], image: Tensor, *, scale: in
     if len(set(shapes.values())) != 1:
         raise ValueError(f"networks whose scores have one shape are needed, not {shapes}")
     h, w = next(iter(shapes.values()))
-    row = ipywidgets.IntSlider(h // 2, 0, h - 1, description=f"Row of the score, of {h}", **SLIDER)
-    column = ipywidgets.IntSlider(w // 2, 0, w - 1, description=f"Column of the score, of {w}", **SLIDER)
+    row = ipywidgets.IntSlider(h // 2, 0, h - 1, description=f"Row of the score (0 to {h - 1})", **SLIDER)
+    column = ipywidgets.IntSlider(
+        w // 2, 0, w - 1, description=f"Column of the score (0 to {w - 1})", **SLIDER
+    )
 
     def redraw() -> str:
         figures, lines = [], []

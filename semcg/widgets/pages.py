@@ -14,6 +14,7 @@ from semcg.plots import styled
 from semcg.plots.frames import pixels
 
 WIDE = {"description_width": "initial"}  # style of a control whose description is not cut off
+_DPI, _WIDEST = 110, 580  # of a plot: dots per inch, and pixels at most
 SLIDER = {"continuous_update": False, "style": WIDE, "layout": {"width": "30rem"}}
 
 
@@ -29,22 +30,29 @@ def picture(panel: np.ndarray | Figure, *, alt: str, title: str = "", scale: int
     title : str
         Printed above it.
     scale : int
-        Screen pixels per pixel of an array, enlarged without smoothing. It shrinks where the screen is narrower.
+        Screen pixels per pixel of an array at most, enlarged without smoothing. Beside others it is smaller.
     """
     png = io.BytesIO()
     if isinstance(panel, Figure):
         with styled():
-            panel.savefig(png, format="png", dpi=110)
-        style = "background:white"
+            panel.savefig(png, format="png", dpi=_DPI)
+        width, style = min(round(_DPI * panel.get_figwidth()), _WIDEST), "background:white"
     else:
         image = Image.fromarray(pixels(panel))
         image.save(png, format="PNG")
-        style = f"width:{image.width * scale}px;image-rendering:pixelated"
+        width, style = image.width * scale, "image-rendering:pixelated"
     code = base64.b64encode(png.getvalue()).decode()
-    return (
-        f'<figure style="margin:0;max-width:100%"><figcaption>{html.escape(title)}</figcaption><img '
-        f'alt="{html.escape(alt)}" style="max-width:100%;height:auto;{style}" src="data:image/png;base64,{code}"/></figure>'
+    return cell(
+        f'<figcaption>{html.escape(title)}</figcaption><img alt="{html.escape(alt)}" '
+        f'style="width:100%;height:auto;{style}" src="data:image/png;base64,{code}"/>',
+        width,
     )
+
+
+def cell(content: str, width: int) -> str:
+    """Return an HTML figure of at most `width` pixels that shrinks to 60 % of it, or to 288, to share a row."""
+    size = f"flex:{width} 1 {min(0.6 * width, 288):.0f}px;max-width:{width}px"
+    return f'<figure style="margin:0;{size}">{content}</figure>'
 
 
 def page(figures: Iterable[str], words: str = "") -> str:

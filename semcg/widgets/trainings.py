@@ -212,33 +212,37 @@ def weight(
     curves, seeds = _curves(measures, weights)
     options = [(f"{w:g}", w) for w in settings]
     first = 1.0 if 1.0 in weights else settings[0]
-    knob = ipywidgets.SelectionSlider(options=options, value=first, description="lambda_s", **SLIDER)
+    knob = ipywidgets.SelectionSlider(options=options, value=first, description="Weight lambda_s", **SLIDER)
     # Not None for the mean: to a dropdown that is no choice at all, and it would be empty.
     choices = [(f"mean of {len(seeds)} seeds", "mean"), *((f"seed {s}", s) for s in seeds)]
-    chosen = ipywidgets.Dropdown(options=choices, description="Show", style=WIDE)
+    chosen = ipywidgets.Dropdown(options=choices, description="Seeds shown", style=WIDE)
 
     def redraw() -> str:
         seed = None if chosen.value == "mean" else chosen.value
         read = seeds if seed is None else [seed]
         where, path = f"lambda_s = {knob.value:g}", (pictures or {}).get(knob.value)
-        figures, words, at = [], [], settings.index(knob.value)
+        above, words, at = "", [], settings.index(knob.value)
         for name, values in curves.items():
             value = pd.Series(values[[seeds.index(s) for s in read], at]).mean()
             words.append(f"{name} {value:.3f}" if np.isfinite(value) else f"{name} not measured")
         words = f"{', '.join(words)} ({chosen.label})."
         if path:
             alt = f"One frame at {where}: its translation, what the judge reads in it, and the pixels whose class flipped."
-            figures.append(picture(read_image(path), alt=alt, title=where, scale=1))
+            title = f"{where}: translation, what the judge reads in it, pixels whose class flipped"
+            above = page([picture(read_image(path), alt=alt, title=title, scale=1)])
         figure = weight_figure(measures, weights, at=knob.value, seed=seed)
-        figures.append(picture(figure, alt=f"Measures over lambda_s. {words}"))
+        figures = [picture(figure, alt=f"Measures over lambda_s. {words}")]
         if losses is not None and (history := _history(losses, weights[knob.value], read)):
             names = [term for term in TERMS if term in history[0]]
             last = ", ".join(f"{term} {history[-1][term]:.3f}" for term in names)
             alt = f"Losses of the training at {where}, step by step. At its end: {last}."
-            figures.append(picture(training_curves({where: history}, names=names), alt=alt))
+            drawn = training_curves({where: history}, names=names, most=1, size=(3.6, 0.85))
+            for ax in drawn.axes:
+                ax.label_outer()
+            figures.append(picture(drawn, alt=alt))
             words += f" At the end of the training: {last}."
         missing = "" if path else " There is no picture of this weight."
-        return page(figures, f"{where} ({weights[knob.value]}): {words}{missing}")
+        return above + page(figures, f"{where} ({weights[knob.value]}): {words}{missing}")
 
     return explorer(redraw, knob, chosen)
 

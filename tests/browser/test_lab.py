@@ -182,7 +182,7 @@ def turned(key: str, sign: str):
 def walked(page) -> None:
     turned("ArrowRight", "text=Street 8 of the source")(page)
     box = page.locator(".widget-vbox").filter(has=page.locator(".noUi-handle")).first
-    built = box.get_by_label("Built as in the")
+    built = box.get_by_label("Layout of the domain")
     moved(box, "text=Street 8 of the target", lambda: built.select_option("target"))
 
 
