@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from notebooks.exercises.teaching import stated
+from notebooks.exercises.teaching import question, stated
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "results" / "reference"
@@ -52,10 +52,11 @@ def test_the_minutes_of_the_course_are_those_of_the_notebooks():
     """Of what a notebook says about itself; the README rounds what takes less than a minute."""
     readme = text_of("README.md")
     for path in (ROOT / "notebooks").glob("0*.ipynb"):
-        minutes = stated(nbformat.read(path, as_version=4))
+        book = nbformat.read(path, as_version=4)
+        minutes = stated(book)
         run = "< 1" if minutes.seconds < 45 else str(round(minutes.seconds / 60))
         row = next(line for line in readme.splitlines() if line.startswith(f"| [{path.stem}]"))
-        assert row.endswith(f"| {minutes.read} | {run} |"), path.stem
+        assert row.endswith(f"| {question(book)} | {minutes.read} | {run} |"), path.stem
 
 
 # ---------------------------------------------------------------- what should you see?
