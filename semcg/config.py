@@ -43,7 +43,7 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     profile: str = _field("paper", "", "name of the set of differences this config started from")
-    data: str = _field("world", "", "the drawn world, or a name in data/ or a path", min_length=1)
+    data: str = _field("world", "", "the synthetic world, or a name in data/ or a path", min_length=1)
     seed: Seed = _field(0, "translation downstream", "initial weights, order, augmentation, pool")
     world_seed: Seed = _field(0, "data", "the drawn scenes")
     segmenter_seed: Seed = _field(0, "segmenter judge", "Sem_s, Sem_t and the judge")

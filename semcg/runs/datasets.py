@@ -49,7 +49,7 @@ def target_train(config: Config) -> Path:
         return data(config) / "target" / "train"
     if config.data != "world":
         raise ValueError(
-            f"target_layout = {config.target_layout!r}: only the drawn world has it, not {config.data}"
+            f"target_layout = {config.target_layout!r}: only the synthetic world has it, not {config.data}"
         )
     folder, layout = recipes.control_folder(config), config.target_layout
     wanted = recipes.world(config) | {"layout": layout}

@@ -20,21 +20,21 @@ from semcg.translate import Padded, Translation, image
 CAPTIONS = {
     "figure_1": (
         "Figure 1: examples of the data. Test frames of both domains, above their label maps in the colors of Cityscapes. "
-        "What differs from the paper: its figure shows Cityscapes; this one shows source and target of the run's own data "
-        "(the drawn miniature world, unless other data were given) at the size of the run, and the labels too."
+        "What differs from the paper: its figure shows Cityscapes. This one shows source and target of the run's own data "
+        "(the synthetic miniature world, unless other data were given) at the size of the run, with their labels."
     ),
     "figure_2": (
         "Figure 2: the framework. In blue the two cycles, in orange what the two frozen segmenters compare, as the paper "
-        "colors them. What differs from the paper: the diagram is drawn by code, its arrows are told apart by dashes and "
-        "dots as well as by color, and its pictures are one test frame of each domain, its translation by this run's "
-        "semantic CycleGAN as the paper words it, and what came back."
+        "colors them. What differs from the paper: code draws the diagram, and its arrows differ in dashes and dots as "
+        "well as in color. Its pictures are one test frame of each domain, its translation by this run's semantic CycleGAN "
+        "with the paper's loss, and the frame after the cycle."
     ),
     "figure_3": (
         "Figure 3: translations, first from target to source, then from source to target. What differs from the paper: it "
-        "shows selected frames of Cityscapes and GTA5, each beside one translation; here test frames are taken at even "
-        "distances and nobody selected them, each stands beside its translations by plain CycleGAN and by the semantic "
-        "CycleGAN, small networks trained briefly unless the profile is paper, and where the world is drawn a source "
-        "frame's row ends with the perfect translation, the oracle."
+        "shows selected frames of Cityscapes and GTA5, each beside one translation. Here test frames are taken at regular "
+        "intervals, not selected by eye. Each is beside its translations by plain CycleGAN and by the semantic CycleGAN, "
+        "which are small and briefly trained networks unless the profile is paper. In the synthetic world a source frame's "
+        "row ends with the perfect translation, the oracle."
     ),
 }
 """What each figure shows, and what differs from the paper's."""
