@@ -56,7 +56,7 @@ class Config(BaseModel):
     sem_t: str = _field("", "", "the same of Sem_t")
     judge: str = _field("", "", "the same of the judge; never a network of the loss")
     test_streets: Literal["course", "report"] = _field(
-        "course", "evaluation", "drawn test frames that are scored; nobody looks at those of the report"
+        "course", "evaluation", "synthetic test frames to score; the report has separate ones"
     )
 
     size: Size = _field((1024, 1024), "data", "frames as (H, W), bilinear", source="2.1")

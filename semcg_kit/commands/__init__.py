@@ -19,9 +19,7 @@ Seed = Annotated[int | None, typer.Option(min=0, help="Initial weights, order, a
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, ...")]
 Data = Annotated[
     str,
-    typer.Option(
-        help="A folder that `semcg prepare` wrote; default: the synthetic world.", show_default=False
-    ),
+    typer.Option(help="A folder that `semcg prepare` wrote; default: synthetic.", show_default=False),
 ]
 
 

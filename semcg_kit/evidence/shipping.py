@@ -144,8 +144,8 @@ def _trained_here(config: Config, decided: Protocol, names: Iterable[str]) -> di
 
 _CARD = """# Small generators
 
-Both generators of main conditions of [protocol.toml](../protocol.toml), trained at its first seed ({seed}), which was not chosen by looking. `G_st` turns
-a game frame of the miniature street world into a camera frame, `G_ts` the other way round:
+Both generators of main conditions of [protocol.toml](../protocol.toml), trained at its first seed ({seed}), not selected by result. `G_st` turns
+a game frame of the synthetic street world into a camera frame, `G_ts` the reverse:
 
 ```
 make first-look STREET=12
@@ -156,13 +156,13 @@ make first-look STREET=12
 |---|---|---|---|---|---|---|
 {rows}
 
-The last column is in gray levels of 255, on {frames} test frames. `provenance.json` beside each says what trained it, on which data, at which commit.
+The last column is in gray levels of 255, on {frames} test frames. The `provenance.json` next to each records code, data and commit.
 
-**Data.** {train} drawn source frames as game and as many other drawn target frames as camera, {size}; no photograph and no
-frame of a real game. **Use.** For lessons and for trying the kit out. One seed shows what a condition can look like, not what it is like: that is the
-[report](../../../notebooks/06_evidence.ipynb). **Limits.** They know this drawn world alone. On photographs or frames of a real game they give colors
-without meaning, and nothing that they show may be taken for what a street looks like. They flip classes: that is their subject.
-**License.** BSD-3-Clause, as the kit.
+**Data.** {train} synthetic source frames in the style of a game and as many other synthetic target frames in the style of a camera,
+{size}; no photographs and no frames of a real game. **Use.** For lessons and for trying out the kit. One seed shows what a condition can look
+like; what it does on average is in the [report](../../../notebooks/06_evidence.ipynb). **Limits.** They were trained on this synthetic world only. On
+photographs or frames of a real game their colors mean nothing. Do not take their output for a real street. They flip classes, which is what the
+course studies. **License.** BSD-3-Clause, like the kit.
 
 Written by `semcg ship`.
 """
