@@ -40,7 +40,7 @@ first-look: .venv/.ready  ## translate a street with the generators that come al
 # With GPUS=8 the two notebooks that train CycleGANs run as eight processes that share each batch; the others as one.
 SETTINGS = $(foreach value,$(SET),--set $(value)) $(if $(CONFIG),--config $(CONFIG))
 COURSE = --profile $(PROFILE) --seed $(SEED) $(if $(DATA),--data $(DATA)) $(SETTINGS)
-course: .venv/.ready  ## draw, train, evaluate: every notebook in order (PROFILE=mini SEED=0 DATA= GPUS=1 SET="lr=1e-4 crop=96")
+course: .venv/.ready  ## generate data, train, evaluate: notebooks 00 to 05 (PROFILE=mini SEED=0 DATA= GPUS=1 SET="lr=1e-4 crop=96")
 ifeq ($(GPUS),1)
 	@$(SEMCG) course $(COURSE)
 else

@@ -20,7 +20,7 @@ include_patterns = [
     "benchmarks/README.md",
     "results/README.md",
     "results/instruments/README.md",
-    "results/second/generators/README.md",
+    "results/reference/generators/README.md",
 ]
 exclude_patterns = [".*"]  # .venv among them
 

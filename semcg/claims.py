@@ -237,7 +237,7 @@ def _verdict(found: dict, row: Row, protocol: Protocol) -> str:
     if found["seeds"] == 0:
         return "not measured"
     if found["difference"] is None or found["seeds"] < protocol.least_seeds:
-        return f"undecided ({found['seeds']} seeds)"
+        return statistics.undecided(found["seeds"])
     if not row.primary:
         return "no verdict: secondary"
     effect = 0.0 if row.margin else row.smallest_effect
@@ -323,15 +323,14 @@ def weight_rows(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:
     """Return whether the chosen weight is no worse than the best other one, a row for each measure of the curve.
 
     Direction and margin are those of the protocol's first row of the same measure: its margin, or, where that row asks
-    for an improvement, its smallest effect of interest. The best other weight has the best mean on the same seeds, which
-    makes the comparison rather too strict.
+    for an improvement, its smallest effect of interest. "Best" is by the mean on the same seeds: rather too strict.
 
     Returns
     -------
     list of dict
         As rows of `ledger`, never primary, outside Holm's correction, and marked "exploratory": the protocol has no row
-        about the curve. Below `protocol.least_seeds` seeds common to all points the verdict is "undecided (n seeds)".
-        The claim holds only if both rows do, which needs no correction.
+        about the curve. Below `protocol.least_seeds` seeds common to all points the verdict is "undecided (n seeds)". The
+        claim holds only if both rows do, which needs no correction.
     """
     curve, rows = protocol.curve, []
     for measure in curve.measures:
@@ -348,7 +347,8 @@ def weight_rows(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:
             continue
         best = (max if asked.better == "higher" else min)(others, key=others.__getitem__)
         margin = margin_of(measures, asked) if asked.margin else asked.smallest_effect
-        found |= {"condition_a": best, "verdict": f"undecided ({len(seeds)} seeds)"}
+        found |= {"condition_a": best, "verdict": statistics.undecided(len(seeds)), "mean_a": others[best]}
+        found["mean_b"] = float(np.mean([chosen[seed] for seed in seeds]))
         if len(seeds) < 2 or margin is None:
             continue
         found |= compared(points[best], chosen, seeds, better=asked.better, margin=margin)

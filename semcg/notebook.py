@@ -127,7 +127,7 @@ def show(
     dpi : int, optional
         Pixels per inch, if not the figure's own: fewer for sheets of many pictures, which weigh megabytes.
     vector : bool
-        Embed it as SVG, sharp at any size: for line art. Frames, and curves of a thousand points, stay PNG,
+        Embed it as SVG, sharp at any size: for line art. Frames, and curves of a thousand points, are WebP,
         which is then the lighter one. The same Figure gives the same bytes.
 
     Raises
@@ -137,14 +137,15 @@ def show(
     """
     if not alt.strip():
         raise ValueError("a figure needs a description: alt is empty")
-    options = {"format": "png", "dpi": dpi or "figure", "metadata": {"Software": None}}
+    # WebP: a quarter of a PNG's size for frames with grain, and no difference that one sees.
+    options = {"format": "webp", "dpi": dpi or "figure", "pil_kwargs": {"quality": 90}}
     if vector:
         options = {"format": "svg", "metadata": {"Date": None, "Creator": None}}
     drawn = io.BytesIO()
     with styled():  # its salt makes the names inside an SVG the same in every run
         figure.savefig(drawn, bbox_inches="tight", **options)
     figure.clear()
-    kind = "svg+xml" if vector else "png"
+    kind = "svg+xml" if vector else "webp"
     code = base64.b64encode(drawn.getvalue()).decode()
     below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
     page = f'<figure><img alt="{html.escape(alt)}" src="data:image/{kind};base64,{code}">{below}</figure>'

@@ -1,4 +1,4 @@
-"""What was decided before the first reported seed was trained: `results/protocol.toml`, read and checked.
+"""What was decided before the first reported seed was trained: `results/reference/protocol.toml`, read and checked.
 
 A verdict is computed from this file and from saved measures. So a mistake in it must not pass: an unknown key, a row
 about a condition that is not trained or a seed named twice is an error that names the key.
@@ -21,9 +21,9 @@ from pydantic import (
     model_validator,
 )
 
-DEFAULT = Path(__file__).resolve().parent.parent / "results" / "protocol.toml"
-REFERENCE = DEFAULT.parent / "reference"
+REFERENCE = Path(__file__).resolve().parent.parent / "results" / "reference"
 """The evidence that is shipped with the repository."""
+DEFAULT = REFERENCE / "protocol.toml"
 """The protocol of this repository."""
 
 CEILING = "target frames"

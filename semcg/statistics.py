@@ -237,10 +237,15 @@ def verdict(
     if not (np.isfinite(smallest_effect) and smallest_effect >= 0):
         raise ValueError(f"a smallest effect of interest is finite and at least 0, not {smallest_effect}")
     if seeds < LEAST_SEEDS:
-        return f"undecided ({seeds} seeds)"
+        return undecided(seeds)
     if high < smallest_effect:
         return FAILS
     return HOLDS if low > 0 and p_holm <= alpha else "undecided"
+
+
+def undecided(seeds: int) -> str:
+    """Return the verdict on too few seeds, which names their number."""
+    return f"undecided ({seeds} seed{'' if seeds == 1 else 's'})"
 
 
 def _checked(differences: np.ndarray) -> np.ndarray:

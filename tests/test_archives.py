@@ -660,7 +660,7 @@ def test_what_was_damaged_is_found_and_only_that_is_written_again(archives, tmp_
 
 
 def test_an_ended_process_is_an_error_with_advice(tmp_path):
-    with pytest.raises(OSError, match="a process was ended from outside"):
+    with pytest.raises(OSError, match="a process was killed, perhaps because memory ran out"):
         list(system.each(os._exit, [1], 2))
 
 

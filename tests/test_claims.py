@@ -257,7 +257,7 @@ def test_the_margin_of_the_weight_is_that_of_its_measure():
 
 
 def test_every_claim_has_a_row_with_every_column():
-    real = protocol.read(SECOND)
+    real = protocol.read()
     rows = claims.whole(table(), real)
     assert {r["claim"] for r in rows} == {c.id for c in claims.CLAIMS} | set(claims.UNMEASURED) | set(
         real.hypotheses
@@ -290,7 +290,7 @@ def test_an_added_row_changes_no_correction():
 
 def test_every_claim_of_the_protocol_is_one_of_the_papers():
     ids = {claim.id for claim in claims.CLAIMS}
-    real = protocol.read(SECOND)
+    real = protocol.read()
     claimed = {r.claim for r in real.rows} | {real.cost.claim, real.curve.claim}
     assert claimed - set(real.hypotheses) | {"C8b"} == ids
     assert {claim for family in real.corrected for claim in family} == {

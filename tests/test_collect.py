@@ -5,12 +5,11 @@ import subprocess
 import pytest
 
 from semcg import canary, files
-from semcg.protocol import REFERENCE, read
+from semcg.protocol import read
 from semcg_kit.evidence import tables
 from semcg_kit.evidence.collect import collect, committed, is_collected
 from semcg_kit.sweep import plan
 
-SECOND = REFERENCE.parent / "second" / "protocol.toml"
 TEXT = """
 profile = "smoke"
 development_seeds = [0]
@@ -35,7 +34,7 @@ learns = false
 @pytest.fixture
 def protocol(tmp_path):
     """A committed protocol."""
-    path = tmp_path / "second" / "protocol.toml"
+    path = tmp_path / "evidence-of" / "protocol.toml"
     files.write_text(path, TEXT)
     git(path, "init", "-q")
     commit(path)
@@ -119,8 +118,24 @@ def test_a_task_is_finished_when_all_its_records_are_there(protocol, tmp_path):
     )
 
 
-def test_the_second_protocol_names_this_code_and_fresh_seeds():
-    decided = read(SECOND)
+def test_another_profile_or_data_have_their_own_numbers_and_folder(protocol):
+    """The settings of a protocol at mini are not those of the paper's size, and its folder takes its own frames only."""
+    decided = read(protocol)
+    assert (
+        plan.settings_at(decided, "")
+        == plan.settings_at(decided, "smoke")
+        == {"precision": "fp32", "steps": 3}
+    )
+    assert plan.settings_at(decided, "paper") == {}
+    (first, *_) = plan.tasks(decided, profile="paper", data="mine")
+    assert plan.config_of(first).steps > 3
+    assert plan.keeps(decided, "", "")
+    assert not plan.keeps(decided, "paper", "")
+    assert not plan.keeps(decided, "", "mine")
+
+
+def test_the_protocol_names_this_code_and_fresh_seeds():
+    decided = read()
     assert min(decided.seeds) >= 30
     assert len(decided.seeds) == 12
     assert decided.stages == {stage: canary.version(stage) for stage in decided.stages}

@@ -37,7 +37,7 @@ def test_a_shown_figure_carries_its_description(monkeypatch):
     page = seen[-1]["text/html"]
     assert 'alt="A &quot;line&quot; &amp; more"' in page
     assert "<figcaption>Below &lt;it&gt;.</figcaption>" in page
-    assert 'src="data:image/png;base64,iVBOR' in page
+    assert 'src="data:image/webp;base64,UklGR' in page
     notebook.show(drawn(), alt="the same, smaller", dpi=40)
     assert len(seen[-1]["text/html"]) < 0.8 * len(seen[0]["text/html"])
     with pytest.raises(ValueError, match="alt is empty"):

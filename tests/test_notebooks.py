@@ -362,7 +362,12 @@ def test_results_and_data_are_ignored_by_git():
         ".venv/x",
     ):
         assert subprocess.run(["git", "-C", str(ROOT), "check-ignore", "-q", path]).returncode == 0, path
-    for path in ("data/README.md", "results/README.md", "results/reference/x.csv", "results/protocol.toml"):
+    for path in (
+        "data/README.md",
+        "results/README.md",
+        "results/reference/x.csv",
+        "results/reference/protocol.toml",
+    ):
         assert subprocess.run(["git", "-C", str(ROOT), "check-ignore", "-q", path]).returncode == 1, path
 
 

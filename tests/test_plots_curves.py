@@ -23,7 +23,7 @@ def test_the_running_mean_by_hand():
 def test_each_training_gets_its_line_where_it_has_the_loss():
     histories = {
         "CycleGAN": records(20, gan=lambda i: 1.0, cycle=lambda i: i),
-        "semantic (paper)": records(20, gan=lambda i: 2.0, semantic=lambda i: i),
+        "semantic": records(20, gan=lambda i: 2.0, semantic=lambda i: i),
     }
     drawn = curves.training_curves(histories, names=("gan", "semantic", "nothing"))
     gan, semantic = drawn.axes

@@ -9,9 +9,8 @@ from semcg.protocol import REFERENCE, read
 from semcg_kit.evidence import replicate
 from semcg_kit.sweep import plan
 
-FOLDER = REFERENCE.parent / "second"
-DECIDED = read(FOLDER / "protocol.toml")
-ROWS, CONFIDENCE = replicate.rows_of(DECIDED, FOLDER / "replicate.toml")
+DECIDED = read()
+ROWS, CONFIDENCE = replicate.rows_of(DECIDED, REFERENCE / "replicate.toml")
 
 
 def measures(differences):

@@ -33,7 +33,7 @@ correction = []
 rows = []
 [conditions."CycleGAN"]
 lambda_s = 0.0
-[conditions."semantic (paper)"]
+[conditions."semantic"]
 lambda_s = 1.0
 [few]
 seeds = [3, 4]
@@ -42,7 +42,7 @@ lambda_s = 3.0
 [few.conditions."lambda_s 10"]
 lambda_s = 10.0
 """
-FOUR = ["CycleGAN-s3", "semantic_paper-s3", "CycleGAN-s4", "semantic_paper-s4"]
+FOUR = ["CycleGAN-s3", "semantic-s3", "CycleGAN-s4", "semantic-s4"]
 
 
 @pytest.fixture
@@ -337,7 +337,7 @@ def test_a_task_whose_worker_died_is_taken_up_at_once_and_given_up_after_three(d
 
 def test_a_failure_does_not_stop_the_others(decided, books):
     pool = Pretended({FOUR[0]: ["failed"], FOUR[3]: ["failed"]}, capacity=2)
-    with pytest.raises(Failed, match=r"2 of 4 tasks failed: CycleGAN-s3, semantic_paper-s4") as raised:
+    with pytest.raises(Failed, match=r"2 of 4 tasks failed: CycleGAN-s3, semantic-s4") as raised:
         pools.run(plan.tasks(protocol.read(decided), notebooks=books), pool, say=lambda line: None)
     assert raised.value.exit_code == 1
     assert pool.began == FOUR
@@ -414,10 +414,10 @@ def test_a_killed_worker_loses_nothing_a_failure_is_said_and_nothing_is_done_twi
     assert "2 tasks, 1 of them finished already" in said
     assert "AssertionError: the moon is not made of cheese" in said
     assert "Traceback" not in said
-    assert "1 of 2 tasks failed: semantic_paper-s3" in said
+    assert "1 of 2 tasks failed: semantic-s3" in said
     table = plan.progress(protocol.read(decided), few=False, measured=False)
     assert list(table["status"]) == ["ok", "ok", "failed", "waiting"]
-    assert "the moon" in table.loc[("semantic (paper)", 3), "reason"]
+    assert "the moon" in table.loc[("semantic", 3), "reason"]
 
 
 def test_a_dry_run_writes_nothing(decided, books, home):
@@ -425,7 +425,7 @@ def test_a_dry_run_writes_nothing(decided, books, home):
     done = begin(decided, "--notebooks", str(books), "--dry-run", "--seeds", "4")
     assert done.communicate(timeout=600)[0].split("\n") == [
         "to do             CycleGAN-s4",
-        "to do             semantic_paper-s4",
+        "to do             semantic-s4",
         "",
     ]
     assert sorted(home.rglob("*")) == before

@@ -2,19 +2,21 @@
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from semcg import protocol
+from semcg import protocol, report
 from semcg.runs import checkpoint
 from semcg_kit import evidence
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 DECIDED = protocol.read()
-RUN = "cyclegan-s3"
+RUN = "cyclegan-s30"
+READERS = ["judge", "second judge", "Sem_t"]
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +26,14 @@ def derived() -> pd.DataFrame:
 
 @pytest.fixture
 def copied(tmp_path, derived, monkeypatch) -> Path:
-    """The shipped evidence, free to be spoiled; its counts are read once for all tests, as none changes them."""
+    """The shipped evidence, unpacked, free to be spoiled; its counts are read once for all tests, as none changes them."""
     folder = tmp_path / "evidence"
     shutil.copytree(REFERENCE, folder)
+    with zipfile.ZipFile(folder / report.PACKED) as packed:
+        packed.extractall(folder)
+    (folder / report.PACKED).unlink()
+    (folder / "digests.json").unlink()
+    evidence.seal(folder)
     monkeypatch.setattr(evidence, "measures_of", lambda folder: derived.copy())
     return folder
 
@@ -113,7 +120,7 @@ SPOILED = {
     "rows exchanged": ("ledger.json", rows(lambda t: [t[1], t[0], *t[2:]]), "ledger.json: the row C1 second judge"),
     "a key more": ("ledger.json", rows(lambda t: [t[0] | {"p2": 1}, *t[1:]]), "ledger.json, C1, p2: 1, but"),
     "a key less": ("ledger.json", rows(lambda t: [{k: v for k, v in r.items() if k != "p"} for r in t]), "C1, p:"),
-    "a measure less": ("measures.csv", lines(lambda t: t[:1] + t[2:]), "measures.csv lacks the row CycleGAN, 3, "),
+    "a measure less": ("measures.csv", lines(lambda t: t[:1] + t[2:]), "measures.csv lacks the row CycleGAN, 30, "),
     "a measure twice": ("measures.csv", lines(lambda t: [*t, t[-1]]), "measures.csv: the row target frames, <NA>, "),
     "the course's table": ("table.csv", zeroed, "table.csv is not what digests.json says"),
     "the table's text": ("table.txt", one_byte, "table.txt is not what digests.json says"),
@@ -122,8 +129,8 @@ SPOILED = {
     "weights": ("generators/CycleGAN/G_st.safetensors", one_byte, "CycleGAN/G_st.safetensors is not what"),
     "a generator's record": ("generators/CycleGAN/provenance.json", key("steps", 1), "CycleGAN/provenance.json is"),
     "no weights": ("generators/CycleGAN/G_st.safetensors", Path.unlink, "lacks generators/CycleGAN/G_st.safeten"),
-    "a picture": ("lambda/lambda_s_1.png", one_byte, "lambda/lambda_s_1.png is not what digests.json says"),
-    "a file more": ("lambda/lambda_s_2.png", lambda p: p.write_bytes(b"x"), "lambda_s_2.png is not listed in digests.json"),
+    "a picture": ("front.png", one_byte, "front.png is not what digests.json says"),
+    "a file more": ("lambda_s_2.png", lambda p: p.write_bytes(b"x"), "lambda_s_2.png is not listed in digests.json"),
     "counts without record": ("counts/new.csv", lambda p: p.write_text("x"), "records/new.json is missing"),
     "a digest": ("digests.json", key("curves.csv", "0"), "curves.csv is not what digests.json says"),
     "no digests": ("digests.json", Path.unlink, "lacks digests.json"),
@@ -156,23 +163,25 @@ def more_pixels(content: str, *parts: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("parts", "words"),
+    ("parts", "left_out", "words"),
     [
-        (["judge"], "contradicts itself: second judge and judge counted other numbers of labeled pixels"),
-        (["judge", "second judge", "Sem_t"], "judge counted other labeled pixels than in counts/cyclegan"),
+        (["judge"], "", "contradicts itself: second judge and judge counted other numbers of labeled pixels"),
+        (READERS, "", "contradicts itself: the judge's frames do not add up to its table"),
+        (READERS, "judge frames", "judge counted other labeled pixels than in counts/cyclegan"),
     ],
 )
-def test_counts_with_too_many_pixels_are_found(copied, parts, words):
-    run = "semantic-scores_l2-1-s3"
-    content = (copied / "counts" / f"{run}.csv").read_text()
+def test_counts_with_too_many_pixels_are_found(copied, parts, left_out, words):
+    run = "semantic-scores_l2-1-s30"
+    lines = (copied / "counts" / f"{run}.csv").read_text().splitlines(keepends=True)
+    content = "".join(line for line in lines if line.split(",")[0] != left_out)
     forged(copied, run, more_pixels(content, *parts))
     with pytest.raises(ValueError, match=words):
         list(evidence.verify(copied, DECIDED))
 
 
 def test_a_copied_run_is_found(copied):
-    forged(copied, "cyclegan-s4", (copied / "counts" / f"{RUN}.csv").read_text())
-    with pytest.raises(ValueError, match=rf"counts/cyclegan-s4\.csv is a copy of counts/{RUN}\.csv"):
+    forged(copied, "cyclegan-s31", (copied / "counts" / f"{RUN}.csv").read_text())
+    with pytest.raises(ValueError, match=rf"counts/cyclegan-s31\.csv is a copy of counts/{RUN}\.csv"):
         list(evidence.verify(copied, DECIDED))
 
 
@@ -189,9 +198,7 @@ def test_operations_are_counted_again(copied):
     operations(copied / "cost.json")
     evidence.seal(copied, ["cost.json"])
     said = []
-    with pytest.raises(
-        ValueError, match=r"cost\.json, operations, semantic \(paper\): 26577731585, but a recount"
-    ):
+    with pytest.raises(ValueError, match=r"cost\.json, operations, semantic: \d+, but a recount"):
         said.extend(evidence.verify(copied, DECIDED))
 
 
@@ -213,4 +220,4 @@ def test_what_is_shipped_is_whole_again_after_gathering(copied):
     evidence.gather(copied, DECIDED)
     assert "judging-0.safetensors" not in json.loads((copied / "digests.json").read_text())
     heads = [line.partition(" ")[0] for line in evidence.verify(copied, DECIDED)]
-    assert heads == ["counts", "measures:", "ledger:", "files:", "cost:", "code:"]
+    assert heads == ["counts", "protocol:", "measures:", "ledger:", "files:", "cost:", "code:"]

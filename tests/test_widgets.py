@@ -205,7 +205,7 @@ def test_networks_of_different_grids_are_refused():
 
 # ---------------------------------------------------------------- lambda_s
 
-WEIGHTS = {0.0: "CycleGAN", 0.3: "lambda_s 0.3", 1.0: "semantic (paper)"}
+WEIGHTS = {0.0: "CycleGAN", 0.3: "lambda_s 0.3", 1.0: "semantic"}
 
 
 def results() -> pd.DataFrame:

@@ -391,11 +391,11 @@ def markdown(notebook: Path, out: Path) -> Path:
 
     def to_file(figure: re.Match) -> str:
         figures.mkdir(parents=True, exist_ok=True)
-        path = figures / f"{notebook.stem}_{len(list(figures.iterdir())) + 1}.png"
+        path = figures / f"{notebook.stem}_{len(list(figures.iterdir())) + 1}.webp"
         path.write_bytes(b64decode(figure[2]))
         return f"![{figure[1]}](figures/{path.name})\n\n*{figure[3]}*"
 
-    shown = r'<figure><img alt="([^"]*)" src="data:image/png;base64,([^"]+)"><figcaption>(.*?)</figcaption></figure>'
+    shown = r'<figure><img alt="([^"]*)" src="data:image/webp;base64,([^"]+)"><figcaption>(.*?)</figcaption></figure>'
     text = re.sub(shown, to_file, text)
     files.write_text(out / f"{notebook.stem}.md", text)
     return out / f"{notebook.stem}.md"

@@ -34,7 +34,7 @@ EDITION_1 = {
 """Digests of source files by which the first edition knew its code. Runs with these are runs of version 1 of their stage.
 
 The first edition has no canary numbers of its own, so this is assumed. It was tested on one run: cyclegan-s3, a CycleGAN without
-the semantic loss, trained again by code that computes translation-1, has the shipped losses (tests/test_evidence.py)."""
+the semantic loss, trained again by code that computes translation-1, had the losses that were shipped then."""
 
 
 _LATER = ("generator_grain", "generator_ema")

@@ -18,12 +18,12 @@ from semcg.protocol import REFERENCE
 from semcg.runs import trained
 from semcg.world import Scene, render
 
-GENERATORS = REFERENCE.with_name("second") / "generators"
+GENERATORS = REFERENCE / "generators"
 """Where they lie in this repository: a folder for each condition."""
 UNSEEN = 5 * 10**6
 """Where the seeds begin of which no split of the drawn world makes use (`semcg.world.STREAMS`)."""
 
-PUBLISHED = files.repository() / "results" / "reference" / "published.csv"
+PUBLISHED = REFERENCE / "published.csv"
 ARCHIVES = "prepare archives"  # `semcg_kit.prepare.frames.ARCHIVES`
 FRAMES, SIZE = 500, (1024, 2048)
 """What the published numbers were counted on: the validation frames of Cityscapes, at their own size."""

@@ -33,7 +33,7 @@ def course(
     fresh: Fresh = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Run every notebook in order. What is up to date is reused, and what was interrupted is resumed."""
+    """Run notebooks 00 to 05 in order. What is up to date is reused, and what was interrupted is resumed."""
     from semcg_kit.execution import course as courses
 
     given = checked(profile, data, seed, device, settings_of(set_, config))
@@ -120,7 +120,7 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be done.")] = False,
     table: Annotated[bool, typer.Option("--table", help="Show how far the sweep is.")] = False,
 ) -> None:
-    """Train the main conditions of results/protocol.toml at every seed; the same command resumes a stopped sweep.
+    """Train the main conditions of results/reference/protocol.toml at every seed; the same command resumes a stopped sweep.
 
     In a terminal, a live table shows progress. With several GPUs, each trains one seed at a time.
     """
@@ -152,7 +152,7 @@ def sweep(
         notebooks=notebooks,
         threads=threads,
         settings=given,
-        kept_with=protocol if read.test_frames and not given else None,
+        kept_with=protocol if plan.keeps(read, profile, data) and not given else None,
     )
     first = plan.shared(tasks) if notebooks is None else []
     if dry_run:

@@ -10,8 +10,7 @@ from semcg_kit.commands import Data, Device, Profile, say
 
 __all__ = ["cost", "ledger", "replicate", "report", "ship", "verify", "watch"]
 
-SECOND = files.repository() / "results" / "second" / "protocol.toml"
-Protocol = Annotated[Path | None, typer.Option(help="Default: results/protocol.toml.")]
+Protocol = Annotated[Path | None, typer.Option(help="Default: results/reference/protocol.toml.")]
 
 
 def ledger(profile: Profile = "", protocol: Protocol = None, data: Data = "") -> None:
@@ -63,11 +62,12 @@ def _evidence(profile: str, protocol: Path | None, data: str) -> tuple:
     from semcg import protocol as protocols
     from semcg.training import with_precision
     from semcg_kit.evidence import measuring
+    from semcg_kit.sweep import plan
 
     decided = protocols.read(protocol)
-    fields = decided.settings | {"data": data or decided.data}
+    fields = plan.settings_at(decided, profile) | {"data": data or decided.data}
     made = with_precision(configs.make(profile or decided.profile, **fields))
-    beside = decided.test_frames and not data
+    beside = plan.keeps(decided, profile, data)
     folder = (protocol or protocols.DEFAULT).parent if beside else measuring.folder_of(made)
     return decided, made, folder
 
@@ -100,7 +100,7 @@ def verify(
 
 def replicate(
     seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, order and augmentation.")],
-    protocol: Annotated[Path, typer.Option(help="Protocol; its evidence is in the same folder.")] = SECOND,
+    protocol: Protocol = None,
     device: Device = "auto",
 ) -> None:
     """Train the two main conditions at one seed here, and report whether the results lie where the shipped seeds predict."""
@@ -110,9 +110,10 @@ def replicate(
     from semcg_kit.evidence import replicate as replicates
     from semcg_kit.sweep import plan
 
-    decided = protocols.read(protocol)
-    rows, confidence = replicates.rows_of(decided, protocol.with_name("replicate.toml"))
-    region = replicates.region(measures_of(protocol.parent), decided, rows, confidence, without=seed)
+    path = protocol or protocols.DEFAULT  # the evidence lies beside it
+    decided = protocols.read(path)
+    rows, confidence = replicates.rows_of(decided, path.with_name("replicate.toml"))
+    region = replicates.region(measures_of(path.parent), decided, rows, confidence, without=seed)
     configs = {name: plan.config_at(decided, name, seed) for name in (rows[0].a, rows[0].b)}
     datasets.draw(configs[rows[0].a])
     say(f"training {' and '.join(configs)} at seed {seed}; this takes minutes")

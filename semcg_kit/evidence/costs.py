@@ -14,8 +14,8 @@ from semcg.training import fabric_for, with_precision
 __all__ = ["at_condition", "recount", "write"]
 
 
-_FIRST_EDITION = {"segmenter_width": 0.25, "segmenter_stride": 4}
-"""What the first edition's file does not say of its segmenters."""
+_SEGMENTERS = ("segmenter_width", "segmenter_stride")
+"""Numbers of the networks in the loss, on which the operations depend."""
 
 
 def write(config: Config, decided: Protocol, folder: Path, *, device: str = "auto") -> dict:
@@ -36,7 +36,7 @@ def write(config: Config, decided: Protocol, folder: Path, *, device: str = "aut
     found = {
         "operations": {name: operations(step, batch) for name, step in steps.items()},
         "seconds": seconds(steps, batch, rounds=decided.cost.rounds),
-        **{name: getattr(config, name) for name in _FIRST_EDITION},
+        **{name: getattr(config, name) for name in _SEGMENTERS},
         "crop": config.crop,
         "batch": config.batch,
         "precision": config.precision,
@@ -61,7 +61,7 @@ def recount(found: dict, decided: Protocol) -> dict[str, int]:
     dict
         Condition -> operations of one step.
     """
-    fixed = {name: found.get(name, value) for name, value in _FIRST_EDITION.items()}
+    fixed = {name: found[name] for name in _SEGMENTERS}
     config = configs.make(found["profile"], crop=found["crop"], batch=found["batch"], **fixed)
     fabric = fabric_for("cpu", "fp32")  # the quickest; the number does not depend on the precision
 

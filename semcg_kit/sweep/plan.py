@@ -25,10 +25,12 @@ __all__ = [
     "config_of",
     "finished",
     "foretold",
+    "keeps",
     "key_of",
     "missing",
     "overview",
     "progress",
+    "settings_at",
     "shared",
     "tasks",
 ]
@@ -101,11 +103,12 @@ def tasks(
     pairs += [(c, s) for c in wanted if not c.few for s in c.seeds if s not in protocol.seeds]
     pairs += [(c, s) for c in wanted if c.few for s in c.seeds]
     made, evidence = [], str(kept_with.resolve()) if kept_with else ""
+    decided = settings_at(protocol, common["profile"])
     for condition, seed in pairs:
         if seeds and seed not in seeds:
             continue
         name = f"{recipes.slug(condition.name)}-s{seed}"
-        own = {k: v for k, v in protocol.settings.items() if k not in condition.parameters} | settings
+        own = {k: v for k, v in decided.items() if k not in condition.parameters} | settings
         declared = {field: value for field, value in own.items() if field in _declared(books[0])}
         parameters = common | {"seed": seed, "condition": condition.name} | declared | condition.parameters
         for book in books:
@@ -119,6 +122,17 @@ def tasks(
     if len({task.name for task in made}) < len(made):
         raise ValueError("two conditions of the protocol have the same name as part of a file name")
     return made
+
+
+def settings_at(protocol: Protocol, profile: str) -> dict[str, object]:
+    """Return the protocol's settings; none at another profile than its own, which has its own numbers."""
+    return dict(protocol.settings) if profile in ("", protocol.profile) else {}
+
+
+def keeps(protocol: Protocol, profile: str, data: str) -> bool:
+    """Return whether measurements go beside the protocol: it names their frames, and profile and data are its own."""
+    own = profile in ("", protocol.profile) and data in ("", protocol.data)
+    return bool(protocol.test_frames) and own
 
 
 def shared(all_tasks: Sequence[Task]) -> list[Task]:
