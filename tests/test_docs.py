@@ -44,7 +44,10 @@ def test_the_sentences_above_the_table_are_those_of_the_ledger():
     rows = {row["id"]: row for row in json.loads(text_of("results/reference/ledger.json"))}
     assert f"in {rows['C1']['seeds']} pairs" in readme
     assert f"rises from {rows['C1']['mean_a']:.3f} to {rows['C1']['mean_b']:.3f}" in readme
-    assert f"(a training step takes {rows['C7']['difference']:.2f} times as long), and the others are open" in readme
+    assert (
+        f"(a training step takes {rows['C7']['difference']:.2f} times as long), and the others are open"
+        in readme
+    )
     table = re.search(r"<!-- ledger.*?-->\n(.*?)<!--", text_of("README.md"), re.S)[1]
     cells = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| C")]
     held, failed = (sum(row[3].startswith(of) for row in cells) for of in ("holds", "does not"))

@@ -98,6 +98,10 @@ def faults(notebook) -> list[str]:
     return found
 
 
+def test_all_committed_notebooks_together_are_light():
+    assert sum(path.stat().st_size for path in (ROOT / "notebooks").glob("*.ipynb")) < 5_000_000
+
+
 @pytest.mark.parametrize("path", FORMED, ids=lambda p: p.stem)
 def test_form(path):
     assert faults(read(path)) == []

@@ -151,19 +151,20 @@ def verify(folder: Path, decided: protocol.Protocol, *, path: Path = protocol.DE
             if (said := found["operations"].get(name)) != counted:
                 raise ValueError(f"cost.json, operations, {name}: {said}, but a recount gives {counted}")
         yield "cost: recounted operations of a step match cost.json"
-    yield _verified_code()
+    yield _verified_code(decided)
 
 
-def _verified_code() -> str:
-    """Compare what this code computes with what the code computed that trained and measured the runs."""
+def _verified_code(decided: protocol.Protocol) -> str:
+    """Compare what this code computes with the versions that the protocol names: those of the code of the runs."""
     versions = {stage: canary.version(stage) for stage in ("segmenter", "translation", "measures")}
     for stage, name in versions.items():
         if "unreleased" in name:
             moved = canary.difference(canary.compute(stage), list(canary.released(stage).values())[-1])
             raise ValueError(f"this code computes {name}, not a released version of {stage}: {moved}")
-    others = [name for stage, name in versions.items() if name != f"{stage}-1"]
-    more = f"; {', '.join(others)} came later" if others else ""
-    return f"code: trains and measures like the code of the runs (version 1, assumed; tested on one CycleGAN){more}"
+    asked = decided.stages or {stage: f"{stage}-1" for stage in versions}
+    later = [f"{asked[stage]} is {name} here" for stage, name in versions.items() if name != asked[stage]]
+    more = f"; {', '.join(later)}" if later else ""
+    return f"code: trains and measures like the code of the runs ({', '.join(asked.values())}){more}"
 
 
 def _verified_runs(folder: Path) -> str:
