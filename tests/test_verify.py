@@ -167,7 +167,7 @@ def more_pixels(content: str, *parts: str) -> str:
     [
         (["judge"], "", "contradicts itself: second judge and judge counted other numbers of labeled pixels"),
         (READERS, "", "contradicts itself: the judge's frames do not add up to its table"),
-        (READERS, "judge frames", "judge counted other labeled pixels than in counts/cyclegan"),
+        (READERS, "judge frames", "judge counted other labeled pixels than in counts/"),
     ],
 )
 def test_counts_with_too_many_pixels_are_found(copied, parts, left_out, words):

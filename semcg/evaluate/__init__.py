@@ -1,7 +1,7 @@
-"""From translated frames to measures: what a judge reads in them, the distance to the oracle, and the tables.
+"""Measure translated frames: what a judge reads in them, the distance to the oracle, and the tables.
 
-Whatever counts pixels returns the table of `semcg.metrics.confusion`, summed over all frames; the numbers are taken
-from the sum. Frames are scored whole, at the size of their labels, in float32.
+Pixels are counted in the table of `semcg.metrics.confusion`, summed over all frames; the numbers are taken from the
+sum. Frames are scored whole, at the size of their labels, in float32.
 
     parts = collect(G_st, folder=data, judge=judge, Sem_t=Sem_t, reader=train_reader(data), back=G_ts)
     values(parts)["plates read", "all"]     # every measure of a translation, from one pass over its frames

@@ -4,7 +4,7 @@ A run trains in `results/<profile>/.<name>.partial/` and takes its place as `res
 complete; an older run of that name stays readable until then. In the folder:
 
     <network>.safetensors   the trained weights
-    state.pt                everything training needs to go on: weights, optimizers, schedules, pools, random numbers
+    state.pt                what a stopped training resumes from: weights, optimizers, schedules, pools, random numbers
     history.csv             one row per step
     provenance.json         what made it: recipe, config, commit, versions, device, seconds, peak memory
 

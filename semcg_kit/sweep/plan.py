@@ -1,4 +1,4 @@
-"""What a sweep does: a task per condition and seed, and before them what all of them need."""
+"""Turn a protocol into tasks: one per condition and seed, and before them what all of them share (data, segmenters, judges)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -99,9 +99,10 @@ def tasks(
         if both := sorted(settings.keys() & condition.parameters.keys()):
             raise ValueError(f"{', '.join(both)}: condition {condition.name!r} sets this itself")
     common = {"profile": profile or protocol.profile, "data": data or protocol.data, "device": device}
-    pairs = [(c, s) for s in protocol.seeds for c in wanted if not c.few and s in c.seeds]
-    pairs += [(c, s) for c in wanted if not c.few for s in c.seeds if s not in protocol.seeds]
-    pairs += [(c, s) for c in wanted if c.few for s in c.seeds]
+    place = {seed: n for n, seed in enumerate(protocol.seeds)}
+    pairs = [(condition, seed) for condition in wanted for seed in condition.seeds]
+    # The main conditions seed by seed; then the further ones condition by condition, since the sort is stable.
+    pairs.sort(key=lambda pair: (pair[0].few, 0 if pair[0].few else place.get(pair[1], len(place))))
     made, evidence = [], str(kept_with.resolve()) if kept_with else ""
     decided = settings_at(protocol, common["profile"])
     for condition, seed in pairs:
@@ -217,10 +218,7 @@ def foretold(todo: Sequence[Task], device: str) -> float:
 
 
 def finished(task: Task) -> bool:
-    """Tell whether every notebook of a task is executed and nothing that it depends on has changed since.
-
-    Or whether its evidence lies with the protocol.
-    """
+    """Return whether all notebooks of a task are executed and up to date, or its results are in the protocol's folder."""
     if task.protocol and not task.layouts and is_collected(task, Path(task.protocol).parent):
         return True
     before: dict | None = None
