@@ -60,3 +60,16 @@ def test_it_trains_what_the_protocol_says():
     config = plan.config_at(DECIDED, "semantic", 31)
     assert (config.seed, config.lambda_s, config.steps, config.precision) == (31, 1.0, 1000, "fp32")
     assert config.test_streets == "report"
+
+
+def test_the_shipped_region_holds_each_of_its_seeds_left_out_and_no_zero():
+    """What `make replicate` prints for a seed of the evidence, and for a loss of weight 0, from the shipped measures."""
+    table = pd.read_csv(REFERENCE / "measures.csv")
+    whole = replicate.region(table, DECIDED, ROWS, CONFIDENCE, without=99)
+    assert whole.seeds >= DECIDED.least_seeds
+    assert whole.distance(np.zeros(len(ROWS))) > whole.limit
+    for seed in sorted(set(table["seed"].dropna()) & set(DECIDED.seeds)):
+        of = table[table["seed"] == seed].set_index(["measure", "class", "condition"])["value"]
+        found = [of[r.measure, r.of_class, r.b] - of[r.measure, r.of_class, r.a] for r in ROWS]
+        left_out = replicate.region(table, DECIDED, ROWS, CONFIDENCE, without=seed)
+        assert left_out.distance(np.array(found)) < left_out.limit, seed
