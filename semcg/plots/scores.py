@@ -174,7 +174,7 @@ def pairs(values: pd.DataFrame, *, ylabel: str) -> Figure:
         ax.plot(k, mean, "D", color=color, ms=10, mec="white", zorder=2)
         ax.annotate(f"{mean:.3f}", (k, mean), (9, 0), textcoords="offset points", va="center", weight="bold")
     ax.set(xlim=(-0.4, len(values.columns) - 0.4), ylabel=ylabel)
-    ax.set_xticks(range(len(values.columns)), [name.replace(" (", "\n(") for name in values])
+    ax.set_xticks(range(len(values.columns)), [name.replace(", ", ",\n") for name in values])
     return drawn
 
 
