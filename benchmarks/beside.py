@@ -18,10 +18,10 @@ from common import ratios, resident, spread
 from PIL import Image
 from ways import SETTINGS, way
 
-from semcg import training
+from semcg import devices
 from semcg.config import Config
 from semcg.data import Batches, Scenes, Unpaired
-from semcg.training import fabric_for
+from semcg.devices import fabric_for
 
 __all__ = ["ENVIRONMENTS", "allocator", "loader"]
 
@@ -87,7 +87,7 @@ def loader(config: Config, fabric, *, steps: int = 10, rounds: int = 3) -> dict:
         for domain in ("source", "target"):
             _frames(Path(scratch) / domain, config.crop * 4 // 3)
         scenes = (Scenes(Path(scratch) / d, crop=config.crop, flip=0.5) for d in ("source", "target"))
-        share = training.share(config.batch, fabric)
+        share = devices.share(config.batch, fabric)
         with Batches(Unpaired(*scenes), **share) as batches:
             fabric.to_device(batches(0))
             step(*ready)

@@ -32,8 +32,8 @@ from semcg import config as configs
 from semcg import files
 from semcg.config import Config
 from semcg.cost import count, seconds
+from semcg.devices import fabric_for
 from semcg.runs import budget
-from semcg.training import fabric_for
 
 FITTED = [
     (64, 8),

@@ -15,7 +15,7 @@ import torch
 from common import HERE, arguments, keep, machine, said, spread
 
 from semcg import config as configs
-from semcg import evaluate, files, metrics, runs, training
+from semcg import devices, evaluate, files, loop, metrics, runs, training
 from semcg.config import Config
 from semcg.data import Batches, Scenes
 from semcg.runs.budget import begin
@@ -36,16 +36,16 @@ SETTINGS = {
 
 def score(config: Config) -> dict[str, float]:
     """Train Sem_t and return its mIoU on target/val and the process's seconds in its steps."""
-    fabric, folder = training.fabric_for("cpu"), runs.data(config) / "target"
+    fabric, folder = devices.fabric_for("cpu"), runs.data(config) / "target"
     own = {"crop": config.crop, "flip": config.flip, "seed": config.segmenter_seed}
     crops = Scenes(folder / "train", color=config.segmenter_color, **own)
     batches, net = Batches(crops, batch=config.segmenter_batch), training.network_for(config, "segmenter")
     plan = {key: getattr(config, f"segmenter_{key}") for key in ("optimizer", "lr", "decay", "schedule")}
     steps = config.segmenter_steps
-    t = training.Segmentation.begin(net, steps=steps, seed=config.segmenter_seed, fabric=fabric, **plan)
+    t = training.SegmenterTraining.create(net, steps=steps, seed=config.segmenter_seed, fabric=fabric, **plan)
     step = training.segmentation_step(t, fabric=fabric, weights=training.class_weights(crops.frequencies()))
     begun = time.process_time()
-    for _ in training.fit(step, batches, steps):
+    for _ in loop.fit(step, batches, steps):
         pass
     seconds = time.process_time() - begun
     counts = evaluate.segmentation_counts(net.eval(), Scenes(folder / "val"), fabric=fabric)
@@ -54,7 +54,7 @@ def score(config: Config) -> dict[str, float]:
 
 def timed(settings: dict[str, Config], rounds: int) -> dict[str, list[float]]:
     """Return the seconds of each round of a step on noise, setting by setting in turn."""
-    fabric, steps = training.fabric_for("cpu"), {}
+    fabric, steps = devices.fabric_for("cpu"), {}
     for name, config in settings.items():
         steps[name] = begin("segmenter", config, fabric)
         steps[name][0](*steps[name][1])  # the first step also plans the convolutions

@@ -31,9 +31,10 @@ from ways import COMPILED, NARROW, SETTINGS, WAYS, exactly, way
 from semcg import config as configs
 from semcg.config import Config
 from semcg.cost import count, operations, seconds
+from semcg.devices import fabric_for
 from semcg.gan import PatchGAN
 from semcg.runs.budget import begin
-from semcg.training import fabric_for, generator_for
+from semcg.training import generator_for
 
 PARTS = ("time", "counted", "memory", "profile", "loader", "allocator")
 PRECISIONS = ("fp32", "bf16", "tf32")

@@ -97,7 +97,7 @@ def literal(config: Config, fabric, *, detached: bool = True) -> Callable:
 def compiled(config: Config, fabric, **options) -> Callable:
     """The package's step, each of its networks through torch.compile with these options."""
     sems = [training.network_for(config, "segmenter") if config.lambda_s else None for _ in range(2)]
-    t = training.Translation.begin(config, steps=1000, fabric=fabric, Sem_s=sems[0], Sem_t=sems[1])
+    t = training.CycleGANTraining.create(config, steps=1000, fabric=fabric, Sem_s=sems[0], Sem_t=sems[1])
     for net in (t.m.G_st, t.m.G_ts, t.m.D_s, t.m.D_t, t.m.Sem_s, t.m.Sem_t):
         if net is not None:
             net.compile(dynamic=False, **options)

@@ -32,10 +32,11 @@ from semcg import config as configs
 from semcg import files, metrics, training
 from semcg.config import Config
 from semcg.data import Batches, Scenes, Unpaired
+from semcg.devices import fabric_for
 from semcg.evaluate import Pictures, collect, values
+from semcg.loop import fit, linear_decay, warm_poly
 from semcg.losses import SEMANTIC_KINDS
 from semcg.reader import DigitReader
-from semcg.training import fabric_for, fit, linear_decay, warm_poly
 from semcg.translate import identity
 from semcg.world import write
 
@@ -310,7 +311,7 @@ def _translates(config: Config, device: str) -> list[float]:
     x_s = _pair(0, 1, next(t.m.G_st.parameters()).device)[0]
     with torch.no_grad():
         torch._foreach_mul_([*t.m.G_st.parameters()], 4)
-        return [_norm([t.translators(which)[0](x_s)]) for which in ("raw", "ema")]
+        return [_norm([t.generators(which)[0](x_s)]) for which in ("raw", "ema")]
 
 
 @_float64()

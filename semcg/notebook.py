@@ -18,12 +18,12 @@ from matplotlib.figure import Figure
 
 from semcg import config as configs
 from semcg.config import Config
+from semcg.devices import fabric_for, share, with_precision
 from semcg.plots import styled
 from semcg.plots.curves import training_curves
 from semcg.runs import budget as budgets
 from semcg.runs import keeping, machine, note
 from semcg.runs.checkpoint import read_csv
-from semcg.training import fabric_for, share, with_precision
 
 _FEW = 100  # frames below which a share or a mean is an illustration
 

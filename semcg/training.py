@@ -17,10 +17,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from semcg import losses, segmenters
 from semcg.config import Config
-from semcg.devices import fabric_for, loaders, precision_for, share, with_precision  # noqa: F401  (offered here too)
 from semcg.gan import CycleGAN, ImagePool, PatchGAN, Recolor, ResNet9, UNet, initialize
 from semcg.labels import IGNORE
-from semcg.loop import Step, check_finite, descend, fit, linear_decay, warm_poly  # noqa: F401  (offered here too)
+from semcg.loop import Step, descend, linear_decay, warm_poly
 
 Segmenter = nn.Module | None
 """What the semantic loss sees of a domain; None in the baseline."""
@@ -44,7 +43,7 @@ def network_for(config: Config, kind: str) -> nn.Module:
 
 
 @dataclass(frozen=True)
-class Segmentation:
+class SegmenterTraining:
     """A segmenter and what training it needs."""
 
     net: nn.Module
@@ -52,7 +51,7 @@ class Segmentation:
     schedule: LambdaLR
 
     @classmethod
-    def begin(
+    def create(
         cls,
         net: nn.Module,
         *,
@@ -63,7 +62,7 @@ class Segmentation:
         schedule: str,
         seed: int,
         fabric: Fabric,
-    ) -> "Segmentation":
+    ) -> "SegmenterTraining":
         """Initialize a segmenter from `seed`, move it to the device and give it an optimizer.
 
         Parameters
@@ -97,7 +96,7 @@ def class_weights(frequencies: Tensor) -> Tensor:
     return weights / (weights * frequencies).sum()
 
 
-def segmentation_step(training: Segmentation, *, fabric: Fabric, weights: Tensor | None = None) -> Step:
+def segmentation_step(training: SegmenterTraining, *, fabric: Fabric, weights: Tensor | None = None) -> Step:
     """Return a function of one batch (x, y) that takes one step on the cross-entropy of the up-sampled scores.
 
     Parameters
@@ -136,7 +135,7 @@ def segmentation_step(training: Segmentation, *, fabric: Fabric, weights: Tensor
 
 def build_segmentation(
     config: Config, kind: str, fabric: Fabric, *, weights: Tensor | None = None
-) -> tuple[Segmentation, Step]:
+) -> tuple[SegmenterTraining, Step]:
     """Return a segmenter's training and its step.
 
     Parameters
@@ -155,7 +154,7 @@ def build_segmentation(
         settings = {"optimizer": "adamw", "lr": config.judge_lr, "decay": config.judge_decay}
         settings |= {"schedule": "poly", "steps": steps}
     seed = config.seed if kind == "downstream" else config.segmenter_seed
-    training = Segmentation.begin(network_for(config, kind), seed=seed, fabric=fabric, **settings)
+    training = SegmenterTraining.create(network_for(config, kind), seed=seed, fabric=fabric, **settings)
     return training, segmentation_step(training, fabric=fabric, weights=weights)
 
 
@@ -170,7 +169,7 @@ def generator_for(config: Config) -> nn.Module:
 
 
 @dataclass(frozen=True)
-class Translation:
+class CycleGANTraining:
     """The six networks and what training four of them needs.
 
     `G_st_ema` and `G_ts_ema` have the exponential moving averages of the generators' weights: after each step of `adam_G`,
@@ -189,9 +188,9 @@ class Translation:
     pool_t: ImagePool
 
     @classmethod
-    def begin(
+    def create(
         cls, config: Config, *, steps: int, fabric: Fabric, Sem_s: Segmenter = None, Sem_t: Segmenter = None
-    ) -> "Translation":
+    ) -> "CycleGANTraining":
         """Initialize the networks of a CycleGAN from `config.seed` and give them optimizers, schedules and image pools.
 
         Equal seeds give equal initial weights whatever the loss, so that two conditions differ in the loss alone.
@@ -235,7 +234,7 @@ class Translation:
         decays = LambdaLR(adam_G, decay), LambdaLR(adam_D, decay)
         return cls(m, *averages, adam_G, adam_D, *decays, *pools)
 
-    def translators(self, which: str) -> tuple[nn.Module, nn.Module]:
+    def generators(self, which: str) -> tuple[nn.Module, nn.Module]:
         """Return G_st and G_ts to translate with, in evaluation mode: "raw", or "ema" for the averages."""
         pair = (self.G_st_ema, self.G_ts_ema) if which == "ema" else (self.m.G_st, self.m.G_ts)
         return pair[0].eval(), pair[1].eval()
@@ -247,7 +246,7 @@ class Translation:
 
 
 def translation_step(
-    training: Translation,
+    training: CycleGANTraining,
     *,
     fabric: Fabric,
     lambda_c: float = 10.0,
@@ -354,10 +353,10 @@ def translation_step(
 
 def build_translation(
     config: Config, fabric: Fabric, *, steps: int, Sem_s: Segmenter = None, Sem_t: Segmenter = None
-) -> tuple[Translation, Step]:
+) -> tuple[CycleGANTraining, Step]:
     """Return a CycleGAN's training and its step; with `config.one_segmenter`, Sem_s is on both sides of Eq. (4)."""
     Sem_t = Sem_s if config.one_segmenter else Sem_t
-    training = Translation.begin(config, steps=steps, fabric=fabric, Sem_s=Sem_s, Sem_t=Sem_t)
+    training = CycleGANTraining.create(config, steps=steps, fabric=fabric, Sem_s=Sem_s, Sem_t=Sem_t)
     names = ("lambda_c", "lambda_s", "semantic_loss", "gan_loss", "identity", "leaf_split")
     settings = {name: getattr(config, name) for name in names}
     return training, translation_step(training, fabric=fabric, **settings)

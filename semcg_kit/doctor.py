@@ -137,7 +137,7 @@ def processor() -> Seen:
     backends = importlib.import_module("torch").backends
     importlib.import_module("torchvision")
     kind, gain = backends.cpu.get_cpu_capability(), bf16_gain()  # takes two seconds
-    precision = importlib.import_module("semcg.training").precision_for("auto", "cpu")
+    precision = importlib.import_module("semcg.devices").precision_for("auto", "cpu")
     words = f"{kind}, computes in {precision}; a small step is {gain:.1f} times as fast in bf16 as in fp32"
     if precision == "bf16":
         return words, "" if gain > 1 else "slow bf16"
@@ -148,13 +148,13 @@ def bf16_gain() -> float:
     """Return how many times as fast as in fp32 a semantic step of profile mini is in bf16 on this CPU, measured now."""
     import torch
 
-    from semcg import config, training
+    from semcg import config, devices
     from semcg.cost import seconds
     from semcg.runs.budget import begin
 
     steps = {}
     for precision in ("fp32", "bf16"):
-        made, fabric = config.make("mini", precision=precision), training.fabric_for("cpu", precision)
+        made, fabric = config.make("mini", precision=precision), devices.fabric_for("cpu", precision)
         with torch.random.fork_rng(devices=[]):
             steps[precision], batch = begin("translation", made, fabric)
     taken = seconds(steps, batch, rounds=3, warm=1)

@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import nn
 
 from semcg import config as configs
-from semcg import evaluate, files, metrics, notebook, runs, training
+from semcg import devices, evaluate, files, metrics, notebook, runs
 from semcg.config import Config
 from semcg.data import Scenes
 from semcg.instruments import FOLDER, HOME, recorded
@@ -38,7 +38,7 @@ def train(name: str, config: Config, folder: Path | None = None) -> dict:
     folder : path, optional
         Where it is written to; results/instruments without it.
     """
-    fabric, root = training.fabric_for("cpu", config.precision), runs.data(config)
+    fabric, root = devices.fabric_for("cpu", config.precision), runs.data(config)
     network, options, stage = _network(name, config)
     if name == "reader":
         begun = time.perf_counter()
@@ -70,7 +70,7 @@ def score(name: str, net: nn.Module, root: Path) -> dict[str, float]:
     root : path
         Of the data.
     """
-    home, fabric = Path(HOME[name]), training.fabric_for("cpu")
+    home, fabric = Path(HOME[name]), devices.fabric_for("cpu")
     if name == "reader":
         read = evaluate.values(evaluate.read_scenes(net, root, "target", "val"))
         return {HOME[name]: read["plates read", "all"]}

@@ -19,7 +19,7 @@ from PIL import Image
 
 from semcg import evaluate, labels, segmenters, translate
 from semcg.data import Scenes
-from semcg.training import fabric_for
+from semcg.devices import fabric_for
 from semcg_kit import prepare
 
 pytestmark = pytest.mark.filterwarnings("default:Corrupt EXIF data")

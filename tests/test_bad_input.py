@@ -21,9 +21,9 @@ from torch import nn
 
 from semcg import config, evaluate, files, gan, labels, losses, metrics, segmenters, translate
 from semcg.data import Batches, Scenes, Unpaired
+from semcg.devices import fabric_for
 from semcg.runs import trained
 from semcg.segmenters import load_published
-from semcg.training import fabric_for
 from semcg_kit import prepare
 from semcg_kit.execution.course import notebook_path
 from semcg_kit.execution.execute import typed

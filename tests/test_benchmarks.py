@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from semcg import config, files, metrics, training
+from semcg import config, devices, files, metrics, training
 from semcg.cost import operations
 from semcg.data import Scenes
 from semcg.plots.scores import shares
@@ -166,7 +166,7 @@ def test_the_ways_do_the_work_that_they_say():
     """A segmenter with gradients wherever one can flow costs 12 of its forward passes, 8 with the real scores given, 6 frozen."""
     import ways
 
-    cfg, fabric = config.make("smoke"), training.fabric_for("cpu")
+    cfg, fabric = config.make("smoke"), devices.fabric_for("cpu")
     counted = {}
     for name in ways.WAYS:
         step, batch = ways.way(name, cfg, fabric)
@@ -188,7 +188,7 @@ def test_a_compiled_step_gives_what_the_step_gives(monkeypatch, backend):
     import ways
 
     monkeypatch.setitem(ways.COMPILED, "compiled", {"backend": backend})
-    cfg, fabric, seen = config.make("smoke"), training.fabric_for("cpu"), {}
+    cfg, fabric, seen = config.make("smoke"), devices.fabric_for("cpu"), {}
     new = budget.network_for
 
     def seeded(of, kind):
@@ -245,7 +245,7 @@ def test_the_allocator_is_measured_in_processes_with_only_their_own_variables(mo
 def test_a_step_with_reading_takes_its_frames_from_files():
     import beside
 
-    found = beside.loader(config.make("smoke"), training.fabric_for("cpu"), steps=1, rounds=2)
+    found = beside.loader(config.make("smoke"), devices.fabric_for("cpu"), steps=1, rounds=2)
     assert found["workers"] == 0
     assert found["seconds"]["least"] > 0
     assert found["waits"]["largest"] < 1

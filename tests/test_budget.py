@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from semcg import config as configs
 from semcg import notebook
+from semcg.devices import fabric_for
 from semcg.runs import budget
-from semcg.training import fabric_for
 from semcg_kit import doctor
 from semcg_kit.__main__ import app
 

@@ -5,8 +5,8 @@ from safetensors.torch import load_file
 
 from semcg import evaluate, files, segmenters, world
 from semcg.config import make
+from semcg.devices import fabric_for
 from semcg.runs import checkpoint, recipes
-from semcg.training import fabric_for
 from semcg_kit import evidence
 from semcg_kit.evidence import measuring, trainings
 

@@ -295,7 +295,7 @@ def test_a_torn_state_never_takes_the_place_of_the_good_one(home):
     import test_runs as t
 
     from semcg import runs
-    from semcg.training import fit
+    from semcg.loop import fit
 
     _, _, run = t.train(until=7)
     newest = run.partial / "state.pt"

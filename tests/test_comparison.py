@@ -12,8 +12,10 @@ from typer.testing import CliRunner
 
 from semcg import config as configs
 from semcg import files, runs
+from semcg.devices import fabric_for
+from semcg.loop import fit
 from semcg.runs import figures, recipes, trained
-from semcg.training import Segmentation, Translation, fabric_for, fit, network_for
+from semcg.training import CycleGANTraining, SegmenterTraining, network_for
 from semcg.translate import Guided
 from semcg_kit import comparison
 from semcg_kit.__main__ import app
@@ -100,7 +102,7 @@ def small(home):
                     Image.fromarray(values).save(folder / f"{k}.png")
     files.write_manifest(home / "data" / "few")
     for one in recipes.conditions(config).values():
-        made = Translation.begin(one, steps=1, fabric=FABRIC)
+        made = CycleGANTraining.create(one, steps=1, fabric=FABRIC)
         run = runs.start(
             recipes.translation(one, baseline=one.lambda_s == 0),
             steps=1,
@@ -209,7 +211,7 @@ SEGMENTERS = {
 def test_a_segmenter_from_a_folder(small, home, name):
     recipe, kind = SEGMENTERS[name]
     net = network_for(small, kind)
-    made = Segmentation.begin(
+    made = SegmenterTraining.create(
         net, optimizer="adamw", lr=1e-3, decay=0, steps=1, schedule="poly", seed=3, fabric=FABRIC
     )
     run = runs.start(recipe(small), steps=1, state=made.state(), batch=lambda n: ())

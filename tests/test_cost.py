@@ -6,8 +6,8 @@ from torch import nn
 
 from semcg import config as configs
 from semcg.cost import count, operations, seconds
+from semcg.devices import fabric_for
 from semcg.runs.budget import begin
-from semcg.training import fabric_for
 
 
 def linear():

@@ -11,10 +11,10 @@ from torch import nn
 
 from semcg import evaluate, metrics, segmenters
 from semcg.data import Scenes
+from semcg.devices import fabric_for
 from semcg.evaluate import parts
 from semcg.labels import names
 from semcg.plots import scores
-from semcg.training import fabric_for
 from semcg.translate import identity, to_bytes
 
 FABRIC = fabric_for("cpu")

@@ -192,7 +192,7 @@ import sys, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import test_runs as t
 from semcg import runs
-from semcg.training import fit
+from semcg.loop import fit
 toy = t.Toy()
 run = runs.start(t.recipe(), steps=t.STEPS, state=toy.state, batch=toy.batch)
 def batch(k):

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from semcg import evaluate, files, labels, mappings, pictures, segmenters, system, translate
 from semcg.data import Scenes
-from semcg.training import fabric_for
+from semcg.devices import fabric_for
 from semcg_kit import __main__ as command_line
 from semcg_kit import prepare
 from semcg_kit.__main__ import app

@@ -17,7 +17,7 @@ import json, resource, sys
 from pathlib import Path
 from semcg import config as configs
 from semcg.runs.budget import begin
-from semcg.training import fabric_for
+from semcg.devices import fabric_for
 
 def resident():
     status = Path("/proc/self/status")

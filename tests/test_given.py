@@ -7,8 +7,8 @@ from test_published import parallel, wrapped
 
 from semcg import segmenters
 from semcg.config import make
+from semcg.devices import fabric_for
 from semcg.runs import recipes, trained
-from semcg.training import fabric_for
 
 FABRIC = fabric_for("cpu")
 

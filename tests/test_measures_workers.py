@@ -10,9 +10,9 @@ import torch
 
 from semcg import segmenters, world
 from semcg.data import Scenes
+from semcg.devices import fabric_for
 from semcg.evaluate import collect, read_scenes, segmentation_counts, target_features, train_reader
 from semcg.gan import UNet
-from semcg.training import fabric_for
 
 FRAMES = 4  # the fewest of which a half has a kernel distance
 

@@ -12,9 +12,9 @@ from torch import nn
 
 from semcg import evaluate, metrics
 from semcg.data import Scenes
+from semcg.devices import fabric_for
 from semcg.labels import CLASSES, IGNORE, names
 from semcg.runs import shipped
-from semcg.training import fabric_for
 
 FABRIC = fabric_for("cpu")
 

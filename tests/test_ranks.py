@@ -15,7 +15,7 @@ import torch
 from papermill.exceptions import PapermillExecutionError
 from safetensors.torch import load_file
 
-from semcg import devices, files, training
+from semcg import devices, files
 from semcg.devices import Place, place
 from semcg.runs.keeping import _joined
 from semcg_kit.execution.execute import _loss_of_another, execute
@@ -25,7 +25,7 @@ STEPS = 8
 TRAINING = """
 import os, signal, sys, time
 import torch
-from semcg import config, runs, training
+from semcg import config, devices, loop, runs, training
 from semcg.data import Batches
 from semcg.runs.recipes import Recipe
 
@@ -44,8 +44,8 @@ class Items:
 def train(fabric, batch, slow=0.0, stop=0):
     widths = {"generator_width": 4, "generator_depth": 2, "discriminator_width": 4}
     c = config.make("smoke", seed=1, pool=0, batch=batch, lambda_s=0.0, save_every=4, **widths)
-    batches = Batches(Items(), **training.share(c.batch, fabric))
-    t = training.Translation.begin(c, steps=STEPS, fabric=fabric)
+    batches = Batches(Items(), **devices.share(c.batch, fabric))
+    t = training.CycleGANTraining.create(c, steps=STEPS, fabric=fabric)
     step = training.translation_step(t, fabric=fabric, lambda_s=0.0)
 
     def numbered(n):
@@ -57,14 +57,14 @@ def train(fabric, batch, slow=0.0, stop=0):
     made = Recipe("toy-s0", "03_cyclegan", c, {"config": c.part("translation")})
     run = runs.start(made, steps=STEPS, state=t.state(), batch=numbered)
     print(f"rank {fabric.global_rank}: {run.why}", flush=True)
-    for record in runs.keep(run, training.fit(step, numbered, STEPS, start=run.step)):
+    for record in runs.keep(run, loop.fit(step, numbered, STEPS, start=run.step)):
         print(f"rank {fabric.global_rank}: step {record['step']}", flush=True)
 """.replace("STEPS", str(STEPS))
 
 SCRIPT = f"""{TRAINING}
 torch.set_num_threads(1)
 try:
-    train(training.fabric_for("cpu", shared=True), 2, stop=int(sys.argv[1]))
+    train(devices.fabric_for("cpu", shared=True), 2, stop=int(sys.argv[1]))
 except KeyboardInterrupt as stopped:
     print(stopped)
 """
@@ -156,7 +156,7 @@ def test_a_place_is_read_off_the_environment(monkeypatch):
 
 
 def test_a_single_process_has_no_group_and_talks_to_itself():
-    fabric = training.fabric_for("cpu", shared=True)
+    fabric = devices.fabric_for("cpu", shared=True)
     assert fabric.world_size == 1
     assert not torch.distributed.is_initialized()
     assert devices.gather("a") == ["a"]
@@ -170,7 +170,7 @@ def test_processes_take_one_device_each(monkeypatch):
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(ValueError, match="'cuda:1': 2 processes take one device each; use auto, cpu or cuda"):
-        training.fabric_for("cuda:1", shared=True)
+        devices.fabric_for("cuda:1", shared=True)
     assert [devices._device_of(Place(r, 4, r % 2)) for r in range(4)] == [0, 1, 0, 1]
     with pytest.raises(ValueError, match="process 3 on this machine finds 2 CUDA devices"):
         devices._device_of(Place(2, 4, 2))

@@ -17,9 +17,9 @@ from torch import nn
 
 from semcg import config, files, runs
 from semcg.files import data_digest
+from semcg.loop import fit
 from semcg.runs import checkpoint, recipes
 from semcg.runs.recipes import Recipe
-from semcg.training import fit
 
 STEPS = 12
 STALE = "the saved run has another beginning ({}): training from scratch"
@@ -369,11 +369,11 @@ def test_a_cut_run_resumes_on_a_gpu_within_a_tolerance(home, monkeypatch):
     """A CycleGAN of the smoke profile. cuDNN may add in another order each time, and a GAN amplifies that."""
     from chaos import promises
 
-    from semcg import training
+    from semcg import devices, training
 
     def gan(until: int | None) -> dict:
-        cfg, fabric = config.make("smoke"), training.fabric_for("cuda")
-        t = training.Translation.begin(cfg, steps=STEPS, fabric=fabric)
+        cfg, fabric = config.make("smoke"), devices.fabric_for("cuda")
+        t = training.CycleGANTraining.create(cfg, steps=STEPS, fabric=fabric)
         step = training.translation_step(t, fabric=fabric, lambda_s=0.0)
 
         def batch(n):
@@ -434,7 +434,7 @@ CHILD = """
     sys.path.insert(0, {tests!r})
     import test_runs as t
     from semcg import runs
-    from semcg.training import fit
+    from semcg.loop import fit
     toy = t.Toy()
     run = runs.start(t.recipe(), steps=t.STEPS, state=toy.state, batch=toy.batch)
     def batch(n):

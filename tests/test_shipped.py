@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from semcg import files, labels, protocol, segmenters, translate
 from semcg.config import Config, make
 from semcg.data import Scenes
+from semcg.devices import fabric_for
 from semcg.runs import checkpoint, recipes, shipped, trained
-from semcg.training import fabric_for
 from semcg_kit.evidence import shipping
 
 ROOT = Path(__file__).parent.parent

@@ -65,7 +65,7 @@ def toy(name: str, seed: int, pause: Path | None = None) -> None:
     import test_runs
     import torch
 
-    from semcg.training import fit
+    from semcg.loop import fit
 
     t = test_runs.Toy()
     torch.manual_seed(seed)  # for the noise in its step

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from semcg import config, losses, segmenters, training
+from semcg import config, devices, loop, losses, segmenters, training
 from semcg.gan import CycleGAN
-from semcg.training import linear_decay, warm_poly
+from semcg.loop import linear_decay, warm_poly
 
 EXTRA = {"gradient G", "gradient D", "pull gan", "pull cycle"}
 
@@ -27,9 +27,9 @@ def segmenter(seed: int, double: bool = False):
 
 def small(seed: int = 0, double: bool = False, **changes):
     cfg = config.make("smoke", seed=seed, pool=0, **changes)
-    fabric = training.fabric_for("cpu")
+    fabric = devices.fabric_for("cpu")
     sems = {f"Sem_{d}": segmenter(s, double) for d, s in (("s", 1), ("t", 2))}
-    t = training.Translation.begin(cfg, steps=8, fabric=fabric, **sems)
+    t = training.CycleGANTraining.create(cfg, steps=8, fabric=fabric, **sems)
     if double:
         for net in (t.m.G_st, t.m.G_ts, t.m.D_s, t.m.D_t):
             net.double()
@@ -173,8 +173,8 @@ def test_the_average_of_the_weights_by_hand():
     ):
         assert torch.equal(raw, same)
         assert torch.equal(latest, same)
-    assert t.translators("ema") == (t.G_st_ema, t.G_ts_ema)
-    assert t.translators("raw") == (t.m.G_st, t.m.G_ts)
+    assert t.generators("ema") == (t.G_st_ema, t.G_ts_ema)
+    assert t.generators("raw") == (t.m.G_st, t.m.G_ts)
 
 
 def test_a_resumed_training_has_the_same_averages_to_the_bit(tmp_path):
@@ -245,7 +245,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimizer(term, net):
     before = copy.deepcopy(t.m.G_st.state_dict())
     step = training.translation_step(t, fabric=fabric, lambda_s=1)
     with pytest.raises(FloatingPointError, match=rf"step 1: the loss term .*{term}.* is not finite"):
-        list(training.fit(step, lambda n: crops(n), 2))
+        list(loop.fit(step, lambda n: crops(n), 2))
     assert all(torch.equal(before[k], v) for k, v in t.m.G_st.state_dict().items())
 
 
@@ -256,13 +256,13 @@ def test_a_gradient_that_is_not_finite_stops_before_the_optimizer():
     before = weight.detach().clone()
     step = training.translation_step(t, fabric=fabric, lambda_s=0)
     with pytest.raises(FloatingPointError, match="step 1: the gradient of G is not finite"):
-        list(training.fit(step, lambda n: crops(n), 1))
+        list(loop.fit(step, lambda n: crops(n), 1))
     assert torch.equal(before, weight)
 
 
 def test_the_semantic_loss_needs_both_segmenters():
-    cfg, fabric = config.make("smoke"), training.fabric_for("cpu")
-    t = training.Translation.begin(cfg, steps=4, fabric=fabric)
+    cfg, fabric = config.make("smoke"), devices.fabric_for("cpu")
+    t = training.CycleGANTraining.create(cfg, steps=4, fabric=fabric)
     with pytest.raises(ValueError, match="needs both segmenters"):
         training.translation_step(t, fabric=fabric, lambda_s=1)
     terms = training.translation_step(t, fabric=fabric, lambda_s=0)(*crops(0))
@@ -277,16 +277,16 @@ def test_the_identity_loss_is_added():
 
 
 def test_a_segmenter_learns_and_ignores_void():
-    cfg, fabric = config.make("smoke"), training.fabric_for("cpu")
+    cfg, fabric = config.make("smoke"), devices.fabric_for("cpu")
     net = segmenters.build("drn26", width=0.0625, stride=8)
-    t = training.Segmentation.begin(
+    t = training.SegmenterTraining.create(
         net, optimizer="adamw", lr=1e-2, decay=0.0, steps=30, schedule="constant", seed=0, fabric=fabric
     )
     step = training.segmentation_step(t, fabric=fabric)
     x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
     y = torch.full((2, 32, 32), 10)
     y[:, 16:] = 0
-    losses_seen = [float(r["cross_entropy"]) for r in training.fit(step, lambda n: (x, y), 30)]
+    losses_seen = [float(r["cross_entropy"]) for r in loop.fit(step, lambda n: (x, y), 30)]
     assert losses_seen[-1] < 0.3 * losses_seen[0]
     void = torch.full_like(y, 255)
     assert float(step(x, void)["cross_entropy"]) == 0.0
@@ -313,23 +313,23 @@ def test_learning_rates_by_hand():
 def test_devices_are_checked():
     for wrong in ("gpu", "cuda:x", "tpu"):
         with pytest.raises(ValueError, match="allowed: auto, cpu, cuda"):
-            training.fabric_for(wrong)
+            devices.fabric_for(wrong)
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="0 CUDA devices"):
-            training.fabric_for("cuda")
-    assert training.precision_for("fp32") == "fp32"
-    assert training.precision_for("auto", "cpu") in ("fp32", "bf16")
+            devices.fabric_for("cuda")
+    assert devices.precision_for("fp32") == "fp32"
+    assert devices.precision_for("auto", "cpu") in ("fp32", "bf16")
 
 
 def test_frames_are_read_ahead_beside_a_gpu_and_never_beside_a_cpu(monkeypatch):
-    fabric = training.fabric_for("cpu")
-    assert training.share(2, fabric) == {"batch": 2, "rank": 0, "ranks": 1, "workers": 0}
+    fabric = devices.fabric_for("cpu")
+    assert devices.share(2, fabric) == {"batch": 2, "rank": 0, "ranks": 1, "workers": 0}
 
     def workers(cores: int, gpus: int, device: str = "cuda") -> int:
         monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
         faked = SimpleNamespace(device=torch.device(device), world_size=1, global_rank=0)
-        return training.share(1, faked)["workers"]
+        return devices.share(1, faked)["workers"]
 
     assert [workers(cores, 1) for cores in (1, 2, 3, 5, 64)] == [1, 1, 2, 4, 4]
     assert workers(16, 8) == 1  # two cores a GPU: one for the training, one to read
@@ -343,9 +343,9 @@ def test_a_step_on_the_gpu_gives_the_losses_of_the_cpu():
     batch = crops(0)
     results = []
     for device in ("cpu", "cuda"):
-        fabric = training.fabric_for(device)
+        fabric = devices.fabric_for(device)
         cfg = config.make("smoke")
-        t = training.Translation.begin(cfg, steps=4, fabric=fabric)
+        t = training.CycleGANTraining.create(cfg, steps=4, fabric=fabric)
         step = training.translation_step(t, fabric=fabric, lambda_s=0)
         results.append({k: float(v) for k, v in step(*(fabric.to_device(b) for b in batch)).items()})
     assert results[0] == pytest.approx(results[1], rel=1e-3)

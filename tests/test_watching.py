@@ -8,8 +8,8 @@ from PIL import Image
 
 from semcg import config as configs
 from semcg import files, notebook, runs
+from semcg.devices import fabric_for
 from semcg.runs import keeping, recipes
-from semcg.training import fabric_for
 from semcg_kit.commands import evidence
 from semcg_kit.evidence import trainings
 

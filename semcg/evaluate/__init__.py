@@ -31,7 +31,7 @@ from semcg.evaluate.reading import marking_sums, notes, read_frames, read_scenes
 from semcg.gan import recolored
 from semcg.labels import CLASSES, names
 from semcg.reader import gray
-from semcg.translate import Guided, Translation, any_size, image, pad, stems
+from semcg.translate import Guided, Translator, any_size, image, pad, stems
 
 AXIS = (
     "oracle",
@@ -80,7 +80,7 @@ class Pictures:
 
 
 def collect(
-    translate: Translation | Pictures,
+    translate: Translator | Pictures,
     *,
     folder: Path | str,
     judge: nn.Module,
@@ -88,7 +88,7 @@ def collect(
     Sem_t: nn.Module | None = None,
     plain: nn.Module | None = None,
     reader: nn.Module | None = None,
-    back: Translation | None = None,
+    back: Translator | None = None,
     fabric: Fabric | None = None,
     target: Tensor | None = None,
     batch: int = 4,
@@ -212,7 +212,7 @@ def target_features(
 
 
 def oracle_distance(
-    translate: Translation, scenes: Scenes, oracle_folder: Path | str, *, batch: int = 8, fabric: Fabric
+    translate: Translator, scenes: Scenes, oracle_folder: Path | str, *, batch: int = 8, fabric: Fabric
 ) -> dict[str, float]:
     """Distance of translated frames to the oracle: the same scenes, drawn in the target's style.
 
@@ -300,7 +300,7 @@ def _kernel_distance(translated: dict[str, Tensor], target: Tensor) -> dict[str,
     return {"frames": {"all": kid(ours, theirs)}, "half": halves}
 
 
-def known(folder: Path | str) -> dict[str, Translation]:
+def known(folder: Path | str) -> dict[str, Translator]:
     """Return the translations of `AXIS` for the source's test frames of drawn data.
 
     Parameters

@@ -19,7 +19,7 @@ from semcg import files, mappings, metrics, pictures
 from semcg.data import Scenes
 from semcg.labels import CLASSES
 from semcg.segmenters import upsample
-from semcg.translate import Translation, any_size, identity, image, pad
+from semcg.translate import Translator, any_size, identity, image, pad
 
 _PUBLISHED = {"_gtFine_labelIds": "label", "_gtFine_labelTrainIds": "train", "_labelTrainIds": "train"}
 """Endings of Cityscapes' label files -> what these hold."""
@@ -63,7 +63,7 @@ def segmentation_counts(
     net: nn.Module,
     scenes: Scenes,
     *,
-    translate: Translation | None = None,
+    translate: Translator | None = None,
     score_size: tuple[int, int] | None = None,
     batch: int = 8,
     fabric: Fabric,
@@ -148,7 +148,7 @@ def counts_of_folders(
 def _counts(
     net: nn.Module,
     frames: Iterable[tuple[Tensor, Tensor]],
-    translate: Translation,
+    translate: Translator,
     score_size: tuple[int, int] | None,
     batch: int,
     fabric: Fabric,

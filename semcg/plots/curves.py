@@ -48,7 +48,7 @@ def training_curves(
     Parameters
     ----------
     histories : training -> records
-        Records with "step" and losses, as `semcg.training.fit` yields them.
+        Records with "step" and losses, as `semcg.loop.fit` yields them.
     names : list of str
         Losses to draw. A training without one of them is left out of that panel.
     colors : training -> color, optional

@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from semcg import files, training
+from semcg import devices, files
 from semcg.config import Config
 from semcg.cost import count, free_bytes
 from semcg.data import Scenes
@@ -138,7 +138,7 @@ def needed_bytes(stage: Stage, *, process: int = 0) -> int:
     the bytes of a `process` that has trained nothing yet.
     """
     config = stage.config
-    fabric = training.fabric_for("cpu", config.precision)
+    fabric = devices.fabric_for("cpu", config.precision)
     counted = count(lambda: begin(stage.kind, config, fabric))
     held = min(config.pool, stage.steps * config.batch) if stage.kind == "translation" else 0
     pools = 2 * held * 3 * config.crop**2 * 4

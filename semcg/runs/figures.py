@@ -10,12 +10,12 @@ from torch import Tensor
 from semcg import files
 from semcg.config import Config
 from semcg.data import Scenes
+from semcg.devices import fabric_for, with_precision
 from semcg.plots import frames, styled
 from semcg.runs import trained
 from semcg.runs.datasets import data
 from semcg.runs.recipes import conditions
-from semcg.training import fabric_for, with_precision
-from semcg.translate import Padded, Translation, image
+from semcg.translate import Padded, Translator, image
 
 CAPTIONS = {
     "figure_1": (
@@ -53,7 +53,7 @@ def paper_figures(config: Config, *, device: str = "auto") -> dict[str, Figure]:
     config : Config
         Of the runs to draw; its `lambda_s` and `semantic_loss` do not matter.
     device : str
-        As in `semcg.training.fabric_for`.
+        As in `semcg.devices.fabric_for`.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def paper_figures(config: Config, *, device: str = "auto") -> dict[str, Figure]:
     }
     source, target = Scenes(root / "source" / "test"), Scenes(root / "target" / "test")
 
-    def round_trip(x: Tensor, there: Translation, back: Translation) -> list[Tensor]:
+    def round_trip(x: Tensor, there: Translator, back: Translator) -> list[Tensor]:
         across = trained.translated(there, x, fabric)
         return [x, across, trained.translated(back, across, fabric)]
 
@@ -121,7 +121,7 @@ def _examples(domains: dict[str, Scenes]) -> Figure:
 
 
 def _translations(
-    source: Scenes, target: Scenes, translations: dict[str, tuple[Translation, Translation]], fabric: Fabric
+    source: Scenes, target: Scenes, translations: dict[str, tuple[Translator, Translator]], fabric: Fabric
 ) -> Figure:
     """Figure 3: target frames as source frames, then the other way round, with the oracle where it was drawn."""
     oracle = source.folder / "oracle"

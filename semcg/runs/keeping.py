@@ -25,11 +25,12 @@ from semcg import evaluate, files, locks, metrics, translate
 from semcg.config import Config
 from semcg.data import Scenes
 from semcg.devices import any_rank, gather, rank, world_size
+from semcg.loop import check_finite
 from semcg.runs import checkpoint, trained
 from semcg.runs.datasets import data
 from semcg.runs.store import Run, Start
 from semcg.system import stop_signals
-from semcg.training import Translation, check_finite
+from semcg.training import CycleGANTraining
 
 _READ_EVERY = 10  # steps between two readings of the losses: reading makes a GPU wait
 _SHOWN, _SCORED = 4, 20  # frames on a sheet; and at most scored
@@ -52,7 +53,7 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
     run : Run
         From `start`.
     records : iterable of dict
-        From `semcg.training.fit`, begun at `run.step`.
+        From `semcg.loop.fit`, begun at `run.step`.
 
     Yields
     ------
@@ -145,7 +146,7 @@ def _is_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
-def watched(run: Run, training: Translation, fabric: Fabric, records: Iterable[dict]) -> Iterator[dict]:
+def watched(run: Run, training: CycleGANTraining, fabric: Fabric, records: Iterable[dict]) -> Iterator[dict]:
     """Pass on the records of a CycleGAN's training, and after every `keep_every` steps leave something to look at.
 
     Parameters
@@ -153,12 +154,12 @@ def watched(run: Run, training: Translation, fabric: Fabric, records: Iterable[d
     run : Run
         From `semcg.runs.start`; its config's `keep_every` counts, and 0 leaves nothing.
     records : iterable of dict
-        From `semcg.training.fit`.
+        From `semcg.loop.fit`.
     """
     config = run.recipe.config
     for record in records:
         if config.keep_every and record["step"] % config.keep_every == 0 and rank() == 0:
-            _look(run.partial, record["step"], config, training.translators(config.generator_weights), fabric)
+            _look(run.partial, record["step"], config, training.generators(config.generator_weights), fabric)
         yield record
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from semcg import canary, files, instruments
 from semcg import config as configs
 from semcg.config import Config
-from semcg.training import precision_for
+from semcg.devices import precision_for
 
 EDITION_1 = {
     "labels": "3f4a96b60013254f",

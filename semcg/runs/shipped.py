@@ -29,7 +29,7 @@ FRAMES, SIZE = 500, (1024, 2048)
 """What the published numbers were counted on: the validation frames of Cityscapes, at their own size."""
 
 
-def generators(fabric: Fabric, *, folder: Path = GENERATORS) -> dict[str, translate.Translation]:
+def generators(fabric: Fabric, *, folder: Path = GENERATORS) -> dict[str, translate.Translator]:
     """Return the shipped generators by condition, ready for frames of any size.
 
     Raises

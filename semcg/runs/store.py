@@ -8,7 +8,7 @@ complete; an older run of that name stays readable until then. In the folder:
     history.csv             one row per step
     provenance.json         what made it: recipe, config, commit, versions, device, seconds, peak memory
 
-Several processes (`semcg.training.fabric_for`) train one run: the first writes, the others read what it wrote, so all
+Several processes (`semcg.devices.fabric_for`) train one run: the first writes, the others read what it wrote, so all
 must see one folder. A run does not know how many they were: it resumes in any number of them that its batch can be
 shared by. With image pools the result then depends on the number: each process has a pool of its own translations, the
 first's is saved, and all go on from that one.

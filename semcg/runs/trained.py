@@ -10,10 +10,11 @@ from torch import nn
 
 from semcg import files, segmenters
 from semcg.config import Config
+from semcg.devices import fabric_for
 from semcg.runs import checkpoint, recipes
 from semcg.runs.store import load
-from semcg.training import fabric_for, generator_for, network_for
-from semcg.translate import Guided, Translation
+from semcg.training import generator_for, network_for
+from semcg.translate import Guided, Translator
 
 _KINDS = {
     "sem_s": "segmenter",
@@ -105,7 +106,7 @@ def translators(config: Config, G_st: nn.Module, G_ts: nn.Module) -> tuple[nn.Mo
     return (Guided(G_st), Guided(G_ts)) if config.guided else (G_st, G_ts)
 
 
-def translated(G: Translation, x: torch.Tensor, fabric: Fabric) -> torch.Tensor:
+def translated(G: Translator, x: torch.Tensor, fabric: Fabric) -> torch.Tensor:
     """Return one image (3, H, W) as a generator translates it, on the CPU."""
     with torch.inference_mode():
         return G(x[None].to(fabric.device))[0].float().cpu()

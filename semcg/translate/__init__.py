@@ -26,7 +26,7 @@ from semcg import files, pictures
 from semcg.data import to_bytes, to_values
 from semcg.system import cores
 from semcg.translate.colors import ColorTable, Guided, HistogramMatching, color_map, pixels_of
-from semcg.translate.frames import Compiled, Padded, Tiled, Translation, any_size, difference, identity, pad
+from semcg.translate.frames import Compiled, Padded, Tiled, Translator, any_size, difference, identity, pad
 
 # Threads that read and write beside the one that computes; decoding and packing leave the interpreter's lock.
 THREADS = min(4, cores())
@@ -63,7 +63,7 @@ def sizes(in_folder: Path | str) -> list[tuple[int, int]]:
     return sorted(told, key=lambda size: (size[0] * size[1], size))
 
 
-def fingerprint(translate: Translation) -> dict[str, object]:
+def fingerprint(translate: Translator) -> dict[str, object]:
     """Return what tells one translation from another: its name and, of a network, a digest of its weights.
 
     Of a generator in tiles or in another precision also what makes the difference, its `differs`.
@@ -80,7 +80,7 @@ def fingerprint(translate: Translation) -> dict[str, object]:
 
 
 def folder(
-    translate: Translation,
+    translate: Translator,
     in_folder: Path | str,
     out_folder: Path | str,
     *,
@@ -167,7 +167,7 @@ def folder(
 
 
 def split(
-    translate: Translation, in_folder: Path | str, out_folder: Path | str, *, frames: int = 0
+    translate: Translator, in_folder: Path | str, out_folder: Path | str, *, frames: int = 0
 ) -> Iterator[tuple[int, int, str]]:
     """Translate one split of a domain, `in_folder/images`, and copy its labels: `Scenes` reads the result.
 
@@ -217,7 +217,7 @@ def _groups(pool: ThreadPoolExecutor, read: Callable, items: Iterable, batch: in
             yield [future.result() for future in group]
 
 
-def _translated(run: Translation, group: list[_Frame], device: torch.device) -> Iterable[Tensor | None]:
+def _translated(run: Translator, group: list[_Frame], device: torch.device) -> Iterable[Tensor | None]:
     """Return the translations (H, W, 3) uint8 of frames, on the CPU; None for those that are there already."""
     if group[0].pixels is None:
         return [None] * len(group)

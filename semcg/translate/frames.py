@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 # Images (B, 3, H, W) in [-1, 1] to images of the same shape and range.
-Translation = Callable[[Tensor], Tensor]
+Translator = Callable[[Tensor], Tensor]
 # Pixels a side that every generator and segmenter takes, if the side is a multiple of its `multiple`.
 SMALLEST = 8
 
@@ -89,7 +89,7 @@ def padded(side: int, multiple: int) -> int:
     return -(-max(side, SMALLEST) // multiple) * multiple
 
 
-def any_size(translate: Translation) -> Translation:
+def any_size(translate: Translator) -> Translator:
     """Return a translation for frames of any size: a network that has a `multiple` in `Padded`, others unchanged."""
     fits = isinstance(translate, Padded) or not hasattr(translate, "multiple")
     return translate if fits else Padded(translate)

@@ -33,7 +33,7 @@ class Live(ipywidgets.VBox):
     Parameters
     ----------
     records : iterator of dict
-        From `semcg.training.fit`: "step" and losses. Nothing is trained before the first click.
+        From `semcg.loop.fit`: "step" and losses. Nothing is trained before the first click.
     steps : int
         Steps in all.
     names : list of str

@@ -83,7 +83,7 @@ def checked(
         fields["data"] = str(folder.resolve())
     config = configs.make(**fields)
     if device != "auto":
-        from semcg.training import fabric_for
+        from semcg.devices import fabric_for
 
         fabric_for(device)
     if config.data != "world":

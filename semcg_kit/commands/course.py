@@ -177,8 +177,8 @@ def sweep(
 def _budget(given: dict[str, object], *, notebook: str = "", ranks: int = 1) -> str:
     """Return the budget of the course or of one notebook, for one of the processes that share each batch."""
     from semcg import config as configs
+    from semcg.devices import fabric_for, with_precision
     from semcg.runs import budget
-    from semcg.training import fabric_for, with_precision
 
     device = str(given["device"])
     fields = {name: v for name, v in given.items() if name in configs.Config.model_fields}

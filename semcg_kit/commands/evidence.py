@@ -15,12 +15,12 @@ Protocol = Annotated[Path | None, typer.Option(help="Default: results/reference/
 
 def ledger(profile: Profile = "", protocol: Protocol = None, data: Data = "") -> None:
     """Compute measures, curves and verdicts from what a sweep has counted so far, and print every row's verdict."""
-    from semcg import claims, training
+    from semcg import claims, devices
     from semcg_kit import evidence
     from semcg_kit.evidence.measuring import write_floor
 
     decided, config, folder = _evidence(profile, protocol, data)
-    floor = write_floor(config, training.fabric_for("auto", config.precision), folder)
+    floor = write_floor(config, devices.fabric_for("auto", config.precision), folder)
     rows = evidence.gather(folder, decided, histories=folder.parent)
     for row in rows:
         counted = f"{row['seeds']} seeds: " if row["seeds"] and row["verdict"].startswith("undecided") else ""
@@ -38,7 +38,7 @@ def ledger(profile: Profile = "", protocol: Protocol = None, data: Data = "") ->
 def ship(protocol: Protocol = None) -> None:
     """Finish the evidence next to a protocol: pack its runs, renew tables, pictures and the pages that show the verdicts."""
     from notebooks.exercises import teaching
-    from semcg.training import fabric_for
+    from semcg.devices import fabric_for
     from semcg_kit import evidence
     from semcg_kit.evidence import shipping
 
@@ -60,7 +60,7 @@ def _evidence(profile: str, protocol: Path | None, data: str) -> tuple:
     """
     from semcg import config as configs
     from semcg import protocol as protocols
-    from semcg.training import with_precision
+    from semcg.devices import with_precision
     from semcg_kit.evidence import measuring
     from semcg_kit.sweep import plan
 

@@ -33,9 +33,9 @@ def first_look(
 ) -> None:
     """Draw a street and translate it with the bundled generators: seconds, no training."""
     from semcg import translate
+    from semcg.devices import fabric_for
     from semcg.plots import frames, styled
     from semcg.runs import shipped
-    from semcg.training import fabric_for
 
     fabric = fabric_for(device)
     x, oracle = shipped.street(street) if image is None else (_shrunk(translate.image(image)), None)
@@ -76,9 +76,9 @@ def translate(
     """Translate a folder of images of any size; what is already translated is skipped."""
     from semcg import cost
     from semcg import translate as translation
+    from semcg.devices import fabric_for
     from semcg.runs import trained
     from semcg.system import progress
-    from semcg.training import fabric_for
 
     if not tile and (overlap >= 0 or norm_from_whole or compare):
         of_tiles = "--overlap, --norm-from-whole and --compare"
@@ -118,8 +118,8 @@ def export(
     import semcg
     from semcg import export as exporting
     from semcg import translate as translation
+    from semcg.devices import fabric_for
     from semcg.runs import trained
-    from semcg.training import fabric_for
 
     frames = height_width(size)
     G = trained.generator_from(weights, direction, fabric_for("cpu"))
@@ -149,8 +149,8 @@ def evaluate(
     """Score a folder of images against labels with the judge or another trained segmenter, class by class."""
     from semcg import evaluate as evaluation
     from semcg import instruments, pictures
+    from semcg.devices import fabric_for
     from semcg.runs import trained
-    from semcg.training import fabric_for
 
     fabric, stated = fabric_for(device), height_width(size)
     truth = [label for _, label, _ in evaluation.frames.label_pairs(images, labels).values()]

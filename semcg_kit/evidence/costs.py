@@ -6,10 +6,10 @@ from semcg import config as configs
 from semcg import files
 from semcg.config import Config
 from semcg.cost import count, operations, seconds
+from semcg.devices import fabric_for, with_precision
 from semcg.protocol import Protocol
 from semcg.runs.budget import begin
 from semcg.runs.store import machine, origin
-from semcg.training import fabric_for, with_precision
 
 __all__ = ["at_condition", "recount", "write"]
 

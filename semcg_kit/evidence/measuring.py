@@ -99,7 +99,7 @@ def references(config: Config, fabric: Fabric) -> None:
     _ceiling(config, fabric)
 
 
-def untrained(config: Config, condition: str) -> translate.Translation:
+def untrained(config: Config, condition: str) -> translate.Translator:
     """Return a translation that no training makes: one of `UNTRAINED`, one of `evaluate.AXIS`, or none for `CEILING`."""
     root = data(config)
     if condition in evaluate.AXIS:

@@ -10,8 +10,8 @@ from scipy import stats
 
 from semcg import claims
 from semcg.config import Config
+from semcg.devices import fabric_for
 from semcg.protocol import Protocol, Row
-from semcg.training import fabric_for
 from semcg_kit.evidence import measuring, trainings
 
 __all__ = ["Region", "measured", "region", "rows_of"]

@@ -19,13 +19,13 @@ from safetensors.torch import load_file, save_file
 from semcg import files, labels, segmenters, translate
 from semcg.config import Config
 from semcg.data import Scenes
+from semcg.devices import fabric_for, with_precision
 from semcg.plots import frames
 from semcg.protocol import REFERENCE, Condition, Protocol
 from semcg.runs import recipes, trained
 from semcg.runs.checkpoint import sha256
 from semcg.runs.datasets import data
 from semcg.runs.shipped import GENERATORS, UNSEEN, compared, generators, street
-from semcg.training import fabric_for, with_precision
 from semcg.world import Scene, annotations
 from semcg_kit.evidence.costs import at_condition
 

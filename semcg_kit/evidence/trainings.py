@@ -10,7 +10,7 @@ from contextlib import suppress
 from lightning_fabric import Fabric
 from torch import nn
 
-from semcg import files, segmenters, training, translate
+from semcg import devices, files, loop, segmenters, training, translate
 from semcg.config import Config
 from semcg.data import Batches, Scenes, Unpaired
 from semcg.protocol import CEILING
@@ -36,7 +36,7 @@ def _train(recipe, t, step, batches, *, steps, fabric, progress, watch=None) -> 
         return fabric.to_device(batches(n))
 
     run = start(recipe, steps=steps, state=t.state(), batch=batch)
-    records = training.fit(step, batch, steps, start=run.step)
+    records = loop.fit(step, batch, steps, start=run.step)
     records = watch(run, t, fabric, records) if watch else records
     return run, list(progress(keep(run, records), steps))
 
@@ -70,7 +70,7 @@ def segmenter(config: Config, name: str, fabric: Fabric, *, progress: Progress =
         crops = Scenes(data(config) / domain / "train", color=config.segmenter_color, **own)
         size, steps = config.segmenter_batch, config.segmenter_steps
     crops = with_labels(crops)
-    batches = Batches(crops, **training.share(size, fabric))
+    batches = Batches(crops, **devices.share(size, fabric))
     t, step = build_segmentation(config, kind, fabric, weights=training.class_weights(crops.frequencies()))
     if kind == "segmenter" and config.segmenter_start == "imagenet":
         segmenters.load_published(t.net, segmenters.fetch_imagenet(files.home() / "data" / "published"))
@@ -104,21 +104,21 @@ def translation(
     augment = {"crop": config.crop, "flip": config.flip, "seed": config.seed}
     source = Scenes(data(config) / "source" / "train", **augment)
     pairs = Unpaired(source, Scenes(target_train(config), **augment))
-    batches = Batches(pairs, **training.share(config.batch, fabric))
+    batches = Batches(pairs, **devices.share(config.batch, fabric))
     steps = config.translation_steps(pairs.epoch)
     t, step = build_translation(config, fabric, steps=steps, Sem_s=Sem_s, Sem_t=Sem_t)
     recipe = recipes.translation(config, baseline=not config.lambda_s)
     _, history = _train(
         recipe, t, step, batches, steps=steps, fabric=fabric, progress=progress, watch=watched
     )
-    return *trained.translators(config, *t.translators(config.generator_weights)), history
+    return *trained.translators(config, *t.generators(config.generator_weights)), history
 
 
 def downstream(
     config: Config,
     condition: str,
     reads: str,
-    translation: translate.Translation,
+    translation: translate.Translator,
     fabric: Fabric,
     *,
     progress: Progress = _silent,
@@ -153,7 +153,7 @@ def downstream(
     ):
         pass  # one frame after the other
     crops = Scenes(made, crop=config.crop, flip=config.flip, color=config.judge_color, seed=config.seed)
-    batches = Batches(crops, batch=config.judge_batch, workers=training.loaders(fabric))
+    batches = Batches(crops, batch=config.judge_batch, workers=devices.loaders(fabric))
     steps = config.downstream_steps
     weights = training.class_weights(crops.frequencies())
     t, step = build_segmentation(config, "downstream", fabric, weights=weights)

@@ -11,10 +11,10 @@ import torch
 from semcg import config as configs
 from semcg import files, locks
 from semcg.config import Config
+from semcg.devices import fabric_for, with_precision
 from semcg.protocol import Protocol
 from semcg.runs import budget, datasets, recipes
 from semcg.runs.store import load
-from semcg.training import fabric_for, with_precision
 from semcg_kit.evidence.collect import is_collected
 from semcg_kit.execution.course import code_digest, notebook_path, reusable
 from semcg_kit.execution.execute import parameters_of

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from semcg import config, gan, labels, segmenters, training
+from semcg import config, devices, gan, labels, segmenters, training
 from semcg.data import Batches, Scenes, Unpaired
 from semcg.labels import CLASSES
 from semcg.world import scene, styles
@@ -52,7 +52,7 @@ def first_two(batches: Batches) -> list[tuple[torch.Tensor, ...]]:
 def main(folder: Path, workers: int, seed: int) -> dict[str, str]:
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(1)
-    fabric = training.fabric_for("cpu")
+    fabric = devices.fabric_for("cpu")
     cfg = config.make(
         "smoke", seed=seed, generator_width=4, generator_depth=3, discriminator_width=4, crop=32
     )
@@ -73,7 +73,7 @@ def main(folder: Path, workers: int, seed: int) -> dict[str, str]:
     paired = first_two(Batches(Unpaired(crops, Scenes(folder, **options)), batch=1, workers=workers))
     found["batches"] = digest([single, paired])
     for name, build in SEGMENTERS.items():
-        t = training.Segmentation.begin(
+        t = training.SegmenterTraining.create(
             segmenters.build(name, **build),
             optimizer="adamw", lr=1e-3, decay=0.0, steps=10, schedule="poly", seed=seed, fabric=fabric,
         )  # fmt: skip
@@ -91,7 +91,7 @@ def main(folder: Path, workers: int, seed: int) -> dict[str, str]:
     for i, net in enumerate(sems):
         segmenters.initialize(net, generator=torch.Generator().manual_seed(i))
     for kind in (None, *SEMANTIC):
-        t = training.Translation.begin(cfg, steps=10, fabric=fabric, Sem_s=sems[0], Sem_t=sems[1])
+        t = training.CycleGANTraining.create(cfg, steps=10, fabric=fabric, Sem_s=sems[0], Sem_t=sems[1])
         weight = 0.0 if kind is None else 1.0
         step = training.translation_step(t, fabric=fabric, lambda_s=weight, semantic_loss=kind or "scores_l2")
         terms = [step(*batch) for batch in paired]
