@@ -111,7 +111,7 @@ def frozen(network: nn.Module) -> nn.Module:
     ----------
     network : Module
         Where a `BatchNorm2d` is registered right after a `Conv2d`, it must also be applied right after it; in the
-        networks of this room, and in torchvision's, that is so.
+        networks of this module, and in torchvision's, that is so.
     """
     copied = copy.deepcopy(network).eval().requires_grad_(False)
     for module in list(copied.modules()):

@@ -115,7 +115,7 @@ def test_no_module_runs_text_or_trusts_a_file(path):
 def test_no_notebook_does_either(path):
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "code":
-            # A notebook opens what the rooms it uses have checked already.
+            # A notebook opens what the modules that it uses have checked already.
             found = [fault for fault in faults(cell.source) if not fault.startswith("Image.open")]
             assert found == [], cell.id
 
@@ -223,12 +223,12 @@ def test_weights_have_a_hash_in_their_name(tmp_path, name):
 
 def test_nothing_is_fetched_unless_asked_for():
     """Importing everything, and making every network, reaches for no address."""
-    rooms = [".".join(("semcg", *p.relative_to(ROOT / "semcg").with_suffix("").parts)) for p in MODULES]
+    names = [".".join(("semcg", *p.relative_to(ROOT / "semcg").with_suffix("").parts)) for p in MODULES]
     code = (
         "import socket\n"
         "def reach(*a, **k): raise SystemExit('reached for the network')\n"
         "socket.socket.connect = socket.create_connection = socket.getaddrinfo = reach\n"
-        f"for name in {[r.removesuffix('.__init__') for r in rooms if '__main__' not in r]!r}: __import__(name)\n"
+        f"for name in {[r.removesuffix('.__init__') for r in names if '__main__' not in r]!r}: __import__(name)\n"
         "from semcg import segmenters\n"
         "for name in ('drn26', 'deeplabv3', 'segnet', 'unet'): segmenters.build(name)\n"
     )

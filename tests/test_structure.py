@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "semcg"
 KIT = PACKAGE.with_name("semcg_kit")
 
-FLOORS = [  # a room may import from lower floors, and from its own if listed in BESIDE
+FLOORS = [  # a part may import from lower floors, and from its own if listed in BESIDE
     {"labels", "config", "files", "locks", "pictures", "mappings", "system", "published"},
     {"world", "data", "segmenters", "gan", "losses", "metrics", "statistics", "plots", "protocol"}
     | {"edges", "distances", "reader", "devices", "loop"},
@@ -81,7 +81,7 @@ def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def room(path: Path) -> str:
+def part_of(path: Path) -> str:
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return parts[0]
 
@@ -101,8 +101,8 @@ def imports(path: Path) -> set[str]:
 
 
 def upward(path: Path, seen: set[str]) -> list[str]:
-    floor = {name: n for n, rooms in enumerate(FLOORS) for name in rooms}
-    here = room(path)
+    floor = {name: n for n, names in enumerate(FLOORS) for name in names}
+    here = part_of(path)
     bad = []
     for name in seen:
         parts = name.split(".")
@@ -124,10 +124,10 @@ def test_arrows_point_down(path):
         assert not imports(path), "importing semcg imports nothing"
         return
     assert upward(path, imports(path)) == []
-    for library, rooms in ONLY_IN.items():
-        if any(name.split(".")[0] == library for name in imports(path)) and room(path) not in rooms:
-            assert (library, room(path)) in TYPES_ONLY, f"{library} is imported in {path}"
-    if room(path) in CONFIG_FREE:
+    for library, names in ONLY_IN.items():
+        if any(name.split(".")[0] == library for name in imports(path)) and part_of(path) not in names:
+            assert (library, part_of(path)) in TYPES_ONLY, f"{library} is imported in {path}"
+    if part_of(path) in CONFIG_FREE:
         assert not any(name.startswith("semcg.config") for name in imports(path)), f"{path} sees a config"
 
 
@@ -156,7 +156,7 @@ def test_importing_has_no_effect():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_rooms_hold_one_idea():
+def test_modules_stay_short():
     lines = {p.relative_to(PACKAGE).as_posix(): len(p.read_text().splitlines()) for p in modules()}
     assert {name: n for name, n in lines.items() if n > 400} == {}, "more than one idea"
 
