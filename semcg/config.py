@@ -285,10 +285,29 @@ def make(profile: str = "", **changes: Any) -> Config:
         raise ValueError("\n".join(_readable(e) for e in error.errors())) from None
 
 
-def chosen(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those parameters of a notebook that do not mean "what the profile says": "", and 0 steps or a batch of 0."""
+def from_parameters(parameters: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Config:
+    """Return the config that the parameters of a notebook make.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Fields of `Config`, `fields` of others. "", and 0 steps or a batch of 0, mean what the settings or the profile say.
+    settings : mapping, optional
+        Fields whose values count as they are: 0 steps too. A parameter comes before a setting of the same name.
+
+    Raises
+    ------
+    ValueError
+        As `make`.
+    """
     silent = {name for name in ("steps", "batch") if parameters.get(name) == 0}
-    return {name: value for name, value in parameters.items() if value != "" and name not in silent}
+    given = {name: value for name, value in parameters.items() if value != "" and name not in silent}
+    return make(**dict(settings or {}) | given)
+
+
+def fields(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those parameters that are fields of `Config`."""
+    return {name: value for name, value in parameters.items() if name in Config.model_fields}
 
 
 def _readable(error: dict[str, Any]) -> str:

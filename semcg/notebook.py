@@ -55,7 +55,7 @@ def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple
         On an impossible value; names the field, the value and what is allowed.
     """
     settings = json.loads(os.environ.get("SEMCG_SETTINGS") or "{}")
-    config = with_precision(configs.make(profile, **settings | configs.chosen(knobs)), device)
+    config = with_precision(configs.from_parameters({"profile": profile} | knobs, settings), device)
     fabric = fabric_for(device, config.precision, shared=True)
     share(config.batch, fabric)  # refuses now what would fail in the training cell
     where = torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else "CPU"

@@ -96,12 +96,11 @@ def settings_apart(protocol: Protocol) -> dict[str, dict[str, object]]:
 
     That is the second of them for conditions with a semantic loss, and the first for those without.
     """
-    settings = {}
+    settings, common = {}, {"profile": protocol.profile} | protocol.settings
     for condition in protocol.conditions:
         if condition.parameters.get("translates", True):
-            given = {k: v for k, v in condition.parameters.items() if k in configs.Config.model_fields}
-            made = configs.make(protocol.profile, **protocol.settings | given)
-            settings[condition.name] = made.model_dump()
+            own = configs.fields(condition.parameters)
+            settings[condition.name] = configs.from_parameters(own, common).model_dump()
     first, second = (settings[name] for name in pair(protocol))
     apart = {}
     for name, mine in settings.items():

@@ -44,8 +44,16 @@ def test_an_unknown_profile_lists_the_known():
 
 
 def test_what_a_notebook_leaves_to_the_profile():
-    given = {"gan_loss": "", "steps": 0, "batch": 2, "seed": 0, "lambda_s": 0.0, "precision": "fp32"}
-    assert config.chosen(given) == {"batch": 2, "seed": 0, "lambda_s": 0.0, "precision": "fp32"}
+    given = {"profile": "smoke", "gan_loss": "", "steps": 0, "batch": 2, "lambda_s": 0.0, "precision": "bf16"}
+    made = config.make("smoke", batch=2, lambda_s=0.0, precision="bf16")
+    assert config.from_parameters(given) == made
+    assert config.from_parameters(given, {"lambda_s": 3.0, "steps": 9}) == made.model_copy(
+        update={"steps": 9}
+    )
+    assert config.from_parameters(given, {"steps": 0}).steps == 0, "a setting counts as it is"
+    assert config.from_parameters(config.fields(given | {"condition": "semantic", "device": "cpu"})) == made
+    with pytest.raises(ValueError, match="lamda_s = 3: no such field; there is lambda_s"):
+        config.from_parameters({"profile": "smoke", "lamda_s": 3})
 
 
 def test_a_config_cannot_change(monkeypatch):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from notebooks.exercises import teaching
-from semcg import claims, evaluate, protocol, report
+from semcg import claims, config, evaluate, protocol, report
 from semcg_kit import evidence
 from semcg_kit.execution import course
 
@@ -150,7 +150,7 @@ def test_the_report_is_what_its_notebook_says(home):
     """Executed anew; the figures are those that were written with the page."""
     text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
     assert all((ROOT / "docs" / name).is_file() for name in re.findall(r"\]\((figures[^)]+)", text))
-    given = {"profile": "mini", "evidence": "reference"}
-    course.run(course.REPORT, given, say=lambda line: None)
-    executed = course.output_of(course.REPORT, given)
+    given = config.make("mini"), {"evidence": "reference"}
+    course.run(course.REPORT, *given, say=lambda line: None)
+    executed = course.output_of(course.REPORT, *given)
     assert teaching.markdown(executed, home / "page").read_text(encoding="utf-8") == text, "run: make report"

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semcg import devices, evaluate, files, labels
+from semcg import config, devices, evaluate, files, labels
 from semcg_kit import doctor
 from semcg_kit.execution import course
 from semcg_kit.sweep import cluster
@@ -162,18 +162,18 @@ def test_a2b_other_parameters_have_another_executed_notebook_and_settings_are_in
 
 
 def test_a2b_an_evaluation_with_settings_leaves_the_profile_s_own_alone(home):
-    given = {"profile": "smoke", "data": "world", "seed": 1}
-    usual, own = course.evaluation_folder(given), course.evaluation_folder(given | {"lambda_c": 5.0})
+    made = config.make("smoke", seed=1)
+    usual, own = course.evaluation_folder(made, {}), course.evaluation_folder(made, {"lambda_c": 5.0})
     assert own.name == "evaluation-lambda_c=5.0-s1"
     for texts in ("usual", "with settings"):
         for settings in ({}, {"lambda_c": 5.0}) if texts == "usual" else ({"lambda_c": 5.0},):
-            with course._own_evaluation(given | settings):
+            with course._own_evaluation(made, settings):
                 files.write_text(usual / "table.txt", f"{texts} {settings}")
     assert (usual / "table.txt").read_text() == "usual {}"
     assert (own / "table.txt").read_text() == "with settings {'lambda_c': 5.0}"
     shutil.move(usual, usual.with_name(f".{usual.name}.usual"))  # as a kill leaves it
     files.write_text(usual / "table.txt", "killed")
-    with course._own_evaluation(given | {"lambda_c": 5.0}):
+    with course._own_evaluation(made, {"lambda_c": 5.0}):
         assert not usual.exists()
     assert (usual / "table.txt").read_text() == "usual {}"
 

@@ -13,8 +13,8 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from notebooks import exercises
-from semcg import config as configs
 from semcg import files, report
+from semcg.config import Config
 from semcg.protocol import REFERENCE, Protocol
 from semcg.runs.figures import save_figures
 from semcg_kit.evidence import seal
@@ -340,7 +340,7 @@ def between(text: str, content: str, marks: tuple[str, str]) -> str:
     return f"{before}{begin}{content}{end}{after}"
 
 
-def refresh(given: Mapping[str, object]) -> list[Path]:
+def refresh(config: Config) -> list[Path]:
     """Replace what is committed of a course by what a stored execution of it left, and return the paths.
 
     The notebooks' outputs, those outside of the sequence executed first; `results/reference/` with the comparison and
@@ -348,22 +348,22 @@ def refresh(given: Mapping[str, object]) -> list[Path]:
 
     Parameters
     ----------
-    given : mapping
-        Parameters that the course ran with: "profile", "seed", and "data" = "world".
+    config : Config
+        That the course ran with: a profile and a seed, on the world.
     """
     written = []
     for name in (*courses.SEQUENCE, *OUTSIDE):
         path = courses.notebook_path(name)
         if name in OUTSIDE:
-            courses.run(path, given, say=lambda line: None)
-        executed = nbformat.read(courses.output_of(path, given), as_version=4)
+            courses.run(path, config, {}, say=lambda line: None)
+        executed = nbformat.read(courses.output_of(path, config, {}), as_version=4)
         fresh = cleaned(executed, source=nbformat.read(path, as_version=4))
-        fresh.metadata["semcg"] = {k: given[k] for k in ("profile", "seed")}
-        fresh.metadata["semcg"]["code"] = courses.code_digest(path)
+        code = courses.code_digest(path)
+        fresh.metadata["semcg"] = {"profile": config.profile, "seed": config.seed, "code": code}
         _write(path, fresh)
         written.append(path)
-    save_figures(configs.make(str(given["profile"]), seed=given["seed"]))
-    evaluation = courses.evaluation_folder(given)
+    save_figures(config)
+    evaluation = courses.evaluation_folder(config, {})
     for name in COPIED:
         folder = evaluation if name.startswith("table") else evaluation.parent / "figures"
         with files.atomic(REFERENCE / name) as partial:

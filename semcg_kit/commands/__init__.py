@@ -8,9 +8,12 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from semcg.config import Config
 
 Profile = Annotated[
     str, typer.Option(help="One of paper, gpu, mini, smoke; default: $SEMCG_PROFILE, then mini.")
@@ -65,14 +68,14 @@ def _value(text: str) -> object:
 
 def checked(
     profile: str, data: str, seed: int | None, device: str, settings: dict[str, object] | None = None
-) -> dict[str, object]:
-    """Check what every notebook takes, before any kernel starts.
+) -> tuple["Config", dict[str, object]]:
+    """Check what every notebook takes, before any kernel starts. An option comes before a setting of the same name.
 
     Returns
     -------
+    Config
     dict
-        "profile", "data", "seed" and "device", then the settings as `semcg.config.Config` reads them. An option comes
-        before a setting of the same name.
+        The settings as the config reads them, without those that are options.
     """
     from semcg import config as configs
 
@@ -91,8 +94,7 @@ def checked(
 
         datasets.data(config)
     values = config.model_dump(mode="json")
-    given = {name: values[name] for name in options} | {"device": device}
-    return given | {name: values[name] for name in fields if name not in options}
+    return config, {name: values[name] for name in fields if name not in options}
 
 
 def height_width(text: str) -> tuple[int, int] | None:

@@ -36,12 +36,12 @@ def course(
     """Run notebooks 00 to 05 in order. What is up to date is reused, and what was interrupted is resumed."""
     from semcg_kit.execution import course as courses
 
-    given = checked(profile, data, seed, device, settings_of(set_, config))
+    made, settings = checked(profile, data, seed, device, settings_of(set_, config))
     if dry_run:
-        print(_budget(given))
+        print(_budget(made, device))
         return
-    clock = courses.course(given, kernel=kernel, fresh=fresh, say=say)
-    evaluation = courses.evaluation_folder(given)
+    clock = courses.course(made, settings, device=device, kernel=kernel, fresh=fresh, say=say)
+    evaluation = courses.evaluation_folder(made, settings)
     print("\n" + (evaluation / "table.txt").read_text(encoding="utf-8"))
     print(f"Where the minutes went (min:s)\n{indent(courses.table(clock), '  ')}")
     print(f"\nWhere to look\n  the executed notebooks  {evaluation.parent / 'notebooks'}")
@@ -76,13 +76,13 @@ def run(
     dry_run: DryRun = False,
 ) -> None:
     """Execute one notebook with parameters, through papermill."""
-    from semcg.config import Config
+    from semcg import config as configs
     from semcg.devices import place
     from semcg_kit.execution import course as courses
     from semcg_kit.execution.execute import parameters_of, typed
 
     path, values = courses.notebook_path(notebook), settings_of(set_, config)
-    fields = {name: value for name, value in values.items() if name in Config.model_fields}
+    fields = configs.fields(values)
     makes_config = "settle(" in path.read_text(encoding="utf-8")
     if not makes_config:  # settings do not reach it
         if config is not None:
@@ -90,16 +90,18 @@ def run(
         fields = {name: values[name] for name in ("profile", "data", "seed") if name in values}
     if "data" not in parameters_of(path) and (unused := data or fields.get("data")):
         raise ValueError(f"{path.stem} has no parameter data, so it cannot use {unused}: leave --data out")
-    given = checked(profile, data, seed, device, fields)
-    given |= typed(path, {name: str(value) for name, value in values.items() if name not in fields})
+    made, changes = checked(profile, data, seed, device, fields)
+    changes |= typed(path, {name: str(value) for name, value in values.items() if name not in fields})
+    device = str(changes.pop("device", device))
     here = place()
     if dry_run:
         if here.rank == 0:  # of several processes one prints, and times its share alone
-            print(_budget(given, notebook=path.stem, ranks=here.ranks))
+            print(_budget(made, device, notebook=path.stem, ranks=here.ranks))
         return
     tell = say if here.rank == 0 else lambda line: None
-    record = courses.run(path, given, kernel=kernel, fresh=fresh, cell_timeout=cell_timeout, say=tell)
-    tell(f"done in {record['seconds']:.0f} s: {courses.output_of(path, given)}")
+    options = {"device": device, "kernel": kernel, "fresh": fresh, "cell_timeout": cell_timeout}
+    record = courses.run(path, made, changes, **options, say=tell)
+    tell(f"done in {record['seconds']:.0f} s: {courses.output_of(path, made, changes)}")
 
 
 def sweep(
@@ -140,19 +142,19 @@ def sweep(
             print(f"{condition}, seed {seed}: {reason}")
         return
     fields = settings_of(set_, config)
-    given = checked(profile or read.profile, data or read.data, None, device, fields)
-    common = {name: given.pop(name) for name in ("profile", "data", "device")}
-    del given["seed"]  # each task has its own; what is left are the settings
+    made, settings = checked(profile or read.profile, data or read.data, None, device, fields)
     tasks = plan.tasks(
         read,
-        **common,
+        profile=made.profile,
+        data=made.data,
+        device=device,
         only=only or (),
         seeds=[int(part) for part in parts],
         few=few,
         notebooks=notebooks,
         threads=threads,
-        settings=given,
-        kept_with=protocol if plan.keeps(read, profile, data) and not given else None,
+        settings=settings,
+        kept_with=protocol if plan.keeps(read, profile, data) and not settings else None,
     )
     first = plan.shared(tasks) if notebooks is None else []
     if dry_run:
@@ -165,7 +167,7 @@ def sweep(
             hours = plan.foretold(todo, device) / 3600
             say(f"about {hours:.1f} hours one after the other, estimated from steps timed now")
         return
-    if given:
+    if settings:
         say(
             "These settings are not the protocol's. To keep their evidence apart, set SEMCG_HOME to another folder."
         )
@@ -174,15 +176,12 @@ def sweep(
     say(f"{len(tasks)} tasks are finished: {tasks[0].folder}")
 
 
-def _budget(given: dict[str, object], *, notebook: str = "", ranks: int = 1) -> str:
+def _budget(config, device: str, *, notebook: str = "", ranks: int = 1) -> str:
     """Return the budget of the course or of one notebook, for one of the processes that share each batch."""
-    from semcg import config as configs
     from semcg.devices import fabric_for, with_precision
     from semcg.runs import budget
 
-    device = str(given["device"])
-    fields = {name: v for name, v in given.items() if name in configs.Config.model_fields}
-    config = with_precision(configs.make(**fields), device)
+    config = with_precision(config, device)
     fabric = fabric_for(device, config.precision)
     rows = budget.of(config, fabric, notebook=notebook, ranks=ranks)
     return budget.table(rows, config, fabric, ranks=ranks)

@@ -161,9 +161,9 @@ def report(
     from semcg_kit.execution import course as courses
 
     reports.folder_of(evidence, profile)
-    given = {"profile": configs.make(profile).profile, "evidence": evidence}
-    courses.run(courses.REPORT, given, fresh=True, say=say)  # its words too are new
-    executed = courses.output_of(courses.REPORT, given)
+    given = configs.make(profile), {"evidence": evidence}
+    courses.run(courses.REPORT, *given, fresh=True, say=say)  # its words too are new
+    executed = courses.output_of(courses.REPORT, *given)
     print(executed)
     out = files.repository() / "docs" if evidence == "reference" else executed.parent.parent / "report"
     print(teaching.markdown(executed, out))

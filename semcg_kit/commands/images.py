@@ -198,12 +198,10 @@ def compare(first: Path, second: Path) -> None:
 
 def figures(profile: Profile = "", seed: Seed = None, device: Device = "auto", data: Data = "") -> None:
     """Redraw the paper's figures 1-3 from saved runs, as PNG and SVG, without training."""
-    from semcg import config as configs
     from semcg.runs import figures as redrawn
 
-    given = checked(profile, data, seed, device)
-    del given["device"]
-    for path in redrawn.save_figures(configs.make(**given), device=device):
+    config, _ = checked(profile, data, seed, device)
+    for path in redrawn.save_figures(config, device=device):
         print(path)
 
 

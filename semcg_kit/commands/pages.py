@@ -105,8 +105,8 @@ def refresh(profile: Profile = "mini", seed: Seed = None) -> None:
     from notebooks.exercises import teaching
     from semcg_kit.execution import course
 
-    given = checked(profile, "world", seed, "auto")
-    course.course(given, say=say)
-    for path in teaching.refresh(given):
+    config, _ = checked(profile, "world", seed, "auto")
+    course.course(config, {}, say=say)
+    for path in teaching.refresh(config):
         print(f"refreshed {path}")
     times(profile)

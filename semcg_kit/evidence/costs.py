@@ -73,5 +73,4 @@ def recount(found: dict, decided: Protocol) -> dict[str, int]:
 
 def at_condition(config: Config, decided: Protocol, name: str) -> Config:
     """Return a config with the numbers of a condition of the protocol."""
-    parameters = decided.condition(name).parameters
-    return config.model_copy(update={k: v for k, v in parameters.items() if k in Config.model_fields})
+    return configs.from_parameters(configs.fields(decided.condition(name).parameters), config.model_dump())

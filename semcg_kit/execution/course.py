@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 
 from semcg import canary, files
+from semcg import config as configs
 from semcg.config import Config
 from semcg.devices import place
 from semcg.system import duration
@@ -30,8 +31,6 @@ EVIDENCE = "06_evidence"
 
 NOTEBOOKS = files.repository() / "notebooks"
 REPORT = NOTEBOOKS / "sweep" / "report.ipynb"
-
-_COMMON = ("profile", "data", "seed", "device")
 
 
 def notebook_path(name: str) -> Path:
@@ -68,30 +67,20 @@ def notebook_path(name: str) -> Path:
     raise FileNotFoundError(f"no notebook {name}; the course has {course}")
 
 
-def _results(given: Mapping[str, object]) -> Path:
-    return files.results_folder(str(given.get("data") or "world"), str(given["profile"]))
-
-
-def _settings(given: Mapping[str, object]) -> dict[str, object]:
-    """Return those of the given values that are fields of Config, without those that every notebook takes."""
-    return {n: value for n, value in given.items() if n in Config.model_fields and n not in _COMMON}
-
-
 def _in_name(values: Mapping[str, object]) -> str:
     """Return values as part of a file name, in the form -name=value, or a digest where that is too long."""
     text = "".join(f"-{name}={value}" for name, value in sorted(values.items())).replace(" ", "")
     return f"-{files.digest(text)[:8]}" if len(text) > 80 or "/" in text else text
 
 
-def output_of(notebook: Path, given: Mapping[str, object]) -> Path:
+def output_of(notebook: Path, config: Config, changes: Mapping[str, object]) -> Path:
     """Return where the executed copy of a notebook goes: by profile, data, seed and what differs from its defaults."""
-    declared = parameters_of(notebook)
-    changed = {name: value for name, value in given.items() if name not in _COMMON}
-    for name in changed.keys() & declared.keys():
-        if _is_default(changed[name], declared[name]["default"]):
-            del changed[name]
-    seed = f"-s{given.get('seed', 0)}" if "seed" in declared else ""
-    return _results(given) / "notebooks" / f"{notebook.stem}{_in_name(changed)}{seed}.ipynb"
+    declared, changes = parameters_of(notebook), dict(changes)
+    for name in changes.keys() & declared.keys():
+        if _is_default(changes[name], declared[name]["default"]):
+            del changes[name]
+    name = notebook.stem + _in_name(changes) + (f"-s{config.seed}" if "seed" in declared else "")
+    return files.results_folder(config.data, config.profile) / "notebooks" / f"{name}.ipynb"
 
 
 def _is_default(value: object, source: str) -> bool:
@@ -101,15 +90,16 @@ def _is_default(value: object, source: str) -> bool:
         return source == str(value)
 
 
-def evaluation_folder(given: Mapping[str, object]) -> Path:
+def evaluation_folder(config: Config, settings: Mapping[str, object]) -> Path:
     """Return where the tables of notebook 05 are: with other settings than the profile's, in a folder of their own."""
-    return _results(given) / f"evaluation{_in_name(_settings(given))}-s{given.get('seed', 0)}"
+    results = files.results_folder(config.data, config.profile)
+    return results / f"evaluation{_in_name(settings)}-s{config.seed}"
 
 
 @contextmanager
-def _own_evaluation(given: Mapping[str, object]) -> Iterator[None]:
+def _own_evaluation(config: Config, settings: Mapping[str, object]) -> Iterator[None]:
     """Move what notebook 05 writes with settings into a folder of its own, and leave the profile's as it was."""
-    own, usual = evaluation_folder(given), evaluation_folder({n: given[n] for n in _COMMON if n in given})
+    own, usual = evaluation_folder(config, settings), evaluation_folder(config, {})
     aside = usual.with_name(f".{usual.name}.usual")
     if place().rank or own == usual:
         yield
@@ -129,8 +119,10 @@ def _own_evaluation(given: Mapping[str, object]) -> Iterator[None]:
 
 def run(
     notebook: Path,
-    given: Mapping[str, object],
+    config: Config,
+    changes: Mapping[str, object],
     *,
+    device: str = "auto",
     kernel: str = "",
     fresh: bool = False,
     cell_timeout: int | None = None,
@@ -141,14 +133,17 @@ def run(
     Parameters
     ----------
     notebook : Path
-    given : mapping
-        "profile", "data", "seed" and "device", which are passed on only where the notebook has them; parameters of the
-        notebook; and fields of `semcg.config.Config` that differ from the profile, whether it declares them or not.
+    config : Config
+        Its profile, data and seed, and the device, are passed on where the notebook has such parameters.
+    changes : mapping
+        Fields of Config that differ from the profile, whether the notebook declares them or not, and parameters of the
+        notebook that are no fields.
     """
-    declared, settings = parameters_of(notebook), _settings(given)
-    own = {n: value for n, value in given.items() if n not in settings and n not in _COMMON}
-    parameters = own | {n: value for n, value in given.items() if n in declared}
-    output = output_of(notebook, given)
+    declared, settings = parameters_of(notebook), configs.fields(changes)
+    common = {"profile": config.profile, "data": config.data, "seed": config.seed, "device": device}
+    parameters = {name: value for name, value in (common | settings).items() if name in declared}
+    parameters |= {name: value for name, value in changes.items() if name not in settings}
+    output = output_of(notebook, config, changes)
     key = {"code": code_digest(notebook), "parameters": parameters, "kernel": kernel}
     key |= {"settings": settings} if settings else {}
     if not fresh and (stored := reusable(output, key)):
@@ -156,21 +151,17 @@ def run(
         return stored
     say(f"{notebook.stem}: running")
     options = {"kernel": kernel, "fresh": fresh, "cell_timeout": cell_timeout, "settings": settings}
-    with _own_evaluation(given) if notebook.stem == EVALUATION else nullcontext():
+    with _own_evaluation(config, settings) if notebook.stem == EVALUATION else nullcontext():
         record = execute(notebook, output, parameters, say=say, **options)
     if place().rank == 0:
         files.write_json(output.with_suffix(".json"), record | {"key": key})
     return record
 
 
-def course(
-    given: Mapping[str, object], *, kernel: str = "", fresh: bool = False, say: Callable[[str], None]
-) -> dict[str, float]:
-    """Run the whole sequence and return where its minutes went (`clock`). Parameters as in `run`."""
-    records = {}
-    for name in SEQUENCE:
-        records[name] = run(notebook_path(name), given, kernel=kernel, fresh=fresh, say=say)
-    return clock(_results(given), records)
+def course(config: Config, settings: Mapping[str, object], **options) -> dict[str, float]:
+    """Run the whole sequence and return where its minutes went (`clock`). Settings and options as in `run`."""
+    records = {name: run(notebook_path(name), config, settings, **options) for name in SEQUENCE}
+    return clock(files.results_folder(config.data, config.profile), records)
 
 
 def code_digest(notebook: Path) -> str:

@@ -156,14 +156,14 @@ def shared(all_tasks: Sequence[Task]) -> list[Task]:
 
 def config_of(task: Task) -> Config:
     """Return the config that a task's notebooks make of its parameters."""
-    fields = {name: value for name, value in task.parameters.items() if name in Config.model_fields}
-    return configs.make(**task.settings | configs.chosen(fields))
+    return configs.from_parameters(configs.fields(task.parameters), task.settings)
 
 
 def config_at(protocol: Protocol, condition: str, seed: int) -> Config:
     """Return the config of a condition of the protocol at a seed."""
-    own = protocol.settings | protocol.condition(condition).parameters | {"seed": seed, "data": protocol.data}
-    return configs.make(protocol.profile, **{k: v for k, v in own.items() if k in Config.model_fields})
+    own = protocol.condition(condition).parameters | {"seed": seed}
+    common = {"profile": protocol.profile, "data": protocol.data} | protocol.settings
+    return configs.from_parameters(configs.fields(own), common)
 
 
 def missing(task: Task) -> list[str]:
