@@ -21,6 +21,8 @@ from semcg.statistics import FAILS, HOLDS
 
 BySeed = Mapping[int, float]
 """Seed -> value of one measure under one condition."""
+Interval = tuple[float, float]
+"""Of a difference as its verdict sees it: a better b is positive, and the margin is added."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ UNMEASURED = {
 """What the paper also speaks of, and why it has no row."""
 
 
-def blank(claim: str) -> dict:
+def empty_row(claim: str) -> dict:
     """Return a row of the ledger of which nothing was measured: every column, None where there is no number."""
     columns = ("measure", "class", "condition_a", "condition_b", "better", "smallest_effect")
     columns += ("mean_a", "mean_b", "difference", "low", "high", "p", "detectable", "margin", "seeds")
@@ -126,7 +128,7 @@ def blank(claim: str) -> dict:
     return row | {"left_out": [], "p_holm": None, "verdict": "not measured"}
 
 
-def series(measures: pd.DataFrame, condition: str, measure: str, of_class: str) -> dict[int, float]:
+def by_seed(measures: pd.DataFrame, condition: str, measure: str, of_class: str) -> dict[int, float]:
     """Return the values of one condition by seed; empty if it was not measured.
 
     Parameters
@@ -142,7 +144,7 @@ def series(measures: pd.DataFrame, condition: str, measure: str, of_class: str) 
     return dict(zip(chosen["seed"].astype(int), chosen["value"].astype(float), strict=True))
 
 
-def series_of(
+def values_of(
     measures: pd.DataFrame, condition: str, measure: str, of_class: str, seeds: Sequence[int] | None = None
 ) -> list[float]:
     """Return the values of one condition: at `seeds` where it has seeds, else the one that needs none."""
@@ -152,8 +154,7 @@ def series_of(
     return [float(value) for value in chosen["value"]]
 
 
-def finite(values: BySeed) -> dict[int, float]:
-    """Return those of some values by seed that are numbers."""
+def _finite(values: BySeed) -> dict[int, float]:
     return {seed: value for seed, value in values.items() if math.isfinite(value)}
 
 
@@ -162,13 +163,13 @@ def _chosen(measures: pd.DataFrame, condition: str, measure: str, of_class: str)
     return measures[same & (measures["measure"] == measure) & (measures["class"] == of_class)]
 
 
-def ledger(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:
-    """Compute every row of the ledger.
+def protocol_rows(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:
+    """Compute the rows of the ledger that the protocol asks for.
 
     Parameters
     ----------
     measures : DataFrame
-        As in `series`. Development seeds are left out, whatever it holds.
+        As in `by_seed`. Development seeds are left out, whatever it holds.
 
     Returns
     -------
@@ -177,50 +178,48 @@ def ledger(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:
         difference = b - a with its interval low..high, p (uncorrected), p_holm (None unless primary), detectable,
         margin, seeds, verdict. Numbers are None where nothing, or only one seed, was measured.
     """
-    margins = [margin_of(measures, row) for row in protocol.rows]
-    measures = measures[measures["seed"].isin(protocol.seeds)]
-    rows = [_row(measures, row, margin, protocol) for row, margin in zip(protocol.rows, margins, strict=True)]
-    corrected = {}
+    reported = measures[measures["seed"].isin(protocol.seeds)]
+    compared = [_row(reported, row, margin_of(measures, row), protocol) for row in protocol.rows]
+    rows, corrected = [row for row, _ in compared], {}
     for family in protocol.corrected:
         primary = {row["id"]: row for row in rows if row["primary"] and row["claim"] in family}
         # A row that was not measured enters with 1: leaving it out would make the correction milder for the others.
         p = {name: 1.0 if row["p"] is None else row["p"] for name, row in primary.items()}
         corrected |= statistics.holm(p, {name: row["claim"] for name, row in primary.items()}) if p else {}
-    for row, asked in zip(rows, protocol.rows, strict=True):
+    for (row, signed), asked in zip(compared, protocol.rows, strict=True):
         row["p_holm"] = corrected.get(row["id"]) if row["seeds"] >= 2 else None
-        row["verdict"] = _verdict(row, asked, protocol)
+        row["verdict"] = _verdict(row, signed, asked, protocol)
     return rows
 
 
-def _row(measures: pd.DataFrame, row: Row, margin: float | None, protocol: Protocol) -> dict:
-    b = series(measures, row.b, row.measure, row.of_class)
-    a = series(measures, row.a, row.measure, row.of_class) if row.bar is None else dict.fromkeys(b, row.bar)
-    both = [seed for seed in protocol.seeds if seed in finite(a) and seed in finite(b)]
+def _row(
+    measures: pd.DataFrame, row: Row, margin: float | None, protocol: Protocol
+) -> tuple[dict, Interval | None]:
+    """Return a row without its verdict, and the interval for it; None where there is nothing to compare."""
+    b = by_seed(measures, row.b, row.measure, row.of_class)
+    a = by_seed(measures, row.a, row.measure, row.of_class) if row.bar is None else dict.fromkeys(b, row.bar)
+    both = [seed for seed in protocol.seeds if seed in _finite(a) and seed in _finite(b)]
     asked = {"id", "primary", "measure", "of_class", "better", "smallest_effect"}
-    found = blank(row.claim) | row.model_dump(include=asked, by_alias=True)
+    found = empty_row(row.claim) | row.model_dump(include=asked, by_alias=True)
     found |= {"condition_a": row.a or f"{row.bar:g}", "condition_b": row.b, "seeds": len(both)}
     found["left_out"] = sorted((set(a) | set(b)) - set(both))
     if len(both) < 2 or margin is None:
-        return found
-    return found | compared(a, b, both, better=row.better, margin=margin)
+        return found, None
+    numbers, signed = _compare(a, b, both, better=row.better, margin=margin)
+    return found | numbers, signed
 
 
-def compared(a: BySeed, b: BySeed, seeds: Sequence[int], *, better: str, margin: float) -> dict:
-    """Return the numbers of a row, b against a at two seeds or more; "low" and "high" are of b - a itself."""
+def _compare(
+    a: BySeed, b: BySeed, seeds: Sequence[int], *, better: str, margin: float
+) -> tuple[dict, Interval]:
+    """Return the numbers of a row, which are of b - a itself, and its `Interval`."""
     a, b = ({seed: values[seed] for seed in seeds} for values in (a, b))
     of = statistics.summary(statistics.paired(a, b, better=better, margin=margin))
-    sign = 1.0 if better == "higher" else -1.0
+    signed, sign = (of["low"], of["high"]), 1.0 if better == "higher" else -1.0
     of["difference"] = sign * (of["difference"] - margin)
-    of["low"], of["high"] = sorted(sign * (of[end] - margin) for end in ("low", "high"))
+    of["low"], of["high"] = sorted(sign * (end - margin) for end in signed)
     means = {"mean_a": float(np.mean(list(a.values()))), "mean_b": float(np.mean(list(b.values())))}
-    return of | means | {"margin": margin}
-
-
-def claimed(row: Mapping) -> tuple[float, float]:
-    """Return the interval of a row as the claim sees it: its direction positive, its margin added."""
-    sign = 1.0 if row["better"] == "higher" else -1.0
-    low, high = sorted(sign * row[end] + row["margin"] for end in ("low", "high"))
-    return low, high
+    return of | means | {"margin": margin}, signed
 
 
 def margin_of(measures: pd.DataFrame, row: Row) -> float | None:
@@ -233,20 +232,17 @@ def margin_of(measures: pd.DataFrame, row: Row) -> float | None:
     return abs(row.margin.share * float(values.mean())) if len(values) else None
 
 
-def _verdict(found: dict, row: Row, protocol: Protocol) -> str:
-    if found["seeds"] == 0:
+def _verdict(row: dict, signed: Interval | None, asked: Row, protocol: Protocol) -> str:
+    if row["seeds"] == 0:
         return "not measured"
-    if found["difference"] is None or found["seeds"] < protocol.least_seeds:
-        return statistics.undecided(found["seeds"])
-    if not row.primary:
+    if signed is None or row["seeds"] < protocol.least_seeds:
+        return statistics.undecided(row["seeds"])
+    if not asked.primary:
         return "no verdict: secondary"
-    effect = 0.0 if row.margin else row.smallest_effect
-    return _decided(found, found["p_holm"], effect, protocol)
-
-
-def _decided(row: dict, p: float, effect: float, protocol: Protocol) -> str:
-    low, high = claimed(row)
-    return statistics.verdict(low, high, p, smallest_effect=effect, seeds=row["seeds"], alpha=protocol.alpha)
+    effect = 0.0 if asked.margin else asked.smallest_effect
+    return statistics.verdict(
+        *signed, row["p_holm"], smallest_effect=effect, seeds=row["seeds"], alpha=protocol.alpha
+    )
 
 
 def cost_row(rounds: Mapping[str, Sequence[float]] | None, protocol: Protocol) -> dict:
@@ -261,11 +257,11 @@ def cost_row(rounds: Mapping[str, Sequence[float]] | None, protocol: Protocol) -
     Returns
     -------
     dict
-        As a row of `ledger`: "difference" is the mean ratio b / a of a round, "rounds" their number, "limit" the
+        A row of the ledger: "difference" is the mean ratio b / a of a round, "rounds" their number, "limit" the
         protocol's ratio. `HOLDS` if the interval lies below it, `FAILS` if above. What follows from seeds is None.
     """
     cost = protocol.cost
-    found = blank(cost.claim) | {"primary": True, "measure": "seconds per step, ratio", "class": "all"}
+    found = empty_row(cost.claim) | {"primary": True, "measure": "seconds per step, ratio", "class": "all"}
     found |= {"condition_a": cost.a, "condition_b": cost.b, "better": "lower", "limit": cost.ratio}
     if rounds is None:
         return found
@@ -279,7 +275,7 @@ def cost_row(rounds: Mapping[str, Sequence[float]] | None, protocol: Protocol) -
     return found | {"low": low, "high": high, "rounds": len(ratios), "verdict": verdict}
 
 
-def overall(rows: Sequence[dict], claim: str) -> str:
+def claim_verdict(rows: Sequence[dict], claim: str) -> str:
     """Return the verdict of a claim from its primary rows: it holds if all do, fails if one does, else it is undecided.
 
     A claim without primary rows has that of its exploratory ones, as C9, and else "no verdict".
@@ -328,7 +324,7 @@ def weight_rows(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:
     Returns
     -------
     list of dict
-        As rows of `ledger`, never primary, outside Holm's correction, and marked "exploratory": the protocol has no row
+        Rows of the ledger, never primary, outside Holm's correction, and marked "exploratory": the protocol has no row
         about the curve. Below `protocol.least_seeds` seeds common to all points the verdict is "undecided (n seeds)". The
         claim holds only if both rows do, which needs no correction.
     """
@@ -337,9 +333,9 @@ def weight_rows(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:
         points, seeds = _points(measures, protocol, measure)
         asked = next((row for row in protocol.rows if (row.measure, row.of_class) == (measure, "all")), None)
         chosen = points.pop(curve.chosen)
-        found = blank(curve.claim) | {"id": f"{curve.claim} {measure}", "measure": measure, "class": "all"}
-        found |= {"condition_b": curve.chosen, "better": asked and asked.better, "smallest_effect": 0.0}
-        found |= {"seeds": len(seeds) if chosen else 0, "exploratory": True}
+        found = empty_row(curve.claim) | {"id": f"{curve.claim} {measure}", "class": "all"}
+        found |= {"measure": measure, "condition_b": curve.chosen, "better": asked and asked.better}
+        found |= {"smallest_effect": 0.0, "seeds": len(seeds) if chosen else 0, "exploratory": True}
         found["left_out"] = sorted(set(chosen).union(*points.values()) - set(seeds))
         rows.append(found)
         others = {name: float(np.mean([v[s] for s in seeds])) for name, v in points.items() if v and seeds}
@@ -351,16 +347,19 @@ def weight_rows(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:
         found["mean_b"] = float(np.mean([chosen[seed] for seed in seeds]))
         if len(seeds) < 2 or margin is None:
             continue
-        found |= compared(points[best], chosen, seeds, better=asked.better, margin=margin)
+        numbers, signed = _compare(points[best], chosen, seeds, better=asked.better, margin=margin)
+        found |= numbers
         if len(seeds) >= protocol.least_seeds:
-            found["verdict"] = _decided(found, found["p"], 0.0, protocol)
+            found["verdict"] = statistics.verdict(
+                *signed, found["p"], smallest_effect=0.0, seeds=len(seeds), alpha=protocol.alpha
+            )
     return rows
 
 
 def _points(measures: pd.DataFrame, protocol: Protocol, measure: str) -> tuple[dict[str, BySeed], list[int]]:
     """Return the values of each point by reported seed, and the seeds that all measured points have."""
     reported = measures[measures["seed"].isin(protocol.seeds)]
-    points = {name: finite(series(reported, name, measure, "all")) for name in protocol.curve.points}
+    points = {name: _finite(by_seed(reported, name, measure, "all")) for name in protocol.curve.points}
     there = [values for values in points.values() if values]
     common = [seed for seed in protocol.seeds if there and all(seed in values for values in there)]
     return points, common
@@ -375,7 +374,7 @@ def _spread(values: Iterable[float]) -> dict[str, float | int | None]:
     }
 
 
-def whole(
+def ledger(
     measures: pd.DataFrame, protocol: Protocol, rounds: Mapping[str, Sequence[float]] | None = None
 ) -> list[dict]:
     """Compute the ledger: the protocol's rows, then time, then the weight, then what nothing here can measure.
@@ -383,18 +382,18 @@ def whole(
     Parameters
     ----------
     measures : DataFrame
-        As in `series`.
+        As in `by_seed`.
     rounds : dict, optional
         As in `cost_row`; without it the claim about time is "not measured".
 
     Returns
     -------
     list of dict
-        Each with every column of `blank`. Those of `UNMEASURED` have a "reason" beside their "not measured".
+        Each with every column of `empty_row`. Those of `UNMEASURED` have a "reason" beside their "not measured".
     """
-    rows = ledger(measures, protocol)
+    rows = protocol_rows(measures, protocol)
     if protocol.cost:
         rows.append(cost_row(rounds, protocol))
     if protocol.curve:
         rows += weight_rows(measures, protocol)
-    return rows + [blank(what) | {"reason": reason} for what, reason in UNMEASURED.items()]
+    return rows + [empty_row(what) | {"reason": reason} for what, reason in UNMEASURED.items()]

@@ -139,15 +139,17 @@ def limits(ledger: Sequence[Mapping], protocol: Protocol) -> str:
 def summary(ledger: Sequence[Mapping], protocol: Protocol) -> str:
     """Return a line per claim of the paper: its words, the numbers that test it, and the verdict, also with the half skip."""
     families = ["", *(f", {name}" for name in protocol.families if name.endswith("skip"))]
+    columns = {"claim": "", "words": "the paper says", "changes": " → ".join(pair(protocol))}
+    columns |= {end: f"verdict{end}" for end in families}
     rows = []
     for claim in claims.CLAIMS:
         ours = [row for row in ledger if row["claim"] == claim.id]
         deciding = [row for row in ours if row["primary"]] or ours[:1]
-        verdicts = [claims.overall(ledger, claim.id + end) for end in families]
+        verdicts = {end: claims.claim_verdict(ledger, claim.id + end) for end in families}
         if ours:
-            rows.append([claim.id, f"“{claim.words}”", _changes(deciding), *verdicts])
-    heads = ["", "the paper says", " → ".join(pair(protocol)), *(f"verdict{end}" for end in families)]
-    return _table(heads, rows)
+            cells = {"claim": claim.id, "words": f"“{claim.words}”", "changes": _changes(deciding)}
+            rows.append(cells | verdicts)
+    return _table(columns, rows)
 
 
 def _changes(rows: Sequence[Mapping]) -> str:
@@ -178,32 +180,23 @@ def front(ledger: Sequence[Mapping], measures: pd.DataFrame, protocol: Protocol)
         row for row in ledger if row["claim"] in order and (row["primary"] or row["id"] == row["claim"])
     ]
     of_paper.sort(key=lambda row: order.index(row["claim"]))
-    heads = ["row", "measure", plain, semantic, "difference, 95 % interval", "p", "p (Holm)", "verdict"]
+    common = {"row": "row", "measure": "measure"}
+    numbers = {"interval": "difference, 95 % interval", "p": "p", "holm": "p (Holm)", "verdict": "verdict"}
+    columns = common | {"a": plain, "b": semantic} | numbers
     skipped = {_asked(row): row for row in ledger if row["claim"].endswith(", half skip")}
     rows = [_cells(row, plain) for row in of_paper]
     if skipped:
-        heads += ["half skip: difference", "p (Holm)", "verdict"]
+        beside = {"difference": "half skip: difference", "holm": "p (Holm)", "verdict": "verdict"}
+        columns |= {f"half {key}": head for key, head in beside.items()}
         for cells, row in zip(rows, of_paper, strict=True):
-            beside = _cells(skipped[_asked(row)], plain) if _asked(row) in skipped else [""] * len(cells)
-            cells += [beside[4].partition(" ")[0], *beside[6:8]]
-    text = [limits(ledger, protocol), "", _table(heads, rows)]
+            twin = _cells(skipped[_asked(row)], plain) if _asked(row) in skipped else {}
+            cells |= {f"half {key}": twin.get(key, "") for key in beside}
+    text = [limits(ledger, protocol), "", _table(columns, rows)]
     further = [r for r in ledger if r["primary"] and r["claim"] in protocol.hypotheses and _asked(r)]
     further = [r for r in further if r not in of_paper and r not in skipped.values()]
     if further:
-        heads = [
-            "row",
-            "measure",
-            "compared with",
-            "has",
-            "difference, 95 % interval",
-            "p",
-            "p (Holm)",
-            "verdict",
-        ]
-        beyond = [
-            [*_cells(row, "")[:2], _side(row, "a"), _side(row, "b"), *_cells(row, "")[4:]] for row in further
-        ]
-        text += ["", _table(heads, beyond)]
+        columns = common | {"a named": "compared with", "b named": "has"} | numbers
+        text += ["", _table(columns, [_cells(row, plain) for row in further])]
     return "\n".join(text)
 
 
@@ -212,25 +205,40 @@ def _asked(row: Mapping) -> tuple:
     return row["claim"].partition(",")[0], row["measure"], row["class"]
 
 
-def _side(row: Mapping, side: str) -> str:
+def _named(row: Mapping, side: str) -> str:
     name, mean = row[f"condition_{side}"], row[f"mean_{side}"]
     return name if mean is None or name == f"{mean:g}" else f"{name}: {mean:.3f}"
 
 
-def _cells(row: Mapping, plain: str) -> list[str]:
-    """Return a row of the ledger as the cells of a table; names the comparator where it is not the plain condition."""
-    what = row["measure"] + ("" if row["class"] == "all" else f", {row['class']}")
-    a, b = ("-" if row[f"mean_{side}"] is None else f"{row[f'mean_{side}']:.3f}" for side in "ab")
+def _cells(row: Mapping, plain: str) -> dict[str, str]:
+    """Return what tables show of a row of the ledger; "a" names the comparator where it is not the plain condition."""
+    cells = {
+        "row": row["id"],
+        "measure": row["measure"] + ("" if row["class"] == "all" else f", {row['class']}"),
+        "a": _number(row["mean_a"], ".3f"),
+        "b": _number(row["mean_b"], ".3f"),
+        "a named": _named(row, "a"),
+        "b named": _named(row, "b"),
+        "difference": "-",
+        "interval": "-",
+        "p": _number(row["p"], ".4f"),
+        "holm": _number(row["p_holm"], ".4f"),
+        "verdict": row["verdict"],
+    }
     if row["condition_a"] != plain:
-        a += f" ({row['condition_a']})"
-    difference = "-"
+        cells["a"] += f" ({row['condition_a']})"
     if row["difference"] is not None:
         sign, form = ("x ", ".2f") if row.get("rounds") else ("", "+.3f")
-        difference = f"{sign}{row['difference']:{form}} [{row['low']:{form}}, {row['high']:{form}}]"
-    p, holm = ("-" if row[key] is None else f"{row[key]:.4f}" for key in ("p", "p_holm"))
-    return [row["id"], what, a, b, difference, p, holm, row["verdict"]]
+        cells["difference"] = f"{sign}{row['difference']:{form}}"
+        cells["interval"] = f"{cells['difference']} [{row['low']:{form}}, {row['high']:{form}}]"
+    return cells
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _table(columns: Mapping[str, str], rows: Iterable[Mapping[str, str]]) -> str:
+    """Return rows as a table in Markdown; `columns` is the key of a cell -> the head above it."""
+    lines = [columns.values(), ["---"] * len(columns), *([cells[key] for key in columns] for cells in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -52,7 +52,7 @@ NOISE = np.array([1, -1, 2, -2, 1, -1, 2, -2, 1, -1, 2, -2]) * 0.002
 
 
 def test_a_sure_gain_is_confirmed_and_its_numbers_are_plain():
-    (found,) = claims.ledger(table(A_m=np.full(12, 0.2), B_m=0.25 + NOISE), decided([row("r")]))
+    (found,) = claims.protocol_rows(table(A_m=np.full(12, 0.2), B_m=0.25 + NOISE), decided([row("r")]))
     assert found["difference"] == pytest.approx(0.05)
     assert found["mean_a"] == pytest.approx(0.2)
     assert found["low"] < 0.05 < found["high"]
@@ -63,16 +63,16 @@ def test_a_sure_gain_is_confirmed_and_its_numbers_are_plain():
 
 def test_better_lower_turns_the_sign_back():
     falls = table(A_m=np.full(12, 0.25), B_m=0.2 + NOISE)
-    (found,) = claims.ledger(falls, decided([row("r", better="lower")]))
+    (found,) = claims.protocol_rows(falls, decided([row("r", better="lower")]))
     assert found["difference"] == pytest.approx(-0.05)
     assert found["low"] < -0.05 < found["high"] < 0
     assert found["verdict"] == "holds here"
-    (found,) = claims.ledger(falls, decided([row("r", better="higher")]))
+    (found,) = claims.protocol_rows(falls, decided([row("r", better="higher")]))
     assert found["verdict"] == "does not hold here"
 
 
 def test_a_surely_positive_but_tiny_gain_is_refuted():
-    (found,) = claims.ledger(table(A_m=np.full(12, 0.2), B_m=0.204 + NOISE / 10), decided([row("r")]))
+    (found,) = claims.protocol_rows(table(A_m=np.full(12, 0.2), B_m=0.204 + NOISE / 10), decided([row("r")]))
     assert found["low"] > 0
     assert found["verdict"] == "does not hold here"
 
@@ -83,21 +83,21 @@ def test_a_margin_is_a_share_of_the_untranslated_frames():
     untouched = pd.DataFrame(
         [("identity", pd.NA, "m", "all", 0.5, "identity")], columns=worse.columns
     )  # margin 0.05: 0.03 worse is no worse
-    (found,) = claims.ledger(pd.concat([worse, untouched]), decided([kid]))
+    (found,) = claims.protocol_rows(pd.concat([worse, untouched]), decided([kid]))
     assert found["margin"] == pytest.approx(0.05)
     assert found["difference"] == pytest.approx(0.03)
     assert found["verdict"] == "holds here"
     untouched["value"] = 0.1  # margin 0.01
-    (found,) = claims.ledger(pd.concat([worse, untouched]), decided([kid]))
+    (found,) = claims.protocol_rows(pd.concat([worse, untouched]), decided([kid]))
     assert found["verdict"] == "does not hold here"
-    (found,) = claims.ledger(worse, decided([kid]))
+    (found,) = claims.protocol_rows(worse, decided([kid]))
     assert found["difference"] is None
     assert found["verdict"] != "holds here"
 
 
 def test_what_was_not_measured_counts_in_the_correction():
     both = decided([row("r"), row("s", "C2", measure="other")])
-    first, second = claims.ledger(table(A_m=np.full(12, 0.2), B_m=0.25 + NOISE), both)
+    first, second = claims.protocol_rows(table(A_m=np.full(12, 0.2), B_m=0.25 + NOISE), both)
     assert first["p_holm"] == pytest.approx(2 * first["p"])
     assert (second["seeds"], second["verdict"], second["p_holm"]) == (0, "not measured", None)
 
@@ -105,37 +105,37 @@ def test_what_was_not_measured_counts_in_the_correction():
 def test_a_claim_of_several_rows_needs_all_of_them():
     rows = [row("r", "C2"), row("s", "C2", measure="n")]
     good = {"A_m": np.full(12, 0.2), "B_m": 0.25 + NOISE, "A_n": np.full(12, 0.2)}
-    found = claims.ledger(table(**good, B_n=0.25 + NOISE), decided(rows))
-    assert claims.overall(found, "C2") == "holds here"
-    found = claims.ledger(table(**good, B_n=0.2 + 10 * NOISE), decided(rows))
+    found = claims.protocol_rows(table(**good, B_n=0.25 + NOISE), decided(rows))
+    assert claims.claim_verdict(found, "C2") == "holds here"
+    found = claims.protocol_rows(table(**good, B_n=0.2 + 10 * NOISE), decided(rows))
     assert [r["verdict"] for r in found] == ["undecided", "undecided"]  # the claim's p is its largest
-    assert claims.overall(found, "C2") == "undecided"
-    found = claims.ledger(table(**good, B_n=0.15 + NOISE), decided(rows))
-    assert claims.overall(found, "C2") == "does not hold here"
+    assert claims.claim_verdict(found, "C2") == "undecided"
+    found = claims.protocol_rows(table(**good, B_n=0.15 + NOISE), decided(rows))
+    assert claims.claim_verdict(found, "C2") == "does not hold here"
 
 
 def test_few_seeds_and_development_seeds_give_no_verdict():
     few = table(A_m=np.full(9, 0.2), B_m=(0.25 + NOISE)[:9])
-    (found,) = claims.ledger(few, decided([row("r")]))
+    (found,) = claims.protocol_rows(few, decided([row("r")]))
     assert found["verdict"] == "undecided (9 seeds)"
     development = few.assign(seed=few["seed"] - 3)  # seeds 0..8: three of them are for development
-    (found,) = claims.ledger(development, decided([row("r")]))
+    (found,) = claims.protocol_rows(development, decided([row("r")]))
     assert found["seeds"] == 6
-    (found,) = claims.ledger(table(), decided([row("r")]))
+    (found,) = claims.protocol_rows(table(), decided([row("r")]))
     assert found["verdict"] == "not measured"
 
 
 def test_a_seed_that_lacks_one_side_is_left_out_and_said():
     values = 0.25 + NOISE
     values[4] = np.nan
-    (found,) = claims.ledger(table(A_m=np.full(12, 0.2), B_m=values), decided([row("r")]))
+    (found,) = claims.protocol_rows(table(A_m=np.full(12, 0.2), B_m=values), decided([row("r")]))
     assert (found["seeds"], found["left_out"]) == (11, [7])
 
 
 def test_a_value_that_stands_there_twice_is_an_error():
     twice = pd.concat([table(A_m=[0.2], B_m=[0.3])] * 2)
     with pytest.raises(ValueError, match="more than one value at seeds"):
-        claims.ledger(twice, decided([row("r")]))
+        claims.protocol_rows(twice, decided([row("r")]))
 
 
 def test_the_cost_is_a_ratio_of_rounds():
@@ -230,7 +230,7 @@ def test_the_chosen_weight_is_compared_with_the_best_other():
     assert (best["condition_a"], best["verdict"]) == ("strong", "holds here")
     lower = weights(better="lower", A=flat + 0.3, weak=flat, B=flat + 0.1 + NOISE, strong=flat + 0.2)
     assert (lower["condition_a"], lower["verdict"]) == ("weak", "does not hold here")
-    assert claims.overall([lower], "C9") == "does not hold here"
+    assert claims.claim_verdict([lower], "C9") == "does not hold here"
 
 
 def test_the_weight_has_no_verdict_below_the_least_seeds():
@@ -238,7 +238,7 @@ def test_the_weight_has_no_verdict_below_the_least_seeds():
     assert (few["seeds"], few["verdict"]) == (3, "undecided (3 seeds)")
     assert few["left_out"] == list(range(6, 15))
     assert few["difference"] == pytest.approx(0.1)
-    assert claims.overall([few], "C9") == "undecided (3 seeds)"
+    assert claims.claim_verdict([few], "C9") == "undecided (3 seeds)"
     (none,) = claims.weight_rows(table(A_m=[0.2]), decided([row("C1")], curve=CURVE))
     assert (none["verdict"], none["seeds"]) == ("not measured", 0)
 
@@ -258,7 +258,7 @@ def test_the_margin_of_the_weight_is_that_of_its_measure():
 
 def test_every_claim_has_a_row_with_every_column():
     real = protocol.read()
-    rows = claims.whole(table(), real)
+    rows = claims.ledger(table(), real)
     assert {r["claim"] for r in rows} == {c.id for c in claims.CLAIMS} | set(claims.UNMEASURED) | set(
         real.hypotheses
     )
@@ -284,8 +284,8 @@ def test_an_added_row_changes_no_correction():
     """Rows of C9 stand outside: with and without them every p is the same."""
     values = table(A_m=np.full(12, 0.2), B_m=0.25 + NOISE)
     asked = [row("r"), row("s", "C2", measure="other")]
-    without = claims.ledger(values, decided(asked))
-    assert claims.whole(values, decided(asked, curve=CURVE))[: len(without)] == without
+    without = claims.protocol_rows(values, decided(asked))
+    assert claims.ledger(values, decided(asked, curve=CURVE))[: len(without)] == without
 
 
 def test_every_claim_of_the_protocol_is_one_of_the_papers():

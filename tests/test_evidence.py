@@ -96,7 +96,7 @@ def test_the_axis_of_each_measure_has_its_ends():
     measures, _, _ = report.tables(REFERENCE, DECIDED)
 
     def value(condition: str, measure: str) -> float:
-        (found,) = claims.series_of(measures, condition, measure, "all")
+        (found,) = claims.values_of(measures, condition, measure, "all")
         return found
 
     for measure in ("judge mIoU", "second judge mIoU", "sky kept", "boundary F", "plates read"):

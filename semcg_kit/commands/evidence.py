@@ -26,7 +26,7 @@ def ledger(profile: Profile = "", protocol: Protocol = None, data: Data = "") ->
         counted = f"{row['seeds']} seeds: " if row["seeds"] and row["verdict"].startswith("undecided") else ""
         print(f"{row['id']:<26} {row['measure'] or '':<24} {counted}{row['verdict'].partition(' (')[0]}")
     for claim in claims.CLAIMS:
-        print(f"{claim.id:<4} {claims.overall(rows, claim.id)}")
+        print(f"{claim.id:<4} {claims.claim_verdict(rows, claim.id)}")
     absent = {row["measure"] for row in rows if row["verdict"] == "not measured" and row["measure"]}
     if absent:
         print(f"not in these data, or not measured yet: {', '.join(sorted(absent))}")

@@ -48,7 +48,7 @@ def region(
     Parameters
     ----------
     measures : DataFrame
-        As in `semcg.claims.series`.
+        As in `semcg.claims.by_seed`.
     without : int
         The seed that is trained anew, which does not count.
 
@@ -59,7 +59,7 @@ def region(
     """
     table = {}
     for row in rows:
-        a, b = (claims.series(measures, name, row.measure, row.of_class) for name in (row.a, row.b))
+        a, b = (claims.by_seed(measures, name, row.measure, row.of_class) for name in (row.a, row.b))
         table[row.id] = {s: b[s] - a[s] for s in decided.seeds if s in a and s in b and s != without}
     differences = pd.DataFrame(table).dropna()
     n, k = differences.shape

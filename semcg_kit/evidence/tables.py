@@ -102,7 +102,7 @@ def _held(folder: Path) -> list[str]:
 def _ledger(folder: Path, measures: pd.DataFrame, decided: protocol.Protocol) -> list[dict]:
     cost = folder / "cost.json"
     rounds = files.read_json(cost)["seconds"] if cost.is_file() else None
-    rows = claims.whole(measures, decided, rounds)
+    rows = claims.ledger(measures, decided, rounds)
     return [
         {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in r.items()} for r in rows
     ]
