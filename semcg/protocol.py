@@ -44,14 +44,14 @@ class _Frozen(BaseModel):
 class Condition(_Frozen):
     """A way to train: the parameters of the training notebook that make it, and the seeds it is trained with.
 
-    Those of a further condition begin with what the table `few` has beside `seeds` and `conditions`.
+    The exploratory ones are in the file's table `few`; what that has beside `seeds` and `conditions` all of them share.
     """
 
     name: Name
     parameters: dict[str, Value]
     seeds: tuple[Seed, ...] = Field(min_length=1)
-    few: bool
-    """Whether it is a further one, for curves and explanations, on which no verdict rests."""
+    exploratory: bool
+    """Whether it is for curves and explanations, so that no verdict rests on it."""
 
 
 class Margin(_Frozen):
@@ -109,7 +109,7 @@ class Curve(_Frozen):
 
 
 class Protocol(_Frozen):
-    """The whole file. `conditions` holds the main ones in their order, then the further ones."""
+    """The whole file. `conditions` holds the main ones in their order, then the exploratory ones."""
 
     profile: Name
     data: Name = "world"
@@ -197,22 +197,15 @@ def _flat(raw: dict[str, Any]) -> dict[str, Any]:
         raise TypeError("few.seeds: missing")
     common = {key: value for key, value in few.items() if key not in ("seeds", "conditions")}
     flat["conditions"] = []
-    for tables, seeds, further in (
-        (main, raw.get("seeds", ()), False),
-        (few.get("conditions", {}), few.get("seeds"), True),
+    for prefix, tables, shared, seeds in (
+        ("", main, {}, raw.get("seeds", ())),
+        ("few.", few.get("conditions", {}), common, few.get("seeds")),
     ):
         for name, table in tables.items():
             if not isinstance(table, dict):
-                raise TypeError(
-                    f"{'few.' if further else ''}conditions.{name}: must be a table, got {table!r}"
-                )
-            parameters = (common if further else {}) | {k: v for k, v in table.items() if k != "seeds"}
-            made = {
-                "name": name,
-                "parameters": parameters,
-                "seeds": table.get("seeds", seeds),
-                "few": further,
-            }
+                raise TypeError(f"{prefix}conditions.{name}: must be a table, got {table!r}")
+            made = {"name": name, "seeds": table.get("seeds", seeds), "exploratory": bool(prefix)}
+            made["parameters"] = shared | {k: v for k, v in table.items() if k != "seeds"}
             flat["conditions"].append(made)
     return flat
 
@@ -243,11 +236,11 @@ def _contradictions(p: Protocol) -> list[str]:
     """Return what is possible key by key and wrong taken together."""
     wrong = []
     names = [c.name for c in p.conditions]
-    main = {c.name for c in p.conditions if not c.few}
+    main = {c.name for c in p.conditions if not c.exploratory}
     for what, values in (("conditions", names), ("rows", [r.id for r in p.rows]), ("seeds", p.seeds)):
         wrong += [f"{what}: {value!r} occurs {n} times" for value, n in Counter(values).items() if n > 1]
     for condition in p.conditions:
-        key = f"{'few.' if condition.few else ''}conditions.{condition.name}.seeds"
+        key = f"{'few.' if condition.exploratory else ''}conditions.{condition.name}.seeds"
         if len(set(condition.seeds)) < len(condition.seeds):
             wrong.append(f"{key} = {list(condition.seeds)}: a seed occurs twice")
         if seen := sorted(set(condition.seeds) & set(p.development_seeds)):

@@ -13,7 +13,7 @@ SEEDS = tuple(range(3, 15))
 
 def decided(rows, **more) -> protocol.Protocol:
     conditions = [
-        {"name": name, "parameters": {}, "seeds": SEEDS, "few": False}
+        {"name": name, "parameters": {}, "seeds": SEEDS, "exploratory": False}
         for name in ("A", "B", "weak", "strong")
     ]
     return protocol.Protocol(

@@ -54,7 +54,7 @@ def read(tmp_path, text: str) -> protocol.Protocol:
 
 def test_conditions_keep_their_order_their_parameters_and_their_seeds(tmp_path):
     p = read(tmp_path, GOOD)
-    assert [(c.name, c.parameters, c.seeds, c.few) for c in p.conditions] == [
+    assert [(c.name, c.parameters, c.seeds, c.exploratory) for c in p.conditions] == [
         ("CycleGAN", {"lambda_s": 0.0}, (3, 4), False),
         ("semantic", {"lambda_s": 1.0, "semantic_loss": "scores_l2"}, (4,), False),
         ("lambda_s 3", {"learns": False, "lambda_s": 3.0}, (3,), True),
@@ -121,7 +121,7 @@ def test_no_file_is_said(tmp_path):
 
 def test_the_committed_protocol_holds_together():
     p = protocol.read()
-    assert {"CycleGAN", "semantic", "semantic recolor"} <= {c.name for c in p.conditions if not c.few}
+    assert {"CycleGAN", "semantic", "semantic recolor"} <= {c.name for c in p.conditions if not c.exploratory}
     assert len(p.seeds) >= p.least_seeds
     assert {row.claim for row in p.rows if row.primary} == {
         claim for family in p.corrected for claim in family

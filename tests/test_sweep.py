@@ -188,7 +188,7 @@ def nothing_is_left(home: Path) -> None:
     assert not [
         p for p in (home / "results").rglob("*") if "partial" in p.name or p.suffix in (".lock", ".task")
     ]
-    for task in plan.tasks(protocol.read(home / "protocol.toml"), few=True, notebooks=home / "books"):
+    for task in plan.tasks(protocol.read(home / "protocol.toml"), exploratory=True, notebooks=home / "books"):
         assert not task.scratch.exists()
 
 
@@ -203,7 +203,7 @@ def test_seeds_come_first_for_the_main_conditions_and_conditions_for_the_others(
     p = protocol.read(decided)
     assert names(plan.tasks(p, notebooks=books)) == FOUR
     few = ["lambda_s_3-s3", "lambda_s_3-s4", "lambda_s_10-s3", "lambda_s_10-s4"]
-    assert names(plan.tasks(p, notebooks=books, few=True)) == FOUR + few
+    assert names(plan.tasks(p, notebooks=books, exploratory=True)) == FOUR + few
     only = plan.tasks(p, notebooks=books, only=["lambda_s 10", "CycleGAN"], seeds=[4])
     assert names(only) == ["CycleGAN-s4", "lambda_s_10-s4"]
     assert only[1].parameters == {
@@ -228,15 +228,15 @@ def test_a_task_is_checked_before_anything_runs(decided, books, home):
     with pytest.raises(
         ValueError, match=r"condition 'lambda_s 3': train.ipynb has no parameter lambda; it has"
     ):
-        plan.tasks(protocol.read(decided), notebooks=books, few=True)
+        plan.tasks(protocol.read(decided), notebooks=books, exploratory=True)
     decided.write_text(PROTOCOL.replace("lambda_s = 3.0", "lambda_s = -3.0"))
     with pytest.raises(ValueError, match=r"lambda_s = -3.0: input should be greater"):
-        plan.tasks(protocol.read(decided), notebooks=books, few=True)
+        plan.tasks(protocol.read(decided), notebooks=books, exploratory=True)
 
 
 def test_the_notebooks_of_this_repository_take_what_its_protocol_gives():
     p = protocol.read()
-    made = plan.tasks(p, few=True)
+    made = plan.tasks(p, exploratory=True)
     assert len(made) == sum(len(c.seeds) for c in p.conditions)
     assert made[0].parameters["profile"] == "mini"
     first = plan.shared(made)[0]
@@ -405,7 +405,7 @@ def test_a_killed_worker_loses_nothing_a_failure_is_said_and_nothing_is_done_twi
     assert trained(home) == calm(home, monkeypatch, [("CycleGAN", 3), ("CycleGAN", 4)])
     nothing_is_left(home)
 
-    table = plan.progress(protocol.read(decided), few=False, measured=False)
+    table = plan.progress(protocol.read(decided), exploratory=False, measured=False)
     assert list(table["status"]) == ["ok", "ok", "waiting", "waiting"]
     (books / "bad").touch()  # what has to run from here on, fails
     again = begin(decided, "--notebooks", str(books), "--seeds", "3")
@@ -415,7 +415,7 @@ def test_a_killed_worker_loses_nothing_a_failure_is_said_and_nothing_is_done_twi
     assert "AssertionError: the moon is not made of cheese" in said
     assert "Traceback" not in said
     assert "1 of 2 tasks failed: semantic-s3" in said
-    table = plan.progress(protocol.read(decided), few=False, measured=False)
+    table = plan.progress(protocol.read(decided), exploratory=False, measured=False)
     assert list(table["status"]) == ["ok", "ok", "failed", "waiting"]
     assert "the moon" in table.loc[("semantic", 3), "reason"]
 

@@ -136,7 +136,7 @@ def sweep(
 
     if table:
         measured = notebooks is None or (notebooks / "measure.ipynb").is_file()
-        runs = plan.progress(read, profile, data=data, few=few, measured=measured)
+        runs = plan.progress(read, profile, data=data, exploratory=few, measured=measured)
         print(plan.overview(runs).to_string())
         for (condition, seed), reason in runs.loc[runs["reason"] != "", "reason"].items():
             print(f"{condition}, seed {seed}: {reason}")
@@ -150,7 +150,7 @@ def sweep(
         device=device,
         only=only or (),
         seeds=[int(part) for part in parts],
-        few=few,
+        exploratory=few,
         notebooks=notebooks,
         threads=threads,
         settings=settings,

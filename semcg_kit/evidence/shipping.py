@@ -57,7 +57,7 @@ def ship(config: Config, decided: Protocol, *, device: str = "auto", out: Path =
     test = Scenes(data(config) / "source" / "test")
     batch = torch.stack([test.frame(i)[0] for i in range(min(FRAMES, len(test)))]).to(fabric.device)
     written = []
-    main = [c.name for c in decided.conditions if not c.few and _is_shipped(c)]
+    main = [c.name for c in decided.conditions if not c.exploratory and _is_shipped(c)]
     for name, cfg in _trained_here(config, decided, main).items():
         run = _run(cfg)
         G_st, _ = trained.generators(cfg, fabric, baseline=not cfg.lambda_s)

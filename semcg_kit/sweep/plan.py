@@ -49,7 +49,7 @@ def tasks(
     device: str = "auto",
     only: Sequence[str] = (),
     seeds: Sequence[int] = (),
-    few: bool = False,
+    exploratory: bool = False,
     notebooks: Path | None = None,
     threads: int = 1,
     settings: Mapping[str, object] | None = None,
@@ -57,7 +57,7 @@ def tasks(
 ) -> list[Task]:
     """Return the tasks of a protocol in the order in which they are to be done.
 
-    The main conditions come seed by seed, so that after every seed all of them can be compared; the further ones
+    The main conditions come seed by seed, so that after every seed all of them can be compared; the exploratory ones
     condition by condition, so that a curve grows point by point.
 
     Parameters
@@ -65,11 +65,11 @@ def tasks(
     profile, data : str
         "" means the protocol's.
     only : sequence of str
-        Names of conditions, main or further ones; empty means all the main ones.
+        Names of conditions, main or exploratory; empty means all the main ones.
     seeds : sequence of int
         Empty means all that the protocol names for a condition.
-    few : bool
-        The further conditions as well.
+    exploratory : bool
+        Include the exploratory conditions.
     notebooks : Path, optional
         Folder of `train.ipynb` and, if tasks measure, `measure.ipynb`.
     settings : mapping, optional
@@ -89,7 +89,7 @@ def tasks(
         raise FileNotFoundError(f"no {books[0]}: it is what a sweep executes")
     books = [book for book in books if book.is_file()]
     wanted = [protocol.condition(name) for name in dict.fromkeys(only)]
-    wanted = wanted or [condition for condition in protocol.conditions if few or not condition.few]
+    wanted = wanted or [c for c in protocol.conditions if exploratory or not c.exploratory]
     known = {seed for condition in wanted for seed in condition.seeds}
     if strange := sorted(set(seeds) - known):
         listed, there = (",".join(map(str, numbers)) for numbers in (strange, sorted(known)))
@@ -101,8 +101,8 @@ def tasks(
     common = {"profile": profile or protocol.profile, "data": data or protocol.data, "device": device}
     place = {seed: n for n, seed in enumerate(protocol.seeds)}
     pairs = [(condition, seed) for condition in wanted for seed in condition.seeds]
-    # The main conditions seed by seed; then the further ones condition by condition, since the sort is stable.
-    pairs.sort(key=lambda pair: (pair[0].few, 0 if pair[0].few else place.get(pair[1], len(place))))
+    # The main conditions seed by seed; then the exploratory ones condition by condition, since the sort is stable.
+    pairs.sort(key=lambda p: (True, 0) if p[0].exploratory else (False, place.get(p[1], len(place))))
     made, evidence = [], str(kept_with.resolve()) if kept_with else ""
     decided = settings_at(protocol, common["profile"])
     for condition, seed in pairs:
@@ -248,7 +248,7 @@ def _declared(notebook: Path) -> frozenset[str]:
 
 
 def progress(
-    protocol: Protocol, profile: str = "", *, data: str = "", few: bool = True, measured: bool = True
+    protocol: Protocol, profile: str = "", *, data: str = "", exploratory: bool = True, measured: bool = True
 ) -> pd.DataFrame:
     """Return how far a sweep is; it may be running.
 
@@ -256,8 +256,8 @@ def progress(
     ----------
     profile, data : str
         "" means the protocol's.
-    few : bool
-        Include the further conditions.
+    exploratory : bool
+        Include the exploratory conditions.
     measured : bool
         A task has two notebooks, one that trains and one that measures.
 
@@ -269,8 +269,8 @@ def progress(
     """
     profile = configs.make(profile or protocol.profile).profile
     folder = files.results_folder(data or protocol.data, profile) / "sweep"
-    tasks, rows = [(c.name, seed) for c in protocol.conditions if few or not c.few for seed in c.seeds], {}
-    for condition, seed in tasks:
+    wanted, rows = [c for c in protocol.conditions if exploratory or not c.exploratory], {}
+    for condition, seed in ((c.name, seed) for c in wanted for seed in c.seeds):
         task = f"{recipes.slug(condition)}-s{seed}"
         parts = ("", "-measure") if measured else ("",)
         records = [files.read_record(folder / f"{task}{part}.json") for part in parts]
