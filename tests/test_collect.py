@@ -175,11 +175,11 @@ def test_records_of_another_protocol_frames_or_history_are_found(protocol, tmp_p
         second_line()
 
 
-def test_hours_are_foretold_from_steps_and_their_time(protocol, monkeypatch):
+def test_hours_are_estimated_from_steps_and_their_time(protocol, monkeypatch):
     monkeypatch.setattr(
         plan.budget, "timed", lambda stage, fabric: 2.0 if stage.kind == "translation" else 1.0
     )
     todo = plan.tasks(read(protocol), kept_with=protocol)
     learned = 4 * plan.config_of(todo[0]).downstream_steps * 1.0  # identity and CycleGAN at two seeds
     translated = 2 * (3 + 7) * 2.0
-    assert plan.foretold(todo, "cpu") == pytest.approx(25.0 * len(todo) + learned + translated)
+    assert plan.estimate_seconds(todo, "cpu") == pytest.approx(25.0 * len(todo) + learned + translated)

@@ -164,7 +164,7 @@ def sweep(
         for task in tasks:
             say(f"{'to do' if task in todo else 'finished':<16}  {task.name}")
         if todo and notebooks is None:  # what another notebook trains is not known
-            hours = plan.foretold(todo, device) / 3600
+            hours = plan.estimate_seconds(todo, device) / 3600
             say(f"about {hours:.1f} hours one after the other, estimated from steps timed now")
         return
     if settings:

@@ -23,8 +23,8 @@ from semcg_kit.sweep.attempt import Task
 __all__ = [
     "config_at",
     "config_of",
+    "estimate_seconds",
     "finished",
-    "foretold",
     "keeps",
     "key_of",
     "missing",
@@ -35,7 +35,7 @@ __all__ = [
     "tasks",
 ]
 
-_AROUND = 25.0
+_PER_TASK = 25.0
 """Seconds of a task that are not training: two kernels start, 120 frames are translated and measured."""
 
 _NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks" / "sweep"
@@ -191,30 +191,33 @@ def missing(task: Task) -> list[str]:
     return absent
 
 
-def foretold(todo: Sequence[Task], device: str) -> float:
-    """Return about how many seconds tasks take one after the other, from true steps of each kind of training here."""
-    took: dict[str, float] = {}
-    trained: set[str] = set()
-    seconds = _AROUND * len(todo)
+def estimate_seconds(todo: Sequence[Task], device: str) -> float:
+    """Estimate the seconds that tasks take one after the other, from steps that are timed here: one of each shape."""
     torch.set_num_threads(max(task.threads for task in todo))
+    trainings: dict[str, budget.Stage] = {}
     for task in todo:
-        config = with_precision(config_of(task), device)
-        fabric = fabric_for(device, config.precision)
-        kinds = {"translation": "translates", "downstream": "learns"}
-        steps = {"translation": config.translation_steps(max(budget.frames(config)))}
-        steps["downstream"] = config.downstream_steps
-        for kind in (kind for kind, given in kinds.items() if task.parameters.get(given, True)):
-            numbers = config.part(kind)
-            name = f"{kind} {files.digest(numbers)} {task.name if kind == 'downstream' else ''}"
-            if name in trained:  # by another task: a second way to translate with the same generators
-                continue
-            trained.add(name)
-            own = {name: value for name, value in numbers.items() if name not in ("seed", "steps")}
-            alike = files.digest(own | {"kind": kind})
-            if alike not in took:
-                took[alike] = budget.timed(budget.Stage("", kind, kind, config, 1, steps[kind]), fabric)
-            seconds += steps[kind] * took[alike]
+        trainings |= _trainings(task, device)
+    seconds, step_seconds = _PER_TASK * len(todo), {}
+    for stage in trainings.values():
+        numbers = stage.config.part(stage.kind)
+        shape = files.digest([stage.kind, {n: v for n, v in numbers.items() if n not in ("seed", "steps")}])
+        if shape not in step_seconds:
+            step_seconds[shape] = budget.timed(stage, fabric_for(device, stage.config.precision))
+        seconds += stage.steps * step_seconds[shape]
     return seconds
+
+
+def _trainings(task: Task, device: str) -> dict[str, budget.Stage]:
+    """Return what a task trains. Tasks whose CycleGANs are the same, translating in two ways, have the same key for it."""
+    config, found = with_precision(config_of(task), device), {}
+    if task.parameters.get("translates", True):
+        steps = config.translation_steps(max(budget.frames(config)))
+        key = files.digest(config.part("translation"))
+        found[key] = budget.Stage("", "CycleGAN", "translation", config, 1, steps)
+    if task.parameters.get("learns", True):
+        steps = config.downstream_steps
+        found[task.name] = budget.Stage("", "downstream", "downstream", config, 1, steps)
+    return found
 
 
 def finished(task: Task) -> bool:
