@@ -192,12 +192,12 @@ def _measures(device: str, scratch: Path) -> Arms:
     counts = {"train": 0, "val": 0, "test": 4, "judge_train": 0, "judge_val": 0}
     root = write(scratch / "world", size=(64, 128), seed=1, **counts)
     with _float64():  # the first weights as well
-        nets = _untrained("judge", "judge", "second_judge", "Sem_t")
-        nets["reader"] = DigitReader(generator=torch.Generator().manual_seed(0))
-    for net in nets.values():  # in float64, so that no pixel's class depends on how a processor rounds
+        nets = _untrained("judge", "judge", "second judge", "Sem_t")
+        reader = DigitReader(generator=torch.Generator().manual_seed(0))
+    for net in (*nets.values(), reader):  # in float64: no pixel's class depends on how a processor rounds
         net.double().register_forward_pre_hook(lambda net, given: (given[0].double(),))
     for name, way in {"identity": identity, "oracle": Pictures(root / "source" / "test" / "oracle")}.items():
-        parts = collect(way, folder=root, back=identity, **nets)
+        parts = collect(way, folder=root, nets=nets, reader=reader, back=identity)
         for part, items in parts.items():
             entries = (entry for _, row in sorted(items.items()) for _, entry in sorted(row.items()))
             numbers = [x for x in entries if not isinstance(x, str)]

@@ -12,6 +12,7 @@ import pytest
 from notebooks.exercises import teaching
 from semcg import claims, config, evaluate, protocol, report
 from semcg_kit import evidence
+from semcg_kit.evidence.oracles import ORACLES
 from semcg_kit.execution import course
 
 ROOT = Path(__file__).parent.parent
@@ -122,7 +123,7 @@ def test_each_measure_orders_what_is_known_as_it_should():
     measures, _, _ = report.tables(REFERENCE, DECIDED)
     rows = measures[(measures["class"] == "all") & measures["seed"].isna()]
     at = rows.pivot(index="condition", columns="measure", values="value")
-    best, soft, softer, checkered, swapped, shuffled = evaluate.AXIS
+    best, soft, softer, checkered, swapped, shuffled = ORACLES
     for m in ("judge mIoU", "second judge mIoU", "boundary F"):
         assert at[m][best] > max(at[m][softer], at[m][swapped], at[m][shuffled], at[m]["identity"]), m
     assert at["sky kept"][best] > at["sky kept"][shuffled] > at["sky kept"][swapped]

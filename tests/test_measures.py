@@ -13,11 +13,9 @@ from torch import nn
 from semcg import world
 from semcg.data import Scenes
 from semcg.evaluate import (
-    BorrowedColors,
     Pictures,
     collect,
     counts_of,
-    known,
     read_parts,
     read_scenes,
     target_features,
@@ -27,7 +25,8 @@ from semcg.evaluate import (
 from semcg.evaluate.parts import contradictions, frame_counts, write_parts
 from semcg.evaluate.reading import marking_contrast, marking_sums
 from semcg.labels import names
-from semcg.translate import Guided, identity, to_bytes
+from semcg.translate import BorrowedColors, Guided, identity, to_bytes
+from semcg_kit.evidence.oracles import oracles
 
 ROAD, BUILDING, SKY, CAR = (names().index(n) for n in ("road", "building", "sky", "car"))
 FRAMES = 6
@@ -85,10 +84,10 @@ def axis(streets, judge, reader):
         "oracle, checkered": "checkers",
     }
     short |= {"oracle": "oracle", "oracle, sky and buildings swapped": "swap"}
-    translations = {"identity": identity} | {short[name]: way for name, way in known(streets).items()}
+    translations = {"identity": identity} | {short[name]: way for name, way in oracles(streets).items()}
     target = target_features(judge, streets)
     return {
-        name: values(collect(t, folder=streets, judge=judge, reader=reader, target=target))
+        name: values(collect(t, folder=streets, nets={"judge": judge}, reader=reader, target=target))
         for name, t in translations.items()
     }
 
@@ -176,12 +175,12 @@ def test_colors_of_another_street_are_a_control(streets, judge):
     expected = (x + other.mean()).clamp(-1, 1)
     torch.testing.assert_close(got, expected, atol=1e-4, rtol=0)
     assert abs(float(x.mean() - other.mean())) > 0.01, "the frame's own brightness would give another picture"
-    found = collect(control, folder=streets, judge=judge, frames=scenes.names[:2], batch=1)
+    found = collect(control, folder=streets, nets={"judge": judge}, frames=scenes.names[:2], batch=1)
     assert found["grid"].keys() == set(scenes.names[:2])
 
 
 def test_frames_add_up_to_the_judges_table(streets, judge):
-    found = collect(identity, folder=streets, judge=judge, second_judge=judge)
+    found = collect(identity, folder=streets, nets={"judge": judge, "second judge": judge})
     hits, unions = frame_counts(found)
     assert hits.shape == unions.shape == (FRAMES, 19)
     iou = values(found)
@@ -209,12 +208,12 @@ def test_batches_and_order_change_nothing(streets, judge, reader, tmp_path):
     for net in (there, back):
         net.weight.data = torch.randn(net.weight.shape, generator=draw) / 5
         net.bias.data.zero_()
-    nets = {"judge": judge, "reader": reader, "Sem_t": judge, "back": back}
+    given = {"nets": {"judge": judge, "Sem_t": judge}, "reader": reader, "back": back}
     frames = Scenes(streets / "source" / "test").names
-    first = collect(there, folder=streets, **nets)
+    first = collect(there, folder=streets, **given)
     assert judge.training, "networks are left in the mode they were in"
     for batch, chosen in ((1, frames[::-1]), (4, [frames[i] for i in (3, 0, 5, 1, 4, 2)])):
-        other = collect(there, folder=streets, batch=batch, frames=chosen, **nets)
+        other = collect(there, folder=streets, batch=batch, frames=chosen, **given)
         assert list(other) == list(first)
         for part, items in first.items():
             assert list(other[part]) == list(items)
@@ -228,11 +227,11 @@ def test_batches_and_order_change_nothing(streets, judge, reader, tmp_path):
     assert read_parts(path) == first
     assert values(read_parts(path)) == values(first)
     assert path.stat().st_size < 300_000 * FRAMES / 120 + 30_000
-    some = collect(there, folder=streets, frames=frames[:2], **nets)
+    some = collect(there, folder=streets, frames=frames[:2], **given)
     assert set(some["edges"]) == set(frames[:2])
     assert counts_of(some).sum() < counts_of(first).sum()
     with pytest.raises(ValueError, match="no frame 77"):
-        collect(there, folder=streets, judge=judge, frames=["77"])
+        collect(there, folder=streets, nets={"judge": judge}, frames=["77"])
 
 
 PARTS = {
@@ -368,26 +367,26 @@ def test_what_the_data_do_not_have_is_absent(streets, judge, reader, tmp_path):
     bare = tmp_path / "bare"
     for kind in ("images", "labels"):
         shutil.copytree(streets / "source" / "test" / kind, bare / "source" / "test" / kind)
-    parts = collect(identity, folder=bare, judge=judge, reader=reader)
+    parts = collect(identity, folder=bare, nets={"judge": judge}, reader=reader)
     assert set(parts) == {"judge", "judge frames", "boundary", "edges", "grid", "markings"}
     assert not {m for m, _ in values(parts)} & {"KID", "plates read", "oracle L1", "cycle L1", "Sem_t mIoU"}
     shutil.rmtree(bare / "source" / "test" / "labels")
     with pytest.raises(ValueError, match="no labels"):
-        collect(identity, folder=bare, judge=judge)
+        collect(identity, folder=bare, nets={"judge": judge})
 
 
 def test_wrong_translations_are_refused(streets, judge, tmp_path):
     with pytest.raises(ValueError, match="were translated to"):
-        collect(lambda x: x[..., :64], folder=streets, judge=judge)
+        collect(lambda x: x[..., :64], folder=streets, nets={"judge": judge})
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "00000.png")
     with pytest.raises(ValueError, match=r"00000\.png is \(4, 4\)"):
-        collect(Pictures(tmp_path), folder=streets, judge=judge, frames=["00000"])
+        collect(Pictures(tmp_path), folder=streets, nets={"judge": judge}, frames=["00000"])
     with pytest.raises(FileNotFoundError, match="for the frame 00001"):
-        collect(Pictures(tmp_path), folder=streets, judge=judge, frames=["00001"])
+        collect(Pictures(tmp_path), folder=streets, nets={"judge": judge}, frames=["00001"])
 
 
 def test_the_drawn_notes_are_read(streets, judge, reader):
-    parts = collect(identity, folder=streets, judge=judge, reader=reader)
+    parts = collect(identity, folder=streets, nets={"judge": judge}, reader=reader)
     lines = [json.loads(line) for line in (streets / "scenes.jsonl").read_text().splitlines()]
     expected = {
         f"{line['name']}/{k}": plate["text"]

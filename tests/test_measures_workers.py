@@ -40,8 +40,11 @@ def measured(streets: Path, *, threads: int, batch: int = 4, backwards: bool = F
     test = Scenes(streets / "source" / "test")
     target = target_features(judge, streets, batch=batch)
     frames = test.names[::-1] if backwards else None
-    nets = {"judge": judge, "second_judge": second, "Sem_t": second, "reader": reader, "back": back}
-    parts = collect(there, folder=streets, target=target, batch=batch, frames=frames, **nets)
+    nets, order = (
+        {"judge": judge, "second judge": second, "Sem_t": second},
+        {"batch": batch, "frames": frames},
+    )
+    parts = collect(there, folder=streets, nets=nets, reader=reader, back=back, target=target, **order)
     counts = segmentation_counts(judge, test, batch=batch, fabric=fabric_for("cpu"))
     parts["downstream"] = {"all": {str(k): n for k, n in enumerate(counts.flatten().tolist())}}
     read = read_scenes(reader, streets, "target", "test")

@@ -1,25 +1,25 @@
-"""Measure translated frames: what a judge reads in them, the distance to the oracle, and the tables.
+"""Measure translated frames: what segmenters read in them, the distance to the oracle, and the tables.
 
 Pixels are counted in the table of `semcg.metrics.confusion`, summed over all frames; the numbers are taken from the
 sum. Frames are scored whole, at the size of their labels, in float32.
 
-    parts = collect(G_st, folder=data, judge=judge, Sem_t=Sem_t, reader=train_reader(data), back=G_ts)
+    nets = {"judge": judge, "Sem_t": Sem_t}
+    parts = collect(G_st, folder=data, nets=nets, reader=train_reader(data), back=G_ts)
     values(parts)["plates read", "all"]     # every measure of a translation, from one pass over its frames
 
-Here are that pass and translations of known answer: the oracle, the oracle with one thing spoiled, and colors of another
-street. They are the axis on which a measure shows what it sees: blur, a checkerboard, the wrong class, or the wrong
-street. `frames` counts what is read in frames, `reading` reads plates and signs, and `parts` has the numbers and tables.
+Here is that pass. `frames` counts what is read in frames, `reading` reads plates and signs, and `parts` has the numbers
+and tables.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from semcg import edges, metrics
@@ -28,26 +28,12 @@ from semcg.distances import grid_powers, kid, kid_halves, psnr, ssim
 from semcg.evaluate.frames import batches, counts_of_folders, evaluating, scores_of, segmentation_counts
 from semcg.evaluate.parts import Parts, class_table, counts_of, frame_part, read_parts, table_part, values
 from semcg.evaluate.reading import marking_sums, notes, read_frames, read_scenes, train_reader
-from semcg.gan import recolored
 from semcg.labels import CLASSES, names
 from semcg.reader import gray
-from semcg.translate import Guided, Translator, any_size, image, pad, stems
+from semcg.translate import Translator, any_size, image, stems
 
-AXIS = (
-    "oracle",
-    "oracle, blurred 1 px",
-    "oracle, blurred 2 px",
-    "oracle, checkered",
-    "oracle, sky and buildings swapped",
-    "oracle, shuffled",
-)
-"""What `known` makes, from the perfect answer to the worst spoiled."""
-CHECKERS = 0.06
-"""Amplitude of the checkerboard, images spanning 2: what an up-convolution may leave, hardly seen."""
-SKY, BUILDING = names().index("sky"), names().index("building")
-
-Change = Callable[[Tensor, Tensor], Tensor]
-"""From an image (3, H, W) and its labels (H, W) to another image."""
+_PER_FRAME = ("judge frames", "edges", "grid", "plates", "signs", "markings", "oracle", "cycle")
+_TABLES = ("judge", "second judge", "Sem_t")
 
 
 class Pictures:
@@ -83,10 +69,7 @@ def collect(
     translate: Translator | Pictures,
     *,
     folder: Path | str,
-    judge: nn.Module,
-    second_judge: nn.Module | None = None,
-    Sem_t: nn.Module | None = None,
-    plain: nn.Module | None = None,
+    nets: Mapping[str, nn.Module],
     reader: nn.Module | None = None,
     back: Translator | None = None,
     fabric: Fabric | None = None,
@@ -104,13 +87,11 @@ def collect(
     folder : path
         Of the data. Read are source/test with its labels and, where they are, its oracle and the notes of the drawn
         world, and the images of target/test.
-    judge : Module
-        Scores the translation; never one that a loss has seen. Its `down4`, where it has one, gives the features of
-        KID: their mean over the frame.
-    second_judge, Sem_t : Module, optional
-        Score too; Sem_t's score is circular and goes beside.
-    plain : Module, optional
-        A segmenter with a `down4` that was trained without added marks of networks, for "KID plain".
+    nets : dict
+        Segmenters. "judge" scores the translation: never one that a loss has seen. Its `down4`, where it has one, gives
+        the features of KID: their mean over the frame. "second judge" and "Sem_t" score too, where they are given;
+        Sem_t's score is circular and goes beside. "plain" has a `down4` that was trained without added marks of networks,
+        for "KID plain".
     reader : Module, optional
         Reads plates and signs (`train_reader`).
     back : callable, optional
@@ -141,14 +122,11 @@ def collect(
         raise ValueError(f"{scenes.folder} has no labels: there is nothing to score against")
     oracle = Pictures(scenes.folder / "oracle") if (scenes.folder / "oracle").is_dir() else None
     written = notes(folder, "source", "test") if reader is not None else {}
-    nets = {"judge": judge, "second judge": second_judge, "Sem_t": Sem_t, "plain": plain}
-    nets = {name: net for name, net in nets.items() if net is not None}
     run, home = any_size(translate), None if back is None else any_size(back)
     counts = {name: torch.zeros(len(CLASSES), len(CLASSES) + 1, dtype=torch.int64) for name in nets}
     features: dict[str, dict[str, Tensor]] = {name: {} for name in nets}
     outlines = np.zeros((len(CLASSES), len(edges.COUNTS)), np.int64)
-    items = ("judge frames", "edges", "grid", "plates", "signs", "markings", "oracle", "cycle")
-    parts: Parts = {part: {} for part in items}
+    parts: Parts = {part: {} for part in _PER_FRAME}
     with evaluating(*nets.values(), reader, translate, back):
         for stem, x, y in batches(_frames(scenes, frames), batch, device):
             x_st = run(x, stem) if getattr(run, "takes_names", False) else run(x)
@@ -159,30 +137,24 @@ def collect(
                 counts[name] += metrics.confusion(classes, y).cpu()
                 features[name] |= zip(stem, seen, strict=True)
             judged, _ = read["judge"]
-            parts["judge frames"] |= zip(stem, map(frame_part, judged, y), strict=True)
             outlines += edges.boundary_counts(judged.cpu().numpy(), y.cpu().numpy())
-            before, after = gray(x), gray(x_st)
-            if written:
-                for kind, boards in read_frames(reader, after, stem, written).items():
-                    parts[kind] |= boards
-            drawn = oracle(x, stem) if oracle else None
-            perfect = [None] * len(x) if drawn is None else gray(drawn).cpu().numpy()
-            three = (v.cpu().numpy() for v in (y, before, after))
-            for name, label, source, translated, best in zip(stem, *three, perfect, strict=True):
-                parts["edges"][name] = _edge_medians(label, source, translated, best)
-                parts["markings"][name] = marking_sums(label, source, translated)
-                if min(translated.shape) >= 32:
-                    parts["grid"][name] = grid_powers(translated)
+            perfect = oracle(x, stem) if oracle else None
+            measured = {"judge frames": map(frame_part, judged, y)} | _in_gray(x, x_st, y, perfect)
             if oracle:
-                parts["oracle"] |= zip(stem, map(_differences, x_st, drawn, [True] * len(x)), strict=True)
+                measured["oracle"] = map(partial(_differences, similar=True), x_st, perfect)
             if home:
-                parts["cycle"] |= zip(stem, map(_differences, home(x_st), x), strict=True)
+                measured["cycle"] = map(_differences, home(x_st), x)
+            for part, of_frames in measured.items():
+                parts[part] |= zip(stem, of_frames, strict=True)
+            if written:
+                for kind, boards in read_frames(reader, gray(x_st), stem, written).items():
+                    parts[kind] |= boards
     for part, name, seen in (("KID", "judge", target), ("KID plain", "plain", None)):
         if name in nets:
             if seen is None:
                 seen = target_features(nets[name], folder, fabric=fabric, batch=batch)
             parts[part] = _kernel_distance(features[name], seen)
-    parts |= {name: table_part(table) for name, table in counts.items() if name != "plain"}
+    parts |= {name: table_part(counts[name]) for name in _TABLES if name in nets}
     rows = zip(names(), outlines.tolist(), strict=True)
     parts["boundary"] = {name: dict(zip(edges.COUNTS, row, strict=True)) for name, row in rows if any(row)}
     full = {part: {k: v for k, v in sorted(items.items()) if v} for part, items in parts.items()}
@@ -264,6 +236,17 @@ def _read(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         return scores_of(net, x.contiguous(memory_format=torch.channels_last)).argmax(1), seen[-1]
 
 
+def _in_gray(x: Tensor, x_st: Tensor, y: Tensor, perfect: Tensor | None) -> dict[str, list[dict]]:
+    """Return what is measured in the luminance of images (B, 3, H, W): part -> an entry for each frame."""
+    before, after, labels = (v.cpu().numpy() for v in (gray(x), gray(x_st), y))
+    oracle = [None] * len(x) if perfect is None else gray(perfect).cpu().numpy()
+    return {
+        "edges": [*map(_edge_medians, labels, before, after, oracle)],
+        "markings": [*map(marking_sums, labels, before, after)],
+        "grid": [grid_powers(frame) if min(frame.shape) >= 32 else {} for frame in after],
+    }
+
+
 def _edge_medians(
     label: np.ndarray, before: np.ndarray, after: np.ndarray, perfect: np.ndarray | None
 ) -> dict[str, int | float]:
@@ -298,95 +281,3 @@ def _kernel_distance(translated: dict[str, Tensor], target: Tensor) -> dict[str,
     ours, theirs = torch.stack([translated[name] for name in sorted(translated)]).numpy(), target.numpy()
     halves = {str(k): float(value) for k, value in enumerate(kid_halves(ours, theirs))}
     return {"frames": {"all": kid(ours, theirs)}, "half": halves}
-
-
-def known(folder: Path | str) -> dict[str, Translator]:
-    """Return the translations of `AXIS` for the source's test frames of drawn data.
-
-    Parameters
-    ----------
-    folder : path
-        Of the data.
-
-    Returns
-    -------
-    dict
-        Name -> what `collect` takes. Blur is Gaussian, its sigma in pixels. Checkered: a checkerboard of period 2 px and
-        amplitude `CHECKERS` is added. Swapped: sky takes the colors of the frame's buildings and buildings those of its
-        sky. Shuffled: each frame becomes the oracle of the next.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the data have no oracle: only the drawn world has.
-    """
-    test = Path(folder) / "source" / "test"
-    changed = (_Changed(test, change) for change in (_blurred(1.0), _blurred(2.0), _checkered, _swapped))
-    return dict(zip(AXIS, (Pictures(test / "oracle"), *changed, _Shuffled(test / "oracle")), strict=True))
-
-
-class _Changed(Pictures):
-    """The oracle with something done to it, which may look at the labels."""
-
-    def __init__(self, test: Path, change: Change) -> None:
-        super().__init__(test / "oracle")
-        self.change, self.scenes = change, Scenes(test)
-
-    def __call__(self, x: Tensor, frames: Sequence[str]) -> Tensor:
-        oracle = super().__call__(x, frames).cpu()
-        labels = (y for _, _, y in _frames(self.scenes, frames))
-        return torch.stack([self.change(p, y) for p, y in zip(oracle, labels, strict=True)]).to(x.device)
-
-
-class _Shuffled(Pictures):
-    def __call__(self, x: Tensor, frames: Sequence[str]) -> Tensor:
-        return super().__call__(x, _following(list(self.paths), frames))
-
-
-def _blurred(sigma: float) -> Change:
-    return lambda x, _: torch.from_numpy(gaussian_filter(x.numpy(), (0, sigma, sigma)).astype(np.float32))
-
-
-def _checkered(x: Tensor, _: Tensor) -> Tensor:
-    places = torch.arange(x.shape[-2])[:, None] + torch.arange(x.shape[-1])
-    return (x + CHECKERS * (1 - 2 * (places % 2))).clamp(-1, 1)
-
-
-def _swapped(x: Tensor, y: Tensor) -> Tensor:
-    out, sky, building = x.clone(), x[:, y == SKY], x[:, y == BUILDING]
-    if sky.shape[1] and building.shape[1]:
-        out[:, y == SKY] = building[:, torch.arange(sky.shape[1]) % building.shape[1]]
-        out[:, y == BUILDING] = sky[:, torch.arange(building.shape[1]) % sky.shape[1]]
-    return out
-
-
-def _following(order: list[str], frames: Sequence[str]) -> list[str]:
-    """Return the frames after some frames, the first after the last."""
-    return [order[(order.index(name) + 1) % len(order)] for name in frames]
-
-
-class BorrowedColors:
-    """The control of `Guided`, which must fail: each frame gets the color maps of the test street after it.
-
-    Strokes stay as they are, as with a street's own maps; sky, trees and cars get the colors of whatever is in their place
-    in the other street. A measure on which both score alike does not see where the colors belong.
-
-    Parameters
-    ----------
-    guided : Guided
-    test : path
-        Of the source's test split; its frames have one size.
-    """
-
-    takes_names = True
-
-    def __init__(self, guided: Guided, test: Path | str) -> None:
-        self.guided, self.scenes = guided, Scenes(Path(test), labels=False)
-
-    def __call__(self, x: Tensor, frames: Sequence[str]) -> Tensor:
-        """Return translations (B, 3, H, W) of the frames of these names, images (B, 3, H, W) in [-1, 1]."""
-        after = _following(self.scenes.names, frames)
-        others = torch.stack([other for _, other, _ in _frames(self.scenes, after)]).to(x)
-        (around, top, left), (elsewhere, *_) = (pad(v, self.guided.multiple) for v in (x, others))
-        y = recolored(around, self.guided.maps(elsewhere)).clamp(-1, 1)
-        return y[..., top : top + x.shape[-2], left : left + x.shape[-1]]

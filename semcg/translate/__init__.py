@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from semcg import files, pictures
 from semcg.data import to_bytes, to_values
 from semcg.system import cores
-from semcg.translate.colors import ColorTable, Guided, HistogramMatching, color_map, pixels_of
+from semcg.translate.colors import BorrowedColors, ColorTable, Guided, HistogramMatching, color_map, pixels_of
 from semcg.translate.frames import Compiled, Padded, Tiled, Translator, any_size, difference, identity, pad
 
 # Threads that read and write beside the one that computes; decoding and packing leave the interpreter's lock.

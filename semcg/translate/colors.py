@@ -1,10 +1,13 @@
 """Translations that change colors alone: what to try before a generator is trained, and what to make of one afterwards.
 
 `HistogramMatching` and `ColorTable.transport` need frames of both domains and no pairs. `ColorTable.fit` on pairs is the
-ceiling of whatever gives each color one other color. `Guided` takes the colors from a generator, by place.
+ceiling of whatever gives each color one other color. `Guided` takes the colors from a generator, by place, and
+`BorrowedColors` from another street, as a control.
 """
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +19,7 @@ from torch.nn import functional as F
 
 from semcg.data import Scenes, to_bytes
 from semcg.gan import recolored
+from semcg.translate.frames import pad
 
 QUANTILES = 10_000  # points that stand for the distribution of a channel over a set of frames
 
@@ -182,6 +186,34 @@ class Guided(nn.Module):
         """Return the color maps (B, 12, H / shrink, W / shrink) of images (B, 3, H, W), as `recolored` takes them."""
         before, after = (F.avg_pool2d(v, self.shrink) for v in (x, self.G(x)))
         return color_map(before, after, cells=self.cells, ridge=self.ridge)
+
+
+class BorrowedColors:
+    """The control of `Guided`, which must fail: each frame gets the color maps of the test street after it.
+
+    Strokes stay as they are, as with a street's own maps; sky, trees and cars get the colors of whatever is in their place
+    in the other street. A measure on which both score alike does not see where the colors belong.
+
+    Parameters
+    ----------
+    guided : Guided
+    test : path
+        Of the source's test split; its frames have one size.
+    """
+
+    takes_names = True
+    """`semcg.evaluate.collect` calls it with the images and the stems of their frames."""
+
+    def __init__(self, guided: Guided, test: Path | str) -> None:
+        self.guided, self.scenes = guided, Scenes(Path(test), labels=False)
+
+    def __call__(self, x: Tensor, frames: Sequence[str]) -> Tensor:
+        """Return translations (B, 3, H, W) of the frames of these names, images (B, 3, H, W) in [-1, 1]."""
+        after = ((self.scenes.names.index(name) + 1) % len(self.scenes) for name in frames)
+        others = torch.stack([self.scenes.frame(i)[0] for i in after]).to(x)
+        (around, top, left), (elsewhere, *_) = (pad(v, self.guided.multiple) for v in (x, others))
+        y = recolored(around, self.guided.maps(elsewhere)).clamp(-1, 1)
+        return y[..., top : top + x.shape[-2], left : left + x.shape[-1]]
 
 
 def color_map(x: Tensor, y: Tensor, *, cells: int = 5, ridge: float = 1e-3) -> Tensor:

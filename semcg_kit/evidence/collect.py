@@ -9,9 +9,9 @@ import subprocess
 from pathlib import Path
 
 from semcg import canary, files, instruments, report
-from semcg.evaluate import AXIS
 from semcg.protocol import CEILING, UNTRAINED, Protocol, read
 from semcg.runs.checkpoint import sha256
+from semcg_kit.evidence.oracles import ORACLES
 from semcg_kit.evidence.tables import binned
 from semcg_kit.sweep.attempt import Task
 
@@ -97,5 +97,5 @@ def _check_definitions(decided: Protocol) -> None:
 def _asked_for(record: dict, decided: Protocol) -> bool:
     """Tell whether a record is one of the protocol's, or of what needs no training."""
     if record["seed"] is None:
-        return record["condition"] in (*UNTRAINED, CEILING, *AXIS)
+        return record["condition"] in (*UNTRAINED, CEILING, *ORACLES)
     return any(c.name == record["condition"] and record["seed"] in c.seeds for c in decided.conditions)

@@ -29,6 +29,7 @@ from semcg.runs.checkpoint import sha256
 from semcg.runs.datasets import about, data, scored
 from semcg.runs.store import load
 from semcg.world import Scene, render
+from semcg_kit.evidence.oracles import ORACLES, oracles
 
 __all__ = ["folder_of", "measure", "references", "untrained", "write_floor"]
 
@@ -93,17 +94,17 @@ def references(config: Config, fabric: Fabric) -> None:
     And the oracle with one thing spoiled, which shows what each measure sees. "identity" also holds what the reader
     makes of source frames; what it makes of target frames, the most that it can be asked for, is `CEILING`.
     """
-    drawn = evaluate.AXIS if about(config)["oracle"] else ()
+    drawn = ORACLES if about(config)["oracle"] else ()
     for name in (*(UNTRAINED if drawn else UNTRAINED[:-1]), *drawn):
         _measured(config, fabric, recipes.slug(name), name, None, None)
     _ceiling(config, fabric)
 
 
 def untrained(config: Config, condition: str) -> translate.Translator:
-    """Return a translation that no training makes: one of `UNTRAINED`, one of `evaluate.AXIS`, or none for `CEILING`."""
+    """Return a translation that no training makes: one of `UNTRAINED`, one of `ORACLES`, or none for `CEILING`."""
     root = data(config)
-    if condition in evaluate.AXIS:
-        return evaluate.known(scored(config))[condition]
+    if condition in ORACLES:
+        return oracles(scored(config))[condition]
     if condition in ("identity", CEILING):
         return translate.identity
     source, target = (Scenes(root / domain / "train", labels=False) for domain in files.DOMAINS)
@@ -114,7 +115,7 @@ def untrained(config: Config, condition: str) -> translate.Translator:
         return translate.ColorTable.transport(*colors)
     if condition == "paired color table":
         return translate.ColorTable.fit(*_paired_colors(config.size))
-    known = ", ".join((*UNTRAINED, CEILING, *evaluate.AXIS))
+    known = ", ".join((*UNTRAINED, CEILING, *ORACLES))
     raise ValueError(f"condition = {condition!r} translates without training: allowed: {known}")
 
 
@@ -163,22 +164,19 @@ def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: in
         if recipe:
             way, back = trained.generators(config, fabric, baseline=not config.lambda_s)
             if config.guided == "another":
-                way, back = evaluate.BorrowedColors(way, root / "source" / "test"), None
+                way, back = translate.BorrowedColors(way, root / "source" / "test"), None
         else:
             way = untrained(config, condition)
-        judge = trained.judge(config, fabric)
-        reader, target = _reader_and_target(config, fabric, judge)
+        nets = {
+            "judge": trained.judge(config, fabric),
+            "second judge": trained.judge(config, fabric, second=True),
+        }
+        nets["Sem_t"] = trained.segmenter(config, "target", fabric)
+        if plain is not None:
+            nets["plain"] = plain
+        reader, target = _reader_and_target(config, fabric, nets["judge"])
         parts = evaluate.collect(
-            way,
-            folder=root,
-            judge=judge,
-            second_judge=trained.judge(config, fabric, second=True),
-            plain=plain,
-            Sem_t=trained.segmenter(config, "target", fabric),
-            reader=reader,
-            back=back,
-            fabric=fabric,
-            target=target,
+            way, folder=root, nets=nets, reader=reader, back=back, fabric=fabric, target=target
         )
         _keep(config, run, parts, key, condition, seed, trained_as=recipe.name if recipe else "")
     return evaluate.values(parts)
