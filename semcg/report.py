@@ -136,7 +136,7 @@ def limits(ledger: Sequence[Mapping], protocol: Protocol) -> str:
     )
 
 
-def summary(ledger: Sequence[Mapping], protocol: Protocol) -> str:
+def claims_table(ledger: Sequence[Mapping], protocol: Protocol) -> str:
     """Return a line per claim of the paper: its words, the numbers that test it, and the verdict, also with the half skip."""
     families = ["", *(f", {name}" for name in protocol.families if name.endswith("skip"))]
     columns = {"claim": "", "words": "the paper says", "changes": " → ".join(pair(protocol))}
@@ -166,14 +166,8 @@ def _changes(rows: Sequence[Mapping]) -> str:
     return text
 
 
-def front(ledger: Sequence[Mapping], measures: pd.DataFrame, protocol: Protocol) -> str:
-    """Return every primary row with its own p: the claims of the paper, the same with the half skip, and what goes beyond.
-
-    Parameters
-    ----------
-    ledger, measures
-        As `tables` returns them.
-    """
+def rows_table(ledger: Sequence[Mapping], protocol: Protocol) -> str:
+    """Return every primary row with its own p: the claims of the paper, the same with the half skip, and what goes beyond."""
     plain, semantic = pair(protocol)
     order = [claim.id for claim in claims.CLAIMS]
     of_paper = [

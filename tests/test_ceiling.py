@@ -33,7 +33,7 @@ def config(home, monkeypatch):
 
 def test_the_ceiling_is_measured_and_stands_in_the_tables(config):
     measuring.references(config, FABRIC)
-    folder, root = measuring.folder_of(config), files.data_folder("world", "smoke")
+    folder, root = measuring.evidence_folder(config), files.data_folder("world", "smoke")
     table = evidence.measures_of(folder)
     assert set(table["condition"]) == {measuring.CEILING} == {"target frames"}
     assert set(table["run"]) == {"target_frames"}
@@ -62,7 +62,7 @@ def test_the_ceiling_is_measured_and_stands_in_the_tables(config):
 
 def test_the_ceiling_is_measured_once(config, monkeypatch):
     measuring.references(config, FABRIC)
-    path = measuring.folder_of(config) / "counts" / "target_frames.csv"
+    path = measuring.evidence_folder(config) / "counts" / "target_frames.csv"
     before = path.stat().st_mtime_ns
     measuring.references(config, FABRIC)
     assert path.stat().st_mtime_ns == before
@@ -80,7 +80,7 @@ def test_data_without_notes_have_no_ceiling(config):
     (root / "scenes.jsonl").unlink()
     files.write_manifest(root)
     measuring.references(config, FABRIC)
-    assert not (measuring.folder_of(config) / "records").exists()
+    assert not (measuring.evidence_folder(config) / "records").exists()
 
 
 def labels_in(folder):

@@ -85,9 +85,9 @@ def test_gathering_again_gives_the_same_tables(copied):
 
 def test_the_pages_say_what_the_ledger_says():
     """The README has a line per claim, docs/results.md a line per row."""
-    measures, rows, _ = report.tables(REFERENCE, DECIDED)
-    short = f"{report.limits(rows, DECIDED)}\n\n{report.summary(rows, DECIDED)}"
-    for name, shown in ("README.md", short), (teaching.RESULTS, report.front(rows, measures, DECIDED)):
+    _, rows, _ = report.tables(REFERENCE, DECIDED)
+    short = f"{report.limits(rows, DECIDED)}\n\n{report.claims_table(rows, DECIDED)}"
+    for name, shown in ("README.md", short), (teaching.RESULTS, report.rows_table(rows, DECIDED)):
         page = (ROOT / name).read_text(encoding="utf-8")
         assert teaching.between(page, f"{shown}\n", teaching.LEDGER) == page, "run: semcg ship"
 

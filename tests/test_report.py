@@ -90,11 +90,11 @@ def cells(text: str) -> list[list[str]]:
 
 
 def test_the_front_page_has_every_claim_and_each_deciding_row_its_own_p(shipped):
-    measures, rows, _ = shipped
-    named = [row[0] for row in cells(report.summary(rows, DECIDED))]
+    _, rows, _ = shipped
+    named = [row[0] for row in cells(report.claims_table(rows, DECIDED))]
     assert [claim.id for claim in claims.CLAIMS if claim.id in named] == named
     assert set(DECIDED.correction) <= set(named)
-    listed = {row[0]: row for row in cells(report.front(rows, measures, DECIDED))}
+    listed = {row[0]: row for row in cells(report.rows_table(rows, DECIDED))}
     assert len([id for id in listed if id.startswith("C")]) <= 20
     beside = {row["id"] for row in rows if "half skip" in row["claim"]}
     for row in rows:
@@ -103,8 +103,8 @@ def test_the_front_page_has_every_claim_and_each_deciding_row_its_own_p(shipped)
 
 
 def test_a_verdict_stands_below_where_it_holds(shipped):
-    measures, rows, _ = shipped
-    first = report.front(rows, measures, DECIDED).splitlines()[0]
+    _, rows, _ = shipped
+    first = report.rows_table(rows, DECIDED).splitlines()[0]
     assert "128x256" in first
     fewest = min(row["seeds"] for row in rows if row["primary"] and row["seeds"])
     assert f"{fewest} of 12 paired seeds" in first or f"{fewest} to " in first
@@ -113,21 +113,21 @@ def test_a_verdict_stands_below_where_it_holds(shipped):
 
 def test_nothing_depends_on_the_names_of_conditions(shipped):
     """The same evidence with all conditions renamed: the same numbers."""
-    measures, rows, _ = shipped
+    _, rows, _ = shipped
     text = DECIDED.model_dump_json(by_alias=True).replace('"CycleGAN', '"Plain')
     other = protocol.Protocol.model_validate_json(text)
     renamed = [
         row | {k: (row[k] or "").replace("CycleGAN", "Plain") for k in ("condition_a", "condition_b")}
         for row in rows
     ]
-    first, second = (report.front(*of) for of in ((rows, measures, DECIDED), (renamed, measures, other)))
+    first, second = (report.rows_table(*of) for of in ((rows, DECIDED), (renamed, other)))
     assert "Plain" in second
     assert second.replace("Plain", "CycleGAN") == first
 
 
 def test_the_half_skip_stands_beside_the_same_measure_and_what_goes_beyond_below(shipped):
-    measures, rows, _ = shipped
-    listed = {row[0]: row for row in cells(report.front(rows, measures, DECIDED))}
+    _, rows, _ = shipped
+    listed = {row[0]: row for row in cells(report.rows_table(rows, DECIDED))}
     twin = next(row for row in rows if row["id"] == "C5, half skip: plates")
     assert listed["C5 plates"][1] == "plates read"
     assert listed["C5 plates"][8] == f"{twin['difference']:+.3f}"
@@ -137,12 +137,12 @@ def test_the_half_skip_stands_beside_the_same_measure_and_what_goes_beyond_below
 
 
 def test_a_row_without_numbers_does_no_harm(shipped):
-    measures, rows, _ = shipped
+    _, rows, _ = shipped
     empty = dict.fromkeys(rows[0]) | {"id": "C1", "claim": "C1", "primary": True, "measure": "judge mIoU"}
     empty |= {"class": "all", "verdict": "not measured", "seeds": 0}
-    said = report.front([empty, *rows[1:]], measures, DECIDED)
+    said = report.rows_table([empty, *rows[1:]], DECIDED)
     assert cells(said)[0][7] == "not measured"
-    assert "not measured" in report.summary([empty, *rows[1:]], DECIDED)
+    assert "not measured" in report.claims_table([empty, *rows[1:]], DECIDED)
 
 
 # ---------------------------------------------------------------- the labels

@@ -324,9 +324,9 @@ def table_in(page: str, table: str) -> str:
 
 def write_verdicts(decided: Protocol, folder: Path = REFERENCE) -> None:
     """Write the verdicts of an evidence folder into README.md, a line per claim, and into `RESULTS`, a line per row."""
-    measures, rows, _ = report.tables(folder, decided)
-    short = f"{report.limits(rows, decided)}\n\n{report.summary(rows, decided)}"
-    for page, shown in (Path("README.md"), short), (RESULTS, report.front(rows, measures, decided)):
+    _, rows, _ = report.tables(folder, decided)
+    short = f"{report.limits(rows, decided)}\n\n{report.claims_table(rows, decided)}"
+    for page, shown in (Path("README.md"), short), (RESULTS, report.rows_table(rows, decided)):
         path = FOLDER.parent / page
         files.write_text(path, between(path.read_text(encoding="utf-8"), f"{shown}\n", LEDGER))
 

@@ -29,6 +29,7 @@ VERSION = 1
 """Of the world: raised whenever a seed draws another picture."""
 STREAMS = {"train": 0, "val": 1, "test": 2, "judge/train": 3, "judge/val": 4, "report": 6}
 """Splits draw from seeds of their own: split k of world seed s has the seeds (8 s + k) * 10^6 + n."""
+# 5 and 7 are taken: streets that are in no data, for first looks (`runs.shipped.UNSEEN`) and for a paired color table.
 
 
 def write(

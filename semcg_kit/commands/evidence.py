@@ -68,7 +68,7 @@ def _evidence(profile: str, protocol: Path | None, data: str) -> tuple:
     fields = plan.settings_at(decided, profile) | {"data": data or decided.data}
     made = with_precision(configs.make(profile or decided.profile, **fields))
     beside = plan.keeps(decided, profile, data)
-    folder = (protocol or protocols.DEFAULT).parent if beside else measuring.folder_of(made)
+    folder = (protocol or protocols.DEFAULT).parent if beside else measuring.evidence_folder(made)
     return decided, made, folder
 
 

@@ -54,7 +54,7 @@ def collect(protocol: Path, evidence: Path) -> list[str]:
     protocol : path
         A committed one; its folder is where the records and counts are put.
     evidence : path
-        The evidence folder of the sweep (`semcg_kit.evidence.measuring.folder_of`).
+        The evidence folder of the sweep (`semcg_kit.evidence.measuring.evidence_folder`).
 
     Returns
     -------

@@ -31,7 +31,7 @@ from semcg.runs.store import load
 from semcg.world import Scene, render
 from semcg_kit.evidence.oracles import ORACLES, oracles
 
-__all__ = ["folder_of", "measure", "references", "untrained", "write_floor"]
+__all__ = ["evidence_folder", "measure", "references", "untrained", "write_floor"]
 
 _COLORS, _FRAMES = 200_000, 200  # pixels that a color table is made of, and frames that they are from
 _PAIRS = 7_000_000  # drawn streets from here on are in no data
@@ -39,7 +39,7 @@ _PAIRS = 7_000_000  # drawn streets from here on are in no data
 _COPIED = ("fingerprint", "commit", "uncommitted_changes", "device", "threads", "seconds", "steps")
 
 
-def folder_of(config: Config) -> Path:
+def evidence_folder(config: Config) -> Path:
     """Return where the measurements of a profile lie."""
     return files.results_folder(config.data, config.profile) / "evidence"
 
@@ -186,7 +186,7 @@ def _reader_and_target(config: Config, fabric: Fabric, judge: nn.Module) -> tupl
     """Return the plate reader and the judge's features of target frames, from the last run that needed them."""
     root, shipped = scored(config), bool(recipes.instrument(config, "reader"))
     of = [files.data_digest(root), recipes.judge(config).fingerprint, canary.version("measures"), shipped]
-    kept, reader = folder_of(config) / f"judging-{files.digest(of)}.safetensors", None
+    kept, reader = evidence_folder(config) / f"judging-{files.digest(of)}.safetensors", None
     if kept.is_file():
         tensors = load_file(kept)
         target = tensors.pop("target")
@@ -207,7 +207,7 @@ def _reader_and_target(config: Config, fabric: Fabric, judge: nn.Module) -> tupl
 
 def _open(config: Config, run: str, key: str) -> dict | None:
     """Return the parts of a measurement with this key, None if there is none."""
-    record, counts = (folder_of(config) / name for name in (f"records/{run}.json", f"counts/{run}.csv"))
+    record, counts = (evidence_folder(config) / name for name in (f"records/{run}.json", f"counts/{run}.csv"))
     written = files.read_record(record) if counts.is_file() else {}
     same = written.get("key") == key and written.get("counts") == sha256(counts)
     return evaluate.read_parts(counts) if same else None
@@ -223,7 +223,7 @@ def _reading(config: Config) -> str:
 def _keep(
     config: Config, run: str, parts: dict, key: str, condition: str, seed: int | None, *, trained_as: str = ""
 ) -> None:
-    counts = folder_of(config) / "counts" / f"{run}.csv"
+    counts = evidence_folder(config) / "counts" / f"{run}.csv"
     evaluate.parts.write_parts(counts, parts)
     folder = files.results_folder(config.data, config.profile) / (trained_as or run)
     made = files.read_record(folder / "provenance.json")
@@ -239,7 +239,7 @@ def _keep(
     record |= {"stage": stage} if stage else {}
     if "versions" in made:
         record |= {"torch": made["versions"]["torch"], "precision": made["config"]["precision"]}
-    files.write_json(folder_of(config) / "records" / f"{run}.json", record)
+    files.write_json(evidence_folder(config) / "records" / f"{run}.json", record)
 
 
 def write_floor(config: Config, fabric: Fabric, folder: Path) -> bool:

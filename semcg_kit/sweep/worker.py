@@ -73,7 +73,7 @@ def _execute(task: Task) -> int:
             write_failure(task, output, f"{notebook.stem}: {type(error).__name__}: {error}")
             return 1
     if task.protocol:
-        collect(Path(task.protocol), measuring.folder_of(plan.config_of(task)))
+        collect(Path(task.protocol), measuring.evidence_folder(plan.config_of(task)))
     return 0
 
 
