@@ -181,6 +181,10 @@ class Config(BaseModel):
             if set(stages) & set(field.json_schema_extra["stages"])
         }
 
+    def changed(self, parameters: Mapping[str, Any]) -> "Config":
+        """Return the config with those `parameters` of a notebook that are fields of it, read as by `from_parameters`."""
+        return from_parameters(fields(parameters), self.model_dump())
+
     def translation_steps(self, epoch: int) -> int:
         """Return the steps of the CycleGAN: `steps`, or `epochs` passes of `epoch` frames in batches of `batch`."""
         return self.steps or self.epochs * -(-epoch // self.batch)
@@ -291,9 +295,9 @@ def from_parameters(parameters: Mapping[str, Any], settings: Mapping[str, Any] |
     Parameters
     ----------
     parameters : mapping
-        Fields of `Config`, `fields` of others. "", and 0 steps or a batch of 0, mean what the settings or the profile say.
+        Fields of `Config`. "", 0 steps and a batch of 0 leave the number to the settings or the profile.
     settings : mapping, optional
-        Fields whose values count as they are: 0 steps too. A parameter comes before a setting of the same name.
+        Fields whose values all count, 0 steps too. A parameter comes before a setting of the same name.
 
     Raises
     ------

@@ -96,11 +96,10 @@ def settings_apart(protocol: Protocol) -> dict[str, dict[str, object]]:
 
     That is the second of them for conditions with a semantic loss, and the first for those without.
     """
-    settings, common = {}, {"profile": protocol.profile} | protocol.settings
+    settings, common = {}, configs.make(protocol.profile, **protocol.settings)
     for condition in protocol.conditions:
         if condition.parameters.get("translates", True):
-            own = configs.fields(condition.parameters)
-            settings[condition.name] = configs.from_parameters(own, common).model_dump()
+            settings[condition.name] = common.changed(condition.parameters).model_dump()
     first, second = (settings[name] for name in pair(protocol))
     apart = {}
     for name, mine in settings.items():

@@ -51,7 +51,7 @@ def test_what_a_notebook_leaves_to_the_profile():
         update={"steps": 9}
     )
     assert config.from_parameters(given, {"steps": 0}).steps == 0, "a setting counts as it is"
-    assert config.from_parameters(config.fields(given | {"condition": "semantic", "device": "cpu"})) == made
+    assert config.make("smoke").changed(given | {"condition": "semantic", "device": "cpu"}) == made
     with pytest.raises(ValueError, match="lamda_s = 3: no such field; there is lambda_s"):
         config.from_parameters({"profile": "smoke", "lamda_s": 3})
 

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from semcg import config
 from semcg.protocol import REFERENCE, read
 from semcg_kit.evidence import replicate
-from semcg_kit.sweep import plan
 
 DECIDED = read()
 ROWS, CONFIDENCE = replicate.rows_of(DECIDED, REFERENCE / "replicate.toml")
@@ -57,9 +57,10 @@ def test_the_seed_itself_does_not_count_and_too_few_are_refused():
 
 
 def test_it_trains_what_the_protocol_says():
-    config = plan.config_at(DECIDED, "semantic", 31)
-    assert (config.seed, config.lambda_s, config.steps, config.precision) == (31, 1.0, 1000, "fp32")
-    assert config.test_streets == "report"
+    made = config.make(DECIDED.profile, seed=31, **DECIDED.settings)
+    made = made.changed(DECIDED.condition("semantic").parameters)
+    assert (made.seed, made.lambda_s, made.steps, made.precision) == (31, 1.0, 1000, "fp32")
+    assert made.test_streets == "report"
 
 
 def test_the_shipped_region_holds_each_of_its_seeds_left_out_and_no_zero():

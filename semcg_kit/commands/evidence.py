@@ -104,20 +104,21 @@ def replicate(
     device: Device = "auto",
 ) -> None:
     """Train the two main conditions at one seed here, and report whether the results lie where the shipped seeds predict."""
+    from semcg import config as configs
     from semcg import protocol as protocols
     from semcg.runs import datasets
     from semcg_kit.evidence import measures_of
     from semcg_kit.evidence import replicate as replicates
-    from semcg_kit.sweep import plan
 
     path = protocol or protocols.DEFAULT  # the evidence lies beside it
     decided = protocols.read(path)
     rows, confidence = replicates.rows_of(decided, path.with_name("replicate.toml"))
     region = replicates.region(measures_of(path.parent), decided, rows, confidence, without=seed)
-    configs = {name: plan.config_at(decided, name, seed) for name in (rows[0].a, rows[0].b)}
-    datasets.draw(configs[rows[0].a])
-    say(f"training {' and '.join(configs)} at seed {seed}; this takes minutes")
-    found = replicates.measured(configs, rows, device=device)
+    config = configs.make(decided.profile, data=decided.data, seed=seed, **decided.settings)
+    both = {name: config.changed(decided.condition(name).parameters) for name in (rows[0].a, rows[0].b)}
+    datasets.draw(config)
+    say(f"training {' and '.join(both)} at seed {seed}; this takes minutes")
+    found = replicates.measured(both, rows, device=device)
     for row, here, mean in zip(rows, found, region.mean, strict=True):
         there = f"{mean:+.4f} on average over {region.seeds} seeds"
         say(f"{row.id:<16} {row.measure} ({row.of_class}): {here:+.4f} here, {there}")

@@ -11,7 +11,7 @@ from semcg.protocol import Protocol
 from semcg.runs.budget import begin
 from semcg.runs.store import machine, origin
 
-__all__ = ["at_condition", "recount", "write"]
+__all__ = ["recount", "write"]
 
 
 _SEGMENTERS = ("segmenter_width", "segmenter_stride")
@@ -32,7 +32,8 @@ def write(config: Config, decided: Protocol, folder: Path, *, device: str = "aut
     fabric = fabric_for(device, config.precision)
     steps = {}
     for name in (decided.cost.a, decided.cost.b):
-        steps[name], batch = begin("translation", at_condition(config, decided, name), fabric)
+        own = config.changed(decided.condition(name).parameters)
+        steps[name], batch = begin("translation", own, fabric)
     found = {
         "operations": {name: operations(step, batch) for name, step in steps.items()},
         "seconds": seconds(steps, batch, rounds=decided.cost.rounds),
@@ -65,12 +66,8 @@ def recount(found: dict, decided: Protocol) -> dict[str, int]:
     config = configs.make(found["profile"], crop=found["crop"], batch=found["batch"], **fixed)
     fabric = fabric_for("cpu", "fp32")  # the quickest; the number does not depend on the precision
 
-    def counted(own: Config) -> int:
+    def counted(name: str) -> int:
+        own = config.changed(decided.condition(name).parameters)
         return count(lambda: begin("translation", own, fabric))["operations"]
 
-    return {name: counted(at_condition(config, decided, name)) for name in (decided.cost.a, decided.cost.b)}
-
-
-def at_condition(config: Config, decided: Protocol, name: str) -> Config:
-    """Return a config with the numbers of a condition of the protocol."""
-    return configs.from_parameters(configs.fields(decided.condition(name).parameters), config.model_dump())
+    return {name: counted(name) for name in (decided.cost.a, decided.cost.b)}

@@ -27,7 +27,6 @@ from semcg.runs.checkpoint import sha256
 from semcg.runs.datasets import data
 from semcg.runs.shipped import GENERATORS, UNSEEN, compared, generators, street
 from semcg.world import Scene, annotations
-from semcg_kit.evidence.costs import at_condition
 
 __all__ = ["WEIGHTS_SHOWN", "front_picture", "ship", "ship_curve", "ship_front"]
 
@@ -142,8 +141,8 @@ def _run(config: Config) -> Path:
 
 def _trained_here(config: Config, decided: Protocol, names: Iterable[str]) -> dict[str, Config]:
     """Return the configs of those conditions that are trained on this machine, at the protocol's first seed."""
-    first = config.model_copy(update={"seed": decided.seeds[0]})
-    made = {name: at_condition(first, decided, name) for name in names}
+    first = {"seed": decided.seeds[0]}
+    made = {name: config.changed(decided.condition(name).parameters | first) for name in names}
     return {name: cfg for name, cfg in made.items() if (_run(cfg) / "provenance.json").is_file()}
 
 

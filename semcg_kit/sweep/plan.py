@@ -21,7 +21,6 @@ from semcg_kit.execution.execute import parameters_of
 from semcg_kit.sweep.attempt import Task
 
 __all__ = [
-    "config_at",
     "config_of",
     "estimate_seconds",
     "finished",
@@ -157,13 +156,6 @@ def shared(all_tasks: Sequence[Task]) -> list[Task]:
 def config_of(task: Task) -> Config:
     """Return the config that a task's notebooks make of its parameters."""
     return configs.from_parameters(configs.fields(task.parameters), task.settings)
-
-
-def config_at(protocol: Protocol, condition: str, seed: int) -> Config:
-    """Return the config of a condition of the protocol at a seed."""
-    own = protocol.condition(condition).parameters | {"seed": seed}
-    common = {"profile": protocol.profile, "data": protocol.data} | protocol.settings
-    return configs.from_parameters(configs.fields(own), common)
 
 
 def missing(task: Task) -> list[str]:
