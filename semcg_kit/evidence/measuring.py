@@ -170,8 +170,8 @@ def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: in
         nets = {
             "judge": trained.judge(config, fabric),
             "second judge": trained.judge(config, fabric, second=True),
+            "Sem_t": trained.segmenter(config, "target", fabric),
         }
-        nets["Sem_t"] = trained.segmenter(config, "target", fabric)
         if plain is not None:
             nets["plain"] = plain
         reader, target = _reader_and_target(config, fabric, nets["judge"])
