@@ -153,7 +153,7 @@ def show(
 
 
 def counted(where: str, frames: int, about: dict) -> str:
-    """Return what belongs beside a number that was measured on frames: which, how many, and whether it is a score.
+    """Return what belongs beside a number that was measured on frames: which, how many, and whether they are enough.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def counted(where: str, frames: int, about: dict) -> str:
     about : dict
         What the data say of themselves (`semcg.runs.about`).
     """
-    few = ", not a score" if frames < _FEW else ""
+    few = ": too few to quote as a result" if frames < _FEW else ""
     seen = ", seen in training" if where in about["seen_in_training"] else ""
     return f"{where}: {frames} frames{few}{seen}"
 

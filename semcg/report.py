@@ -146,13 +146,13 @@ def claims_table(ledger: Sequence[Mapping], protocol: Protocol) -> str:
         deciding = [row for row in ours if row["primary"]] or ours[:1]
         verdicts = {end: claims.claim_verdict(ledger, claim.id + end) for end in families}
         if ours:
-            cells = {"claim": claim.id, "words": f"“{claim.words}”", "changes": _changes(deciding)}
-            rows.append(cells | verdicts)
+            changes = _changes(deciding, pair(protocol)[0])
+            rows.append({"claim": claim.id, "words": f"“{claim.words}”", "changes": changes} | verdicts)
     return _table(columns, rows)
 
 
-def _changes(rows: Sequence[Mapping]) -> str:
-    """Return "measure a → b", or "measure: class a → b, class a → b"."""
+def _changes(rows: Sequence[Mapping], plain: str) -> str:
+    """Return "measure a → b", or "measure class a → b, class a → b"; a comparator other than `plain` is named."""
     text = ""
     for measure in dict.fromkeys(row["measure"] for row in rows):
         ours = [row for row in rows if row["measure"] == measure]
@@ -162,7 +162,8 @@ def _changes(rows: Sequence[Mapping]) -> str:
             for row in ours
         ]
         text += f"{'; ' if text else ''}{measure} {', '.join(changes)}"
-    return text
+    others = dict.fromkeys(row["condition_a"] for row in rows if row["condition_a"] != plain)
+    return text + "".join(f" (left: {name})" for name in others)
 
 
 def rows_table(ledger: Sequence[Mapping], protocol: Protocol) -> str:

@@ -56,5 +56,6 @@ def test_few_frames_are_no_score():
     about = {"seen_in_training": ["source/test"]}
     assert notebook.counted("target/test", 120, about) == "target/test: 120 frames"
     assert (
-        notebook.counted("source/test", 12, about) == "source/test: 12 frames, not a score, seen in training"
+        notebook.counted("source/test", 12, about)
+        == "source/test: 12 frames: too few to quote as a result, seen in training"
     )
