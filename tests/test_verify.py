@@ -124,7 +124,6 @@ SPOILED = {
     "a measure twice": ("measures.csv", lines(lambda t: [*t, t[-1]]), "measures.csv: the row target frames, <NA>, "),
     "the course's table": ("table.csv", zeroed, "table.csv is not what digests.json says"),
     "the table's text": ("table.txt", one_byte, "table.txt is not what digests.json says"),
-    "a figure": ("figure_3.png", one_byte, "figure_3.png is not what digests.json says"),
     "published numbers": ("published.csv", one_byte, "published.csv is not what digests.json says"),
     "weights": ("generators/CycleGAN/G_st.safetensors", one_byte, "CycleGAN/G_st.safetensors is not what"),
     "a generator's record": ("generators/CycleGAN/provenance.json", key("steps", 1), "CycleGAN/provenance.json is"),

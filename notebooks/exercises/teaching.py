@@ -16,7 +16,6 @@ from notebooks import exercises
 from semcg import files, report
 from semcg.config import Config
 from semcg.protocol import REFERENCE, Protocol
-from semcg.runs.figures import save_figures
 from semcg_kit.evidence import seal
 from semcg_kit.execution import course as courses
 
@@ -275,7 +274,7 @@ LEDGER = ("<!-- ledger: written by `semcg ship` -->\n", "<!-- end of ledger -->\
 RESULTS = Path("docs", "results.md")
 """The page with the table of one run and the verdicts, below the repository's folder."""
 
-COPIED = ("table.txt", "table.csv", "figure_3.png")
+COPIED = ("table.txt", "table.csv")
 """Names of what of a course goes into `results/reference/`."""
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"  # dead without its kernel; a picture accompanies it
@@ -343,8 +342,8 @@ def between(text: str, content: str, marks: tuple[str, str]) -> str:
 def refresh(config: Config) -> list[Path]:
     """Replace what is committed of a course by what a stored execution of it left, and return the paths.
 
-    The notebooks' outputs, those outside of the sequence executed first; `results/reference/` with the comparison and
-    Figure 3; the table of `RESULTS`.
+    The notebooks' outputs, those outside of the sequence executed first; the comparison in
+    `results/reference/`; the table of `RESULTS`.
 
     Parameters
     ----------
@@ -362,12 +361,9 @@ def refresh(config: Config) -> list[Path]:
         fresh.metadata["semcg"] = {"profile": config.profile, "seed": config.seed, "code": code}
         _write(path, fresh)
         written.append(path)
-    save_figures(config)
-    evaluation = courses.evaluation_folder(config, {})
     for name in COPIED:
-        folder = evaluation if name.startswith("table") else evaluation.parent / "figures"
         with files.atomic(REFERENCE / name) as partial:
-            shutil.copyfile(folder / name, partial)
+            shutil.copyfile(courses.evaluation_folder(config, {}) / name, partial)
         written.append(REFERENCE / name)
     page = FOLDER.parent / RESULTS
     table = (REFERENCE / "table.txt").read_text()
