@@ -15,7 +15,7 @@ Protocol = Annotated[Path | None, typer.Option(help="Default: results/reference/
 
 def ledger(profile: Profile = "", protocol: Protocol = None, data: Data = "") -> None:
     """Compute measures, curves and verdicts from what a sweep has counted so far, and print every row's verdict."""
-    from semcg import claims, devices
+    from semcg import claims, devices, statistics
     from semcg_kit import evidence
     from semcg_kit.evidence.measuring import write_floor
 
@@ -23,8 +23,9 @@ def ledger(profile: Profile = "", protocol: Protocol = None, data: Data = "") ->
     floor = write_floor(config, devices.fabric_for("auto", config.precision), folder)
     rows = evidence.gather(folder, decided, histories=folder.parent)
     for row in rows:
-        counted = f"{row['seeds']} seeds: " if row["seeds"] and row["verdict"].startswith("undecided") else ""
-        print(f"{row['id']:<26} {row['measure'] or '':<24} {counted}{row['verdict'].partition(' (')[0]}")
+        waits = row["seeds"] and row["verdict"].startswith("undecided")
+        verdict = statistics.undecided(row["seeds"]) if waits else row["verdict"]
+        print(f"{row['id']:<26} {row['measure'] or '':<24} {verdict}")
     for claim in claims.CLAIMS:
         print(f"{claim.id:<4} {claims.claim_verdict(rows, claim.id)}")
     absent = {row["measure"] for row in rows if row["verdict"] == "not measured" and row["measure"]}
