@@ -77,7 +77,7 @@ def times(rounds: int) -> dict[tuple[int, int], float]:
     fabric, found = fabric_for("cpu", "fp32"), {}
     steps, batches = {}, {}
     for at in [*FITTED, LEFT_OUT]:
-        steps[at], batches[at] = budget.begin("translation", sized(*at), fabric)
+        steps[at], batches[at] = budget.step_on_noise("translation", sized(*at), fabric)
     for n in range(rounds + 1):
         for at, step in steps.items():
             taken = seconds({"": step}, batches[at], rounds=1, warm=0)[""]
@@ -90,7 +90,7 @@ def grown(crop: int, width: int) -> tuple[int, int]:
     """Bytes by which this process grows when it begins a training and takes two steps, and its size before."""
 
     def begun() -> None:
-        step, batch = budget.begin("translation", sized(crop, width), fabric_for("cpu", "fp32"))
+        step, batch = budget.step_on_noise("translation", sized(crop, width), fabric_for("cpu", "fp32"))
         for _ in range(2):
             step(*batch)
 
@@ -105,7 +105,7 @@ def off(point: dict) -> float:
 def memory() -> dict:
     fabric, points = fabric_for("cpu", "fp32"), {}
     for at in [*MEMORY_FITTED, MEMORY_LEFT_OUT]:
-        counted = count(lambda at=at: budget.begin("translation", sized(*at), fabric))
+        counted = count(lambda at=at: budget.step_on_noise("translation", sized(*at), fabric))
         child = [sys.executable, __file__, "--child", json.dumps(at)]
         measured, process = json.loads(
             subprocess.run(child, capture_output=True, text=True, check=True).stdout
@@ -141,9 +141,9 @@ def on_paper() -> dict:
     rows, hours = {}, 0.0
     for stage in budget.stages(config, epoch=ASSUMED["source and target frames"][0]):
         fabric = fabric_for("cpu", stage.config.precision)
-        operations = count(lambda stage=stage, fabric=fabric: budget.begin(stage.kind, stage.config, fabric))[
-            "operations"
-        ]
+        operations = count(
+            lambda stage=stage, fabric=fabric: budget.step_on_noise(stage.kind, stage.config, fabric)
+        )["operations"]
         took = operations / rate
         rows[stage.name] = {
             "steps": stage.trainings * stage.steps,

@@ -18,7 +18,7 @@ from semcg import config as configs
 from semcg import devices, evaluate, files, loop, metrics, runs, training
 from semcg.config import Config
 from semcg.data import Batches, Scenes
-from semcg.runs.budget import begin
+from semcg.runs.budget import step_on_noise
 
 BEFORE = {"segmenter_stride": 4, "segmenter_width": 0.25, "segmenter_batch": 6}
 BEFORE |= {"segmenter_lr": 2e-3, "segmenter_steps": 800}
@@ -56,7 +56,7 @@ def timed(settings: dict[str, Config], rounds: int) -> dict[str, list[float]]:
     """Return the seconds of each round of a step on noise, setting by setting in turn."""
     fabric, steps = devices.fabric_for("cpu"), {}
     for name, config in settings.items():
-        steps[name] = begin("segmenter", config, fabric)
+        steps[name] = step_on_noise("segmenter", config, fabric)
         steps[name][0](*steps[name][1])  # the first step also plans the convolutions
     taken = {name: [] for name in settings}
     for _ in range(rounds):

@@ -33,7 +33,7 @@ from semcg.config import Config
 from semcg.cost import count, operations, seconds
 from semcg.devices import fabric_for
 from semcg.gan import PatchGAN
-from semcg.runs.budget import begin
+from semcg.runs.budget import step_on_noise
 from semcg.training import generator_for
 
 PARTS = ("time", "counted", "memory", "profile", "loader", "allocator")
@@ -84,7 +84,7 @@ def timed(config: Config, precision: str, *, ways: list[str], rounds: int, devic
         plain = f"leaf split, {key.partition(', ')[2]}"
         counted[key] = counted[plain] if key.startswith(tuple(COMPILED)) else operations(step, batch)
     found = seconds(steps, batch, rounds=rounds, warm=0)  # two have been taken above
-    step, crops = begin("segmenter", config, fabric)
+    step, crops = step_on_noise("segmenter", config, fabric)
     counted["segmenter"] = operations(step, crops)
     found |= seconds({"segmenter": step}, crops, rounds=min(rounds, 3), warm=1)
     peak = matmul_peak(fabric.device, torch.bfloat16 if precision == "bf16" else torch.float32)

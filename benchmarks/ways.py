@@ -20,7 +20,7 @@ from semcg import config as configs
 from semcg import losses, training
 from semcg.config import Config
 from semcg.gan import ImagePool, PatchGAN, initialize
-from semcg.runs.budget import begin
+from semcg.runs.budget import step_on_noise
 from semcg.training import generator_for
 
 __all__ = ["COMPILED", "NARROW", "SETTINGS", "WAYS", "compiled", "exactly", "literal", "way"]
@@ -113,7 +113,7 @@ def compiled(config: Config, fabric, **options) -> Callable:
 def way(name: str, config: Config, fabric) -> tuple[Callable, tuple]:
     """Return the step of a way with untrained networks, and a batch of noise."""
     config = config.model_copy(update={"leaf_split": name not in WAYS[:3]})
-    step, batch = begin("translation", config, fabric)
+    step, batch = step_on_noise("translation", config, fabric)
     if name in WAYS[:2]:
         return literal(config, fabric, detached=name == "literal"), batch
     return (compiled(config, fabric, **COMPILED[name]) if name in COMPILED else step), batch

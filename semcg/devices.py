@@ -114,7 +114,7 @@ def fabric_for(device: str = "auto", precision: str = "fp32", *, shared: bool = 
         raise ValueError(f"device = {device!r}: {what}; use auto, cpu or cuda")
     own = torch.device("cuda", _device_of(here)) if cuda else torch.device("cpu")
     environment = SLURMEnvironment() if here.slurm else TorchElasticEnvironment()
-    strategy = _Started(parallel_devices=[own], cluster_environment=environment)
+    strategy = _LaunchedProcesses(parallel_devices=[own], cluster_environment=environment)
     fabric = Fabric(strategy=strategy, devices=1, **kind)
     fabric.launch()
     _group()
@@ -154,17 +154,17 @@ def loaders(fabric: Fabric) -> int:
 
 def rank() -> int:
     """Return the rank among the processes that `fabric_for` joined; alone, 0."""
-    return distributed.get_rank() if _joined() else 0
+    return distributed.get_rank() if _has_group() else 0
 
 
 def world_size() -> int:
     """Return the number of processes that `fabric_for` joined; alone, 1."""
-    return distributed.get_world_size() if _joined() else 1
+    return distributed.get_world_size() if _has_group() else 1
 
 
 def gather(value: T) -> list[T]:
     """Return what every process calls this with, by rank, as soon as all have; alone, `[value]`."""
-    if not _joined():
+    if not _has_group():
         return [value]
     values: list[T] = [value] * world_size()
     distributed.all_gather_object(values, value, group=_group())
@@ -176,7 +176,7 @@ def any_rank(flag: bool) -> bool:
     return any(gather(flag))
 
 
-def _joined() -> bool:
+def _has_group() -> bool:
     return distributed.is_available() and distributed.is_initialized()
 
 
@@ -199,7 +199,7 @@ def _device_of(here: Place) -> int:
     return here.local
 
 
-class _Started(DDPStrategy):
+class _LaunchedProcesses(DDPStrategy):
     """Processes that run already, with a device each.
 
     Fabric would refuse a notebook's kernel, since it could not start the others from there; here nothing is left to

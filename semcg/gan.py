@@ -67,7 +67,7 @@ class UNet(nn.Module):
             self.ups.append(nn.Sequential(nn.ReLU(inplace=True), up, *norm))
         self.join = nn.Identity()
         if skip == "full":
-            self.join = _joined(width)
+            self.join = _output_layers(width)
         initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ def recolored(images: Tensor, maps: Tensor) -> Tensor:
     (B, 3, H, W) float
         Not limited to [-1, 1].
     """
-    raised = _raised(maps, images)  # (B, 12, H, W)
+    raised = _upsample(maps, images)  # (B, 12, H, W)
     A, b = raised[:, :9].unflatten(1, (3, 3)), raised[:, 9:]
     return images + (A * images[:, None]).sum(2) + b
 
@@ -143,7 +143,7 @@ class Recolor(UNet):
         self.color = nn.Conv2d(4 * width, 12, 1)
         if grain:
             self.lift = nn.Conv2d(4 * width, width, 1)
-            self.join = _joined(width)
+            self.join = _output_layers(width)
         initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -155,7 +155,7 @@ class Recolor(UNet):
         features = F.relu(self.trunk(images))  # (B, 4 width, H / 4, W / 4)
         y = recolored(images, self.color(features))
         if self.grain:
-            raised = _raised(self.lift(features), images)  # (B, width, H, W)
+            raised = _upsample(self.lift(features), images)  # (B, width, H, W)
             y = y + self.grain * torch.tanh(self.join(torch.cat([images, raised], dim=1)))
         return y if self.training else y.clamp(-1, 1)  # (B, 3, H, W)
 
@@ -179,21 +179,21 @@ class ResNet9(nn.Module):
         c1, c2, c3 = width, 2 * width, 4 * width
         reflect = {"padding_mode": "reflect"}
         self.down = nn.Sequential(
-            *_normed(nn.Conv2d(3, c1, 7, padding=3, **reflect)),
-            *_normed(nn.Conv2d(c1, c2, 3, stride=2, padding=1)),
-            *_normed(nn.Conv2d(c2, c3, 3, stride=2, padding=1)),
+            *_with_norm(nn.Conv2d(3, c1, 7, padding=3, **reflect)),
+            *_with_norm(nn.Conv2d(c1, c2, 3, stride=2, padding=1)),
+            *_with_norm(nn.Conv2d(c2, c3, 3, stride=2, padding=1)),
         )
         self.blocks = nn.ModuleList(
             nn.Sequential(
-                *_normed(nn.Conv2d(c3, c3, 3, padding=1, **reflect)),
+                *_with_norm(nn.Conv2d(c3, c3, 3, padding=1, **reflect)),
                 nn.Conv2d(c3, c3, 3, padding=1, **reflect),
                 nn.InstanceNorm2d(c3),
             )
             for _ in range(9)
         )
         self.up = nn.Sequential(
-            *_normed(nn.ConvTranspose2d(c3, c2, 3, stride=2, padding=1, output_padding=1)),
-            *_normed(nn.ConvTranspose2d(c2, c1, 3, stride=2, padding=1, output_padding=1)),
+            *_with_norm(nn.ConvTranspose2d(c3, c2, 3, stride=2, padding=1, output_padding=1)),
+            *_with_norm(nn.ConvTranspose2d(c2, c1, 3, stride=2, padding=1, output_padding=1)),
             nn.Conv2d(c1, 3, 7, padding=3, **reflect),
             nn.Tanh(),
         )
@@ -225,9 +225,9 @@ class PatchGAN(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv2d(3, c, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2, inplace=True),
-            *_normed(nn.Conv2d(c, 2 * c, 4, stride=2, padding=1), slope=0.2),
-            *_normed(nn.Conv2d(2 * c, 4 * c, 4, stride=2, padding=1), slope=0.2),
-            *_normed(nn.Conv2d(4 * c, 8 * c, 4, stride=1, padding=1), slope=0.2),
+            *_with_norm(nn.Conv2d(c, 2 * c, 4, stride=2, padding=1), slope=0.2),
+            *_with_norm(nn.Conv2d(2 * c, 4 * c, 4, stride=2, padding=1), slope=0.2),
+            *_with_norm(nn.Conv2d(4 * c, 8 * c, 4, stride=1, padding=1), slope=0.2),
             nn.Conv2d(8 * c, 1, 4, stride=1, padding=1),
         )
         initialize(self)
@@ -347,19 +347,19 @@ class ImagePool:
         self.generator.set_state(state["generator"].cpu())
 
 
-def _normed(convolution: nn.Module, *, slope: float = 0.0) -> tuple[nn.Module, ...]:
+def _with_norm(convolution: nn.Module, *, slope: float = 0.0) -> tuple[nn.Module, ...]:
     """Return a convolution, its instance normalization and (leaky) ReLU."""
     activation = nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)
     return convolution, nn.InstanceNorm2d(convolution.out_channels), activation
 
 
-def _joined(width: int) -> nn.Sequential:
+def _output_layers(width: int) -> nn.Sequential:
     """Return what makes an image of `width` features and the input image, (B, width + 3, H, W), at full resolution."""
     first, second = nn.Conv2d(width + 3, width, 3, padding=1), nn.Conv2d(width, 3, 3, padding=1)
     return nn.Sequential(first, nn.ReLU(inplace=True), second)
 
 
-def _raised(maps: Tensor, images: Tensor) -> Tensor:
+def _upsample(maps: Tensor, images: Tensor) -> Tensor:
     return F.interpolate(maps, images.shape[-2:], mode="bilinear", align_corners=False)
 
 

@@ -38,7 +38,7 @@ def discriminator(real: Tensor, fake: Tensor, *, kind: str) -> Tensor:
     ValueError
         For an unknown kind.
     """
-    return _towards(real, 1.0, kind) + _towards(fake, 0.0, kind)
+    return _gan_loss(real, 1.0, kind) + _gan_loss(fake, 0.0, kind)
 
 
 def generator(fake: Tensor, *, kind: str) -> Tensor:
@@ -63,7 +63,7 @@ def generator(fake: Tensor, *, kind: str) -> Tensor:
     ValueError
         For an unknown kind.
     """
-    return _towards(fake, 1.0, kind)
+    return _gan_loss(fake, 1.0, kind)
 
 
 def cycle(x: Tensor, back: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ def cycle(x: Tensor, back: Tensor) -> Tensor:
     ValueError
         If the shapes differ.
     """
-    x, back = _pair(x, back, "images")
+    x, back = _checked_pair(x, back, "images")
     return (back - x).abs().mean()
 
 
@@ -134,8 +134,8 @@ def semantic(before: Tensor, after: Tensor, *, kind: str, labels: Tensor | None 
     ValueError
         For an unknown kind, scores of different shapes, or "ce_labels" without fitting labels.
     """
-    _known(kind, SEMANTIC_KINDS, "semantic loss")
-    before, after = _pair(before.detach(), after, "scores")
+    _check_kind(kind, SEMANTIC_KINDS, "semantic loss")
+    before, after = _checked_pair(before.detach(), after, "scores")
     if kind != "ce_labels":
         return _COMPARE[kind](before, after)
     if labels is None:
@@ -150,7 +150,7 @@ def scores_l2(before: Tensor, after: Tensor) -> Tensor:
     Score maps, because hidden channels of two separately trained networks do not correspond. The form is that of
     BDL (Li, Yuan and Vasconcelos, CVPR 2019) without its instance normalization.
     """
-    before, after = _pair(before, after, "scores")
+    before, after = _checked_pair(before, after, "scores")
     return (after - before).square().mean()
 
 
@@ -159,14 +159,14 @@ def scores_norm(before: Tensor, after: Tensor) -> Tensor:
 
     At after = before, where the norm has a corner, the gradient is 0.
     """
-    before, after = _pair(before, after, "scores")
+    before, after = _checked_pair(before, after, "scores")
     norms = torch.linalg.vector_norm(after - before, dim=(1, 2, 3))  # (B,); its backward pass gives 0 at 0
     return norms.mean() / after[0].numel() ** 0.5
 
 
 def softmax_l2(before: Tensor, after: Tensor) -> Tensor:
     """Squared difference of the class probabilities, summed over classes, averaged over positions: 0 to 2."""
-    before, after = _pair(before, after, "scores")
+    before, after = _checked_pair(before, after, "scores")
     return (after.softmax(dim=1) - before.softmax(dim=1)).square().sum(dim=1).mean()
 
 
@@ -175,7 +175,7 @@ def ce_pseudo(before: Tensor, after: Tensor) -> Tensor:
 
     The loss of CyCADA's paper (Hoffman et al., ICML 2018), there with one network for both sides.
     """
-    before, after = _pair(before, after, "scores")
+    before, after = _checked_pair(before, after, "scores")
     return F.cross_entropy(after, before.argmax(dim=1), reduction="none").mean()
 
 
@@ -203,20 +203,22 @@ def ce_labels(after: Tensor, labels: Tensor) -> Tensor:
     rows, columns = (torch.arange(n, device=labels.device) * N // n for n, N in ((h, H), (w, W)))
     labels = labels[:, rows][:, :, columns].long()  # (B, h, w)
     # Summed here: the mean inside cross_entropy is 0 / 0 if nothing counts, and not deterministic on CUDA.
-    losses = F.cross_entropy(_wide(after), labels, ignore_index=IGNORE, reduction="none")  # (B, h, w)
+    losses = F.cross_entropy(
+        _at_least_float32(after), labels, ignore_index=IGNORE, reduction="none"
+    )  # (B, h, w)
     return losses.sum() / (labels != IGNORE).sum().clamp(min=1)
 
 
 def kl(before: Tensor, after: Tensor) -> Tensor:
     """KL(before || after) of the class probabilities, averaged over positions (MADAN: Zhao et al., NeurIPS 2019)."""
-    before, after = _pair(before, after, "scores")
+    before, after = _checked_pair(before, after, "scores")
     p, q = before.log_softmax(dim=1), after.log_softmax(dim=1)  # (B, C, h, w)
     return (p.exp() * (p - q)).sum(dim=1).mean()
 
 
 def scores_in(before: Tensor, after: Tensor) -> Tensor:
     """`scores_l2` of maps that were instance-normalized, each channel by itself: BDL's own form (CVPR 2019)."""
-    before, after = _pair(before, after, "scores")
+    before, after = _checked_pair(before, after, "scores")
     return scores_l2(F.instance_norm(before), F.instance_norm(after))
 
 
@@ -226,24 +228,24 @@ SEMANTIC_KINDS = (*_COMPARE, "ce_labels")
 """Kinds of `semantic`. "scores_l2" is the paper's wording as we read it; "kl" and "scores_in" are exploratory."""
 
 
-def _towards(logits: Tensor, aim: float, kind: str) -> Tensor:
+def _gan_loss(logits: Tensor, aim: float, kind: str) -> Tensor:
     """How far logits are from saying `aim` (1 real, 0 fake), a mean."""
-    _known(kind, GAN_KINDS, "GAN loss")
-    logits = _wide(logits)
+    _check_kind(kind, GAN_KINDS, "GAN loss")
+    logits = _at_least_float32(logits)
     aims = torch.full_like(logits, aim)
     return F.binary_cross_entropy_with_logits(logits, aims) if kind == "log" else F.mse_loss(logits, aims)
 
 
-def _wide(x: Tensor) -> Tensor:
+def _at_least_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))  # float64 stays
 
 
-def _pair(x: Tensor, y: Tensor, what: str) -> tuple[Tensor, Tensor]:
+def _checked_pair(x: Tensor, y: Tensor, what: str) -> tuple[Tensor, Tensor]:
     if x.shape != y.shape:  # broadcasting would hide it
         raise ValueError(f"{what} differ in shape: {tuple(x.shape)} and {tuple(y.shape)}")
-    return _wide(x), _wide(y)
+    return _at_least_float32(x), _at_least_float32(y)
 
 
-def _known(kind: str, kinds: tuple[str, ...], what: str) -> None:
+def _check_kind(kind: str, kinds: tuple[str, ...], what: str) -> None:
     if kind not in kinds:
         raise ValueError(f"unknown {what} {kind!r}; known: {', '.join(kinds)}")

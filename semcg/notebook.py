@@ -22,7 +22,7 @@ from semcg.devices import fabric_for, share, with_precision
 from semcg.plots import styled
 from semcg.plots.curves import training_curves
 from semcg.runs import budget as budgets
-from semcg.runs import keeping, machine, note
+from semcg.runs import keeping, log_event, machine
 from semcg.runs.checkpoint import read_csv
 
 _FEW = 100  # frames below which a share or a mean is an illustration
@@ -85,7 +85,7 @@ def _tell_machine(_: object) -> None:
     After each cell and not at the end: a kernel that is killed has no end, and one that drew with processes of its
     own is killed, since their tracker outlives the time that it is given.
     """
-    note("machine", **machine())
+    log_event("machine", **machine())
 
 
 def budget(config: Config, fabric: Fabric, name: str) -> None:
@@ -109,8 +109,8 @@ def budget(config: Config, fabric: Fabric, name: str) -> None:
         return
     # Each process measures its own share alone: one that waits for another could wait for ever.
     alone = fabric_for(str(fabric.device), config.precision)
-    rows = budgets.of(config, alone, notebook=name, ranks=fabric.world_size)
-    print(budgets.table(rows, config, alone, ranks=fabric.world_size))
+    rows = budgets.estimate(config, alone, notebook=name, ranks=fabric.world_size)
+    print(budgets.as_text(rows, config, alone, ranks=fabric.world_size))
 
 
 def show(
@@ -200,7 +200,7 @@ def watch(run: Path | str, *, seconds: float = 10.0) -> None:
     """
     shown = display(display_id=True)
     while True:
-        running, folder = keeping.is_running(run), keeping.folder_of(run)
+        running, folder = keeping.is_running(run), keeping.current_folder(run)
         tables = {"losses": folder / "history.csv", "source/val": folder / "validation.csv"}
         histories = {name: read_csv(path) for name, path in tables.items() if path.is_file()}
         columns = {name for rows in histories.values() for row in rows[:1] for name in row}

@@ -150,13 +150,13 @@ def bf16_gain() -> float:
 
     from semcg import config, devices
     from semcg.cost import seconds
-    from semcg.runs.budget import begin
+    from semcg.runs.budget import step_on_noise
 
     steps = {}
     for precision in ("fp32", "bf16"):
         made, fabric = config.make("mini", precision=precision), devices.fabric_for("cpu", precision)
         with torch.random.fork_rng(devices=[]):
-            steps[precision], batch = begin("translation", made, fabric)
+            steps[precision], batch = step_on_noise("translation", made, fabric)
     taken = seconds(steps, batch, rounds=3, warm=1)
     return statistics.median(taken["fp32"]) / statistics.median(taken["bf16"])
 

@@ -43,7 +43,7 @@ def train(name: str, config: Config, folder: Path | None = None) -> dict:
     if name == "reader":
         begun = time.perf_counter()
         net = evaluate.train_reader(root)
-        origin = runs.machine() | runs.origin() | {"seconds": round(time.perf_counter() - begun, 2)}
+        origin = runs.machine() | runs.software() | {"seconds": round(time.perf_counter() - begun, 2)}
     else:
         run = trainings.segmenter(config, name, fabric, progress=notebook.progress)
         net = trained.segmenter_from(run.folder, fabric)

@@ -63,7 +63,7 @@ def test_memory_that_cannot_suffice_stops_before_any_step(monkeypatch):
     monkeypatch.setattr(budget, "free_bytes", lambda device: 2**20)
     config = configs.make("smoke", leaf_split=False)
     with pytest.raises(ValueError, match="not enough memory") as seen:
-        budget.of(config, CPU, notebook="04_semantic_cyclegan")
+        budget.estimate(config, CPU, notebook="04_semantic_cyclegan")
     assert "GiB are free on cpu" in str(seen.value)
     assert "crop < 64, generator_width < 8, discriminator_width < 8, leaf_split = true" in str(seen.value)
 
@@ -72,16 +72,16 @@ def test_three_true_steps_of_each_stage_are_timed(home, monkeypatch):
     config, taken = configs.make("smoke"), []
     clock = iter(range(10**6))
     monkeypatch.setattr(budget.time, "perf_counter", lambda: float(next(clock)))
-    monkeypatch.setattr(budget, "begin", lambda kind, *_: (lambda: taken.append(kind), ()))
+    monkeypatch.setattr(budget, "step_on_noise", lambda kind, *_: (lambda: taken.append(kind), ()))
     monkeypatch.setattr(budget, "needed_bytes", lambda stage, **_: 2**30)
-    rows = budget.of(config, CPU)
+    rows = budget.estimate(config, CPU)
     assert taken == [row.kind for row in rows for _ in range(3)]
     assert [row.seconds for row in rows] == [1.0] * len(rows)
-    row = next(x for x in budget.table(rows, config, CPU).splitlines() if x.split()[:1] == ["CycleGAN"])
+    row = next(x for x in budget.as_text(rows, config, CPU).splitlines() if x.split()[:1] == ["CycleGAN"])
     assert row.split()[1:] == ["4", "1.0", "1", "0:00:04"]
     monkeypatch.setattr(budget, "_PATIENCE", 0.5)
     taken.clear()
-    budget.of(config, CPU)
+    budget.estimate(config, CPU)
     assert taken == [row.kind for row in rows], "of a slow step one is enough"
 
 
@@ -94,7 +94,7 @@ def test_the_gain_of_bf16_is_a_ratio_and_leaves_the_random_numbers():
 def test_a_busy_machine_is_named(home, monkeypatch):
     monkeypatch.setattr(budget.os, "getloadavg", lambda: (99.0, 0.0, 0.0))
     rows = [replace(row, seconds=1.0) for row in budget.stages(configs.make("smoke"), epoch=4)]
-    assert "Other programs were computing meanwhile (load 99.0 on" in budget.table(
+    assert "Other programs were computing meanwhile (load 99.0 on" in budget.as_text(
         rows, configs.make("smoke"), CPU
     )
 
@@ -117,14 +117,14 @@ def test_it_says_that_weights_will_be_fetched_and_where_to_put_them(home):
         folder = home / "data" / "world-smoke" / domain / "train" / "images"
         folder.mkdir(parents=True)
         Image.new("RGB", (128, 64)).save(folder / "0.png")
-    said = budget.table(for_02, config, CPU)
+    said = budget.as_text(for_02, config, CPU)
     assert "start from https://" in said
     assert str(wanted) in said
     others = [r for r in for_02 if r.kind != "segmenter"]
-    assert "https://" not in budget.table(others, config, CPU)
+    assert "https://" not in budget.as_text(others, config, CPU)
     wanted.parent.mkdir(parents=True)
     wanted.touch()
-    assert "https://" not in budget.table(for_02, config, CPU)
+    assert "https://" not in budget.as_text(for_02, config, CPU)
 
 
 def test_of_several_processes_one_prints_its_share(home):
@@ -141,14 +141,14 @@ def test_processes_measure_their_share_of_a_batch(home, monkeypatch):
     seen = []
     monkeypatch.setattr(budget, "timed", lambda stage, *_: seen.append(stage) or 1.0)
     config = configs.make("smoke", segmenter_batch=4, judge_batch=4)
-    rows = budget.of(config, CPU, notebook="02_segmenters", ranks=2)
-    alone = budget.of(config, CPU, notebook="02_segmenters")
+    rows = budget.estimate(config, CPU, notebook="02_segmenters", ranks=2)
+    alone = budget.estimate(config, CPU, notebook="02_segmenters")
     batches = {s.kind: (s.config.segmenter_batch, s.config.judge_batch) for s in seen[:2]}
     assert batches == {"segmenter": (2, 4), "judge": (4, 2)}
     assert [r.steps for r in rows] == [r.steps for r in alone]
-    assert "2 processes that share each batch" in budget.table(rows, config, CPU, ranks=2)
+    assert "2 processes that share each batch" in budget.as_text(rows, config, CPU, ranks=2)
     with pytest.raises(ValueError, match="segmenter_batch = 4: 3 processes share it"):
-        budget.of(config, CPU, notebook="02_segmenters", ranks=3)
+        budget.estimate(config, CPU, notebook="02_segmenters", ranks=3)
 
 
 def test_a_notebook_prints_it_under_profile_paper_alone(monkeypatch, capsys):
@@ -164,7 +164,7 @@ def test_a_notebook_prints_it_under_profile_paper_alone(monkeypatch, capsys):
     assert row.split()[1] == "9"
     assert torch.equal(torch.get_rng_state(), before)  # what is trained next draws what it would have drawn
 
-    monkeypatch.setattr(budget, "of", lambda *_, **__: pytest.fail("something was measured"))
+    monkeypatch.setattr(budget, "estimate", lambda *_, **__: pytest.fail("something was measured"))
     notebook.budget(configs.make("mini"), CPU, "03_cyclegan")
     assert capsys.readouterr().out == ""
 

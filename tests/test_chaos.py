@@ -302,7 +302,7 @@ def test_a_torn_state_never_takes_the_place_of_the_good_one(home):
     good = (run.partial / "state.previous.pt").read_bytes()
     newest.write_bytes(newest.read_bytes()[:1000])
     toy = t.Toy()
-    resumed = runs.start(t.recipe(), steps=t.STEPS, state=toy.state, batch=toy.batch)
+    resumed = runs.open_run(t.recipe(), steps=t.STEPS, state=toy.state, batch=toy.batch)
     assert resumed.why.startswith("resumed after step")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(

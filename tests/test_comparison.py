@@ -103,7 +103,7 @@ def small(home):
     files.write_manifest(home / "data" / "few")
     for one in recipes.conditions(config).values():
         made = CycleGANTraining.create(one, steps=1, fabric=FABRIC)
-        run = runs.start(
+        run = runs.open_run(
             recipes.translation(one, baseline=one.lambda_s == 0),
             steps=1,
             state=made.state(),
@@ -214,7 +214,7 @@ def test_a_segmenter_from_a_folder(small, home, name):
     made = SegmenterTraining.create(
         net, optimizer="adamw", lr=1e-3, decay=0, steps=1, schedule="poly", seed=3, fabric=FABRIC
     )
-    run = runs.start(recipe(small), steps=1, state=made.state(), batch=lambda n: ())
+    run = runs.open_run(recipe(small), steps=1, state=made.state(), batch=lambda n: ())
     list(runs.keep(run, fit(lambda: {"cross_entropy": torch.zeros(())}, lambda n: (), 1)))
     found = trained.segmenter_from(run.folder, FABRIC)
     x = torch.rand(1, 3, 64, 64)

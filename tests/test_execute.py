@@ -194,7 +194,7 @@ import test_runs as t
 from semcg import runs
 from semcg.loop import fit
 toy = t.Toy()
-run = runs.start(t.recipe(), steps=t.STEPS, state=toy.state, batch=toy.batch)
+run = runs.open_run(t.recipe(), steps=t.STEPS, state=toy.state, batch=toy.batch)
 def batch(k):
     time.sleep(0.3 * n)
     return toy.batch(k)

@@ -16,7 +16,7 @@ CHILD = """
 import json, resource, sys
 from pathlib import Path
 from semcg import config as configs
-from semcg.runs.budget import begin
+from semcg.runs.budget import step_on_noise
 from semcg.devices import fabric_for
 
 def resident():
@@ -27,7 +27,7 @@ def resident():
 
 config = configs.make("paper", precision=sys.argv[1], leaf_split=sys.argv[2] == "True")
 process = resident()
-step, batch = begin("translation", config, fabric_for("cpu", config.precision))
+step, batch = step_on_noise("translation", config, fabric_for("cpu", config.precision))
 terms = [{name: float(value) for name, value in step(*batch).items()} for _ in range(2)]
 print(json.dumps({"process": process, "peak": resident(), "terms": terms}))
 """

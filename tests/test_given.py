@@ -63,7 +63,7 @@ def test_imagenet_missing_and_foreign_files_are_refused(home, tmp_path):
         ("other.safetensors", "other.safetensors"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=said):
-            trained.given(str(tmp_path / name))
+            trained.user_segmenter(str(tmp_path / name))
 
 
 def test_a_recipe_says_which_precision_auto_came_to(home):

@@ -16,16 +16,18 @@ def test_rows_are_drawn_beside_the_archives_alone(home):
     prepare.write([prepare.gta5(write_gta5(archives / "gta5")).sized((64, 128))], data)
     prepare.write([prepare.cityscapes(write_cityscapes(archives / "cityscapes")).sized((64, 128))], data)
     about = runs.about(configs.make("smoke", data="paperlike"))
-    rows, said = shipped.beside(about, frames=4, size=(64, 128))
+    rows, said = shipped.published_for(about, frames=4, size=(64, 128))
     assert rows.equals(shipped.published())
     assert "500 frames at 1024 x 2048; this run: 4 frames at 64 x 128: to look at, not to compare" in said
-    assert "the same frames at the same size" in shipped.beside(about, frames=500, size=(1024, 2048))[1]
+    assert (
+        "the same frames at the same size" in shipped.published_for(about, frames=500, size=(1024, 2048))[1]
+    )
 
 
 @pytest.mark.parametrize("made_by", ["draw", "prepare folder"])
 def test_other_data_get_a_sentence_and_no_rows(made_by, monkeypatch):
     monkeypatch.setattr(shipped, "published", lambda: pytest.fail("the file was read"))
-    rows, said = shipped.beside({"made_by": made_by}, frames=500, size=(1024, 2048))
+    rows, said = shipped.published_for({"made_by": made_by}, frames=500, size=(1024, 2048))
     assert len(rows) == 0
     assert "other data" in said
 

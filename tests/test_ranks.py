@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from semcg import devices, files
 from semcg.devices import Place, place
-from semcg.runs.keeping import _joined
+from semcg.runs.keeping import _mean_of_shares
 from semcg_kit.execution.execute import _loss_of_another, execute
 
 STEPS = 8
@@ -55,7 +55,7 @@ def train(fabric, batch, slow=0.0, stop=0):
         return batches(n)
 
     made = Recipe("toy-s0", "03_cyclegan", c, {"config": c.part("translation")})
-    run = runs.start(made, steps=STEPS, state=t.state(), batch=numbered)
+    run = runs.open_run(made, steps=STEPS, state=t.state(), batch=numbered)
     print(f"rank {fabric.global_rank}: {run.why}", flush=True)
     for record in runs.keep(run, loop.fit(step, numbered, STEPS, start=run.step)):
         print(f"rank {fabric.global_rank}: step {record['step']}", flush=True)
@@ -181,7 +181,7 @@ def test_processes_take_one_device_each(monkeypatch):
 def test_the_record_of_a_batch_from_those_of_its_shares():
     """The pull is |d loss / d x| over all images: of the mean over two shares, sqrt(3^2 + 4^2) / 2."""
     shares = {"step": 5, "gan": 1.0, "pull gan": 3.0}, {"step": 5, "gan": 2.0, "pull gan": 4.0}
-    assert _joined(shares) == {"step": 5, "gan": 1.5, "pull gan": 2.5}
+    assert _mean_of_shares(shares) == {"step": 5, "gan": 1.5, "pull gan": 2.5}
 
 
 def test_a_notebook_that_cannot_be_shared_is_refused(tmp_path, monkeypatch):

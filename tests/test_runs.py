@@ -18,7 +18,7 @@ from torch import nn
 from semcg import config, files, runs
 from semcg.files import data_digest
 from semcg.loop import fit
-from semcg.runs import checkpoint, recipes
+from semcg.runs import checkpoint, edition_1, recipes
 from semcg.runs.recipes import Recipe
 
 STEPS = 12
@@ -56,7 +56,7 @@ class Toy:
 
 def train(until: int | None = None, made=None) -> tuple[Toy, list[dict], runs.Run]:
     toy = Toy()
-    run = runs.start(made or recipe(), steps=STEPS, state=toy.state, batch=toy.batch)
+    run = runs.open_run(made or recipe(), steps=STEPS, state=toy.state, batch=toy.batch)
     records = []
     for record in runs.keep(run, fit(toy.step, toy.batch, STEPS, start=run.step)):
         records.append(record)
@@ -151,7 +151,7 @@ def test_a_stale_run_is_named_and_stays_until_its_successor_is_complete(home, ch
 def test_finished_work_is_replaced_when_asked(home):
     train()
     toy = Toy()
-    run = runs.start(recipe(stage="b"), steps=STEPS, state=toy.state, batch=toy.batch, fresh=True)
+    run = runs.open_run(recipe(stage="b"), steps=STEPS, state=toy.state, batch=toy.batch, fresh=True)
     list(runs.keep(run, fit(toy.step, toy.batch, STEPS)))
     assert [p.name for p in (home / "results" / "smoke").iterdir()] == ["toy-s0"]
 
@@ -219,7 +219,7 @@ def as_first_edition(folder: Path, data: Path) -> None:
     del stored["stage"]
     for field in ("generator_grain", "generator_ema"):
         stored["config"].pop(field, None)
-    stored |= {"rooms": dict(recipes.EDITION_1), "torch": "2.13.0", "data": files.manifest_digest(data)}
+    stored |= {"rooms": dict(edition_1.CODE), "torch": "2.13.0", "data": files.manifest_digest(data)}
     made |= {"fingerprint": files.digest(stored), "begins": {"net": "0123456789abcdef", "steps": str(STEPS)}}
     del made["weights"]
     files.write_json(path, made)
@@ -261,18 +261,18 @@ def test_data_are_known_by_their_pixels(tmp_path):
 
 
 def test_what_a_training_begins_with_is_compared_across_processors():
-    begun = recipes.beginning(Toy().state, Toy().batch)
+    begun = recipes.initial_values(Toy().state, Toy().batch)
     rounded = {
         k: [v * (1 + 1e-6) if isinstance(v, float) else v for v in values] for k, values in begun.items()
     }
     assert recipes.difference(begun, rounded) == []
     toy = Toy()
     toy.net.weight.data *= 1.001
-    assert recipes.difference(begun, recipes.beginning(toy.state, toy.batch)) == ["net"]
+    assert recipes.difference(begun, recipes.initial_values(toy.state, toy.batch)) == ["net"]
     labels = torch.zeros(2, 4, 4, dtype=torch.int64)
     other = labels.clone()
     other[0, 0, 0] = 1
-    a, b = (recipes.beginning(Toy().state, lambda n, y=y: (y,)) for y in (labels, other))
+    a, b = (recipes.initial_values(Toy().state, lambda n, y=y: (y,)) for y in (labels, other))
     assert recipes.difference(a, b) == ["first batch"]
 
 
@@ -281,11 +281,11 @@ def test_an_edited_cell_is_not_answered_with_the_run_before(home, monkeypatch):
     train()
     toy = Toy()
     toy.adam.param_groups[0]["lr"] = 0.2
-    assert runs.start(recipe(), steps=STEPS, state=toy.state, batch=toy.batch).why == STALE.format("adam")
+    assert runs.open_run(recipe(), steps=STEPS, state=toy.state, batch=toy.batch).why == STALE.format("adam")
     toy = Toy()
-    run = runs.start(recipe(), steps=STEPS, state=toy.state, batch=lambda n: toy.batch(n + 1))
+    run = runs.open_run(recipe(), steps=STEPS, state=toy.state, batch=lambda n: toy.batch(n + 1))
     assert run.why == STALE.format("first batch")
-    run = runs.start(recipe(), steps=STEPS + 1, state=Toy().state, batch=toy.batch)
+    run = runs.open_run(recipe(), steps=STEPS + 1, state=Toy().state, batch=toy.batch)
     assert run.why == STALE.format("steps")
 
 
@@ -311,7 +311,7 @@ def test_a_torn_state_falls_back_to_the_one_before(home):
 def spoiled(at: int, what: float, where: str) -> None:
     """Train a toy in which a weight, or a number of the optimizer, is not finite after a step, though its loss is."""
     toy = Toy()
-    run = runs.start(recipe(), steps=STEPS, state=toy.state, batch=toy.batch)
+    run = runs.open_run(recipe(), steps=STEPS, state=toy.state, batch=toy.batch)
 
     def step(x):
         terms = toy.step(x)
@@ -382,7 +382,7 @@ def test_a_cut_run_resumes_on_a_gpu_within_a_tolerance(home, monkeypatch):
             labels = torch.zeros(1, 64, 64, dtype=torch.uint8)
             return tuple(part.to(fabric.device) for part in (x, labels, y, labels))
 
-        run = runs.start(recipe(), steps=STEPS, state=t.state(), batch=batch)
+        run = runs.open_run(recipe(), steps=STEPS, state=t.state(), batch=batch)
         for record in runs.keep(run, fit(step, batch, STEPS, start=run.step)):
             if record["step"] == until:
                 break
@@ -436,7 +436,7 @@ CHILD = """
     from semcg import runs
     from semcg.loop import fit
     toy = t.Toy()
-    run = runs.start(t.recipe(), steps=t.STEPS, state=toy.state, batch=toy.batch)
+    run = runs.open_run(t.recipe(), steps=t.STEPS, state=toy.state, batch=toy.batch)
     def batch(n):
         if n == 5:
             os.kill(os.getpid(), {signal})

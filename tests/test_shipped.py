@@ -71,7 +71,7 @@ def test_what_is_shipped_differs_from_what_was_trained_by_the_rounding_alone(hom
     assert 0 < kept["grey_levels"]["largest"] < 1
     assert kept["made_of"] == checkpoint.sha256(run / "G_st.safetensors")
     x = shipped.street(3, size=(64, 128))[0]
-    seen = shipped.compared(x, FABRIC, folder=out)["CycleGAN"]
+    seen = shipped.translations(x, FABRIC, folder=out)["CycleGAN"]
     whole = translate.Padded(G["G_st"].eval())(x[None])[0]
     assert translate.difference(seen[None], whole[None].detach())["largest"] < 1
     # The picture of the weight 0: translation, what a judge reads in it, and what it reads otherwise than the label.

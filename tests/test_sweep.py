@@ -71,7 +71,7 @@ def toy(name: str, seed: int, pause: Path | None = None) -> None:
     torch.manual_seed(seed)  # for the noise in its step
     parts = {"stage": "toy", "config": {"name": name, "seed": seed}}
     recipe = Recipe(f"toy-{name}-s{seed}", "train", config.make("smoke"), parts)
-    run = runs.start(recipe, steps=STEPS, state=t.state, batch=t.batch)
+    run = runs.open_run(recipe, steps=STEPS, state=t.state, batch=t.batch)
 
     def batch(n: int):
         while pause and n == STEPS // 2 and pause.read_text() == "hold":

@@ -63,13 +63,13 @@ def test_a_stopped_training_goes_on_with_its_sheets(cfg):
     with pytest.raises(KeyboardInterrupt):
         trainings.translation(cfg, FABRIC, progress=stopped)
     run = files.results_folder("world", "smoke") / recipes.translation(cfg, baseline=True).name
-    assert keeping.folder_of(run).name.endswith(".partial")
+    assert keeping.current_folder(run).name.endswith(".partial")
     trainings.translation(cfg, FABRIC)
-    assert keeping.folder_of(run) == run
+    assert keeping.current_folder(run) == run
     assert list(pd.read_csv(run / "validation.csv")["step"]) == [2, 4, 6]
     torch.manual_seed(0)
     with pytest.raises(FileNotFoundError, match="give its folder"):
-        keeping.folder_of(run.with_name("none"))
+        keeping.current_folder(run.with_name("none"))
 
 
 def test_the_command_and_the_notebook_show_a_run(cfg, capsys, monkeypatch):

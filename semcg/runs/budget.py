@@ -114,7 +114,7 @@ def stages(config: Config, *, epoch: int, notebook: str = "") -> list[Stage]:
     return [row for row in rows if notebook in ("", row.notebook)]
 
 
-def begin(kind: str, config: Config, fabric: Fabric) -> tuple[Callable, tuple[Tensor, ...]]:
+def step_on_noise(kind: str, config: Config, fabric: Fabric) -> tuple[Callable, tuple[Tensor, ...]]:
     """Return the true step of a kind of stage with untrained networks, which cost what trained ones do, and a batch of noise."""
     draw = torch.Generator().manual_seed(0)
     batch = getattr(config, _FIELDS[kind][0])
@@ -139,7 +139,7 @@ def needed_bytes(stage: Stage, *, process: int = 0) -> int:
     """
     config = stage.config
     fabric = devices.fabric_for("cpu", config.precision)
-    counted = count(lambda: begin(stage.kind, config, fabric))
+    counted = count(lambda: step_on_noise(stage.kind, config, fabric))
     held = min(config.pool, stage.steps * config.batch) if stage.kind == "translation" else 0
     pools = 2 * held * 3 * config.crop**2 * 4
     return int(process + counted["kept"] + pools + WORKSPACE * counted["passing"])
@@ -165,7 +165,7 @@ def check(stage: Stage, free: int, where: str) -> None:
     )
 
 
-def of(config: Config, fabric: Fabric, *, notebook: str = "", ranks: int = 1) -> list[Stage]:
+def estimate(config: Config, fabric: Fabric, *, notebook: str = "", ranks: int = 1) -> list[Stage]:
     """Count what a config trains, check that it fits, and time up to three true steps of each stage.
 
     Parameters
@@ -197,7 +197,7 @@ def of(config: Config, fabric: Fabric, *, notebook: str = "", ranks: int = 1) ->
 def timed(stage: Stage, fabric: Fabric) -> float:
     """Time up to three true steps of a stage; of several the first, which also chooses algorithms, does not count."""
     with torch.random.fork_rng():  # what is trained afterwards draws the numbers it would have drawn
-        step, batch = begin(stage.kind, stage.config, fabric)
+        step, batch = step_on_noise(stage.kind, stage.config, fabric)
     taken: list[float] = []
     while not taken or (len(taken) < 3 and sum(taken) < _PATIENCE):
         begun = time.perf_counter()
@@ -208,8 +208,8 @@ def timed(stage: Stage, fabric: Fabric) -> float:
     return statistics.mean(taken[1:] or taken)
 
 
-def table(rows: Sequence[Stage], config: Config, fabric: Fabric, *, ranks: int = 1) -> str:
-    """Return a budget in words: a line per stage, the sum, and what was measured. `ranks` as in `of`."""
+def as_text(rows: Sequence[Stage], config: Config, fabric: Fabric, *, ranks: int = 1) -> str:
+    """Return a budget in words: a line per stage, the sum, and what was measured. `ranks` as in `estimate`."""
     if not rows:
         return "This notebook trains nothing that can be estimated; 02_segmenters to 05_evaluation do."
     device, load = fabric.device, os.getloadavg()[0]

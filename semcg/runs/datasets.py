@@ -11,8 +11,8 @@ from semcg import world as drawn
 from semcg.config import Config
 from semcg.data import Scenes
 from semcg.labels import IGNORE
-from semcg.runs import recipes
-from semcg.runs.store import note
+from semcg.runs import edition_1, recipes
+from semcg.runs.store import log_event
 from semcg.system import cores
 
 
@@ -83,7 +83,7 @@ def _draw(folder: Path, config: Config, counts: dict[str, int], wanted: dict, **
         drawn.write(folder, **splits, **same, recipe=wanted, **{"processes": cores()} | options)
     finally:
         locks.release(lock)
-    note("clock", what="draw", seconds=time.perf_counter() - begun)
+    log_event("clock", what="draw", seconds=time.perf_counter() - begun)
 
 
 def data(config: Config) -> Path:
@@ -114,7 +114,7 @@ def data(config: Config) -> Path:
         raise ValueError(
             f"the world in {folder} differs in {', '.join(changed)} from what is requested. Draw it again: {command}"
         )
-    note("data", data=config.data, digest=files.data_digest(folder))
+    log_event("data", data=config.data, digest=files.data_digest(folder))
     return folder
 
 
@@ -152,4 +152,4 @@ def differs(folder: Path, wanted: dict) -> list[str]:
     about = files.read_record(folder / "about.json")
     if not (folder / "manifest.csv").is_file() or not isinstance(about.get("recipe"), dict):
         return ["data"]
-    return recipes.difference(recipes.recognized(about, wanted, folder, folder), wanted)
+    return recipes.difference(edition_1.converted_recipe(about["recipe"], wanted, folder, folder), wanted)

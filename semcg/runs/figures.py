@@ -75,8 +75,8 @@ def paper_figures(config: Config, *, device: str = "auto") -> dict[str, Figure]:
     source, target = Scenes(root / "source" / "test"), Scenes(root / "target" / "test")
 
     def round_trip(x: Tensor, there: Translator, back: Translator) -> list[Tensor]:
-        across = trained.translated(there, x, fabric)
-        return [x, across, trained.translated(back, across, fabric)]
+        across = trained.translate_image(there, x, fabric)
+        return [x, across, trained.translate_image(back, across, fabric)]
 
     G_st, G_ts = translations["semantic"]
     return {
@@ -129,7 +129,7 @@ def _translations(
     for k, scenes, name in ((1, target, "T to S"), (0, source, "S to T")):
         for i in _spread(len(scenes), min(ROWS, len(scenes))):
             x, _ = scenes.frame(i)
-            row = [x, *(trained.translated(pair[k], x, fabric) for pair in translations.values())]
+            row = [x, *(trained.translate_image(pair[k], x, fabric) for pair in translations.values())]
             if oracle.is_dir():
                 # A target frame has no oracle: it was never drawn in the source's style. Its place stays white.
                 path = oracle / f"{scenes.names[i]}.png"

@@ -28,7 +28,7 @@ from semcg.devices import any_rank, gather, rank, world_size
 from semcg.loop import check_finite
 from semcg.runs import checkpoint, trained
 from semcg.runs.datasets import data
-from semcg.runs.store import Run, Start
+from semcg.runs.store import Origin, Run
 from semcg.system import stop_signals
 from semcg.training import CycleGANTraining
 
@@ -51,7 +51,7 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
     Parameters
     ----------
     run : Run
-        From `start`.
+        From `open_run`.
     records : iterable of dict
         From `semcg.loop.fit`, begun at `run.step`.
 
@@ -68,7 +68,7 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
         If a loss is not finite, before anything of it is saved.
     """
     yield from list(run.history)
-    if run.start is Start.REUSED:
+    if run.origin is Origin.REUSED:
         return
     try:
         yield from _kept(run, records)
@@ -83,7 +83,7 @@ def _kept(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
     def read() -> list[dict[str, float]]:
         new = [{k: v if k == "step" else float(v) for k, v in record.items()} for record in waiting]
         waiting.clear()
-        new = [_joined(records) for records in zip(*gather(new), strict=True)]
+        new = [_mean_of_shares(records) for records in zip(*gather(new), strict=True)]
         for record in new:
             check_finite(record, f"{run.name}, ")
         run.history.extend(new)
@@ -127,7 +127,7 @@ def _kept(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
         run.finish()
 
 
-def _joined(records: tuple[dict[str, float], ...]) -> dict[str, float]:
+def _mean_of_shares(records: tuple[dict[str, float], ...]) -> dict[str, float]:
     """Return the record of the whole batch from those of its equal shares."""
     if len(records) == 1:
         return records[0]
@@ -146,13 +146,15 @@ def _is_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
-def watched(run: Run, training: CycleGANTraining, fabric: Fabric, records: Iterable[dict]) -> Iterator[dict]:
+def with_snapshots(
+    run: Run, training: CycleGANTraining, fabric: Fabric, records: Iterable[dict]
+) -> Iterator[dict]:
     """Pass on the records of a CycleGAN's training, and after every `keep_every` steps leave something to look at.
 
     Parameters
     ----------
     run : Run
-        From `semcg.runs.start`; its config's `keep_every` counts, and 0 leaves nothing.
+        From `semcg.runs.open_run`; its config's `keep_every` counts, and 0 leaves nothing.
     records : iterable of dict
         From `semcg.loop.fit`.
     """
@@ -163,7 +165,7 @@ def watched(run: Run, training: CycleGANTraining, fabric: Fabric, records: Itera
         yield record
 
 
-def folder_of(run: Path | str) -> Path:
+def current_folder(run: Path | str) -> Path:
     """Return the folder in which a run lies, or trains at this moment.
 
     Raises
@@ -180,12 +182,12 @@ def folder_of(run: Path | str) -> Path:
 
 def is_running(run: Path | str) -> bool:
     """Return whether a run still trains, or waits to be resumed."""
-    return folder_of(run).name.endswith(".partial")
+    return current_folder(run).name.endswith(".partial")
 
 
-def summary(run: Path | str) -> str:
+def describe(run: Path | str) -> str:
     """Return how far a run is: the means of the last fifty steps, the last scores, and its last sheet of frames."""
-    folder = folder_of(run)
+    folder = current_folder(run)
     history = pd.DataFrame(checkpoint.read_csv(folder / "history.csv"))
     lines = [f"{Path(run).name}: {len(history)} steps" + ", still training" * is_running(run)]
     if len(history):
@@ -203,7 +205,7 @@ def _look(folder: Path, step: int, config: Config, pair: tuple[nn.Module, nn.Mod
         checkpoint.save_weights(net, folder / "kept" / str(step) / f"G_{direction}.safetensors")
     G_st, scenes = translate.any_size(pair[0]), Scenes(data(config) / "source" / "val")
     shown = [scenes.frame(k * len(scenes) // _SHOWN)[0] for k in range(min(_SHOWN, len(scenes)))]
-    columns = [torch.cat([x, trained.translated(G_st, x, fabric)], dim=1) for x in shown]
+    columns = [torch.cat([x, trained.translate_image(G_st, x, fabric)], dim=1) for x in shown]
     height = min(column.shape[1] for column in columns)
     sheet = translate.to_bytes(torch.cat([column[:, :height] for column in columns], dim=2))
     with files.atomic(folder / "sheets" / f"{step:07d}.png") as partial:

@@ -19,26 +19,6 @@ from semcg import config as configs
 from semcg.config import Config
 from semcg.devices import precision_for
 
-EDITION_1 = {
-    "labels": "3f4a96b60013254f",
-    "data": "62d9fe94f35bd1a6",
-    "segmenters": "7c1ab1e96d752241",
-    "gan": "1fe0ec89349baa80",
-    "losses": "41fd7337d1be7886",
-    "training/loop": "0fe9a1f560ebd08d",
-    "training/segmentation": "2671f5849c8bfb8d",
-    "training/translation": "c290654f81b86645",
-    "translate/translations": "cc35a9bad4c49b90",
-    "world": "e416dd5a15a37062",
-}
-"""Digests of source files by which the first edition knew its code. Runs with these are runs of version 1 of their stage.
-
-The first edition has no canary numbers of its own, so this is assumed. It was tested on one run: cyclegan-s3, a CycleGAN without
-the semantic loss, trained again by code that computes translation-1, had the losses that were shipped then."""
-
-
-_LATER = ("generator_grain", "generator_ema")
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -89,7 +69,7 @@ def report_folder(config: Config) -> Path:
 def segmenter(config: Config, domain: str) -> Recipe:
     """Return the recipe of Sem_s ("source") or Sem_t ("target")."""
     if given := config.sem_s if domain == "source" else config.sem_t:
-        return _given(config, f"sem_{domain[0]}", given)
+        return _user_network(config, f"sem_{domain[0]}", given)
     if shipped := instrument(config, f"Sem_{domain[0]}"):
         return shipped
     name = f"sem_{domain[0]}-s{config.segmenter_seed}"
@@ -109,7 +89,7 @@ def judge(config: Config, *, second: bool = False, plain: bool = False) -> Recip
     """
     name = "second_judge" if second else "plain_judge" if plain else "judge"
     if config.judge and name == "judge":
-        return _given(config, name, config.judge)
+        return _user_network(config, name, config.judge)
     if shipped := instrument(config, name):
         return shipped
     parts = _parts(config, "segmenter", "judge", second=second, **({"plain": True} if plain else {}))
@@ -131,11 +111,11 @@ def instrument(config: Config, name: str) -> Recipe | None:
     return Recipe(name, "02_segmenters", config, {"sha256": record["sha256"]}, instrument=name)
 
 
-def _given(config: Config, name: str, path: str) -> Recipe:
+def _user_network(config: Config, name: str, path: str) -> Recipe:
     """Return the recipe of a network that a user gave: what its tensors are, whatever file holds them."""
-    from semcg.runs.trained import given, tensor_digest  # which asks this module for recipes
+    from semcg.runs.trained import tensor_digest, user_segmenter  # which asks this module for recipes
 
-    digest = tensor_digest(given(path))
+    digest = tensor_digest(user_segmenter(path))
     return Recipe(f"{name}-{digest[:6]}", "02_segmenters", config, {"tensors": digest}, file=path)
 
 
@@ -201,8 +181,8 @@ def _notebook_source(step: Callable | None) -> str:
     return inspect.getsource(step) if getattr(step, "__module__", "semcg") == "__main__" else ""
 
 
-def beginning(state: dict[str, object], batch: Callable[[int], Iterable[Tensor]]) -> dict[str, list]:
-    """Return what a training begins with: networks, optimizers and the like, and its first batch.
+def initial_values(state: dict[str, object], batch: Callable[[int], Iterable[Tensor]]) -> dict[str, list]:
+    """Return the values that a training begins with: of networks, optimizers and the like, and of its first batch.
 
     A recipe knows what the config says; this knows what a notebook really did with it, so that an edited cell
     (another learning rate, another augmentation) is not answered with the run of the cell before. Processors round
@@ -210,10 +190,10 @@ def beginning(state: dict[str, object], batch: Callable[[int], Iterable[Tensor]]
     tolerance; integers, labels for example, appear as a digest.
     """
     parts = {name: part.state_dict() for name, part in state.items()} | {"first batch": list(batch(0))}
-    return {name: list(_summary(value)) for name, value in parts.items()}
+    return {name: list(_plain_values(value)) for name, value in parts.items()}
 
 
-def _summary(value: object) -> Iterable:
+def _plain_values(value: object) -> Iterable:
     """Yield the plain values in nested dicts and lists; a network's tensors as one number, their norm."""
     if isinstance(value, Tensor):
         yield list(value.shape)
@@ -227,7 +207,7 @@ def _summary(value: object) -> Iterable:
         yield math.sqrt(sum(float(v.square().sum()) for v in tensors))
     elif isinstance(value, dict | list | tuple):
         for item in value.values() if isinstance(value, dict) else value:
-            yield from _summary(item)
+            yield from _plain_values(item)
     elif not callable(value):  # a schedule's function has no state, and its name holds an address
         yield value
 
@@ -253,46 +233,3 @@ def _same(old: object, new: object) -> bool:
     if isinstance(old, list | tuple) and isinstance(new, list | tuple):
         return len(old) == len(new) and all(map(_same, old, new))
     return old == new
-
-
-def recognized(made: dict, recipe: dict, folder: Path, root: Path, *, averaged: bool = True) -> dict:
-    """Return the recipe in a stored record as this version would write it; records of the first edition are converted.
-
-    Parameters
-    ----------
-    made : dict
-        The record.
-    recipe : dict
-        The one that is asked for, for the names of its parts.
-    folder : Path
-        The folder that holds the record's folder, and those of the runs that it read.
-    root : Path
-        The data, whose manifest the first edition digested.
-    averaged : bool
-        Whether the moving averages of generators are needed, which the first edition did not keep.
-    """
-    stored = dict(made["recipe"])
-    if not (code := stored.pop("rooms", None)):
-        return stored
-    stored.pop("torch", None)
-    if all(EDITION_1.get(part) == digest for part, digest in code.items()):
-        stored["stage"] = f"{str(recipe.get('stage')).partition('-')[0]}-1"
-    if not averaged and "lambda_c" in stored["config"]:  # fields that came later, and decide nothing else
-        stored["config"] = {k: v for k, v in recipe["config"].items() if k in _LATER} | stored["config"]
-    if (root / "manifest.csv").is_file() and stored.get("data") == files.manifest_digest(root):
-        stored["data"] = files.data_digest(root)
-    if "reads" in stored:
-        stored["reads"] = _converted(stored["reads"], folder, root)
-    return stored
-
-
-def _converted(reads: dict | str, folder: Path, root: Path) -> dict | str:
-    """Return the fingerprints of the runs that a run of the first edition read as this version would write them."""
-    if isinstance(reads, dict):
-        return {domain: _converted(fingerprint, folder, root) for domain, fingerprint in reads.items()}
-    for path in folder.glob("*/provenance.json"):
-        made = files.read_record(path)
-        if made.get("fingerprint") == reads:
-            stage = "translation" if "lambda_s" in made["recipe"]["config"] else "segmenter"
-            return files.digest(recognized(made, {"stage": f"{stage}-1"}, folder, root))
-    return reads

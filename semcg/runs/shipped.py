@@ -66,10 +66,12 @@ def street(seed: int, *, size: tuple[int, int] = (128, 256)) -> tuple[torch.Tens
     return tuple(picture.permute(2, 0, 1) / 127.5 - 1 for picture in (game, camera))
 
 
-def compared(frame: torch.Tensor, fabric: Fabric, *, folder: Path = GENERATORS) -> dict[str, torch.Tensor]:
+def translations(
+    frame: torch.Tensor, fabric: Fabric, *, folder: Path = GENERATORS
+) -> dict[str, torch.Tensor]:
     """Return a frame (3, H, W) in [-1, 1] as each shipped generator translates it, by condition."""
     found = generators(fabric, folder=folder)
-    return {name: trained.translated(G, frame, fabric) for name, G in found.items()}
+    return {name: trained.translate_image(G, frame, fabric) for name, G in found.items()}
 
 
 def published(path: Path | str | None = None) -> pd.DataFrame:
@@ -109,7 +111,7 @@ def published(path: Path | str | None = None) -> pd.DataFrame:
     return table
 
 
-def beside(about: dict, *, frames: int, size: tuple[int, int]) -> tuple[pd.DataFrame, str]:
+def published_for(about: dict, *, frames: int, size: tuple[int, int]) -> tuple[pd.DataFrame, str]:
     """Return the published rows that scores on some data can be looked at beside, and how far they are comparable.
 
     Parameters

@@ -37,16 +37,16 @@ from torch import Tensor, nn
 from semcg import files, locks
 from semcg.devices import gather, rank, world_size
 from semcg.instruments import load_instrument
-from semcg.runs import checkpoint
+from semcg.runs import checkpoint, edition_1
 from semcg.runs.checkpoint import as_csv
-from semcg.runs.recipes import Recipe, beginning, difference, recognized
+from semcg.runs.recipes import Recipe, difference, initial_values
 
 VARIABLE = "SEMCG_EVENTS"
 """Environment variable with the path of the file that events are appended to; unset, none is written."""
 
 
-class Start(StrEnum):
-    """How a training begins."""
+class Origin(StrEnum):
+    """Where a run comes from: it is new, resumed from a saved state, or reused because it is complete."""
 
     NEW = "new"
     RESUMED = "resumed"
@@ -62,20 +62,22 @@ class Run:
         Of the complete run, and of the run while it trains.
     lock : Path
         What a process holds while it trains this run; see `locks.hold`.
+    initial : dict
+        The values that training begins with (`recipes.initial_values`), and its number of steps.
     parts : dict
-        Everything that must be equal for a stored run to be this one: the recipe, and what training begins with.
-    start, why : Start, str
-        How training begins, and the reason in words.
+        Everything that must be equal for a stored run to be this one: the recipe, and `initial` as "begins".
+    origin, why : Origin, str
+        Where the run comes from, and the reason in words.
     """
 
-    def __init__(self, recipe: Recipe, *, steps: int, state: dict[str, object], begins: dict[str, list]):
+    def __init__(self, recipe: Recipe, *, steps: int, state: dict[str, object], initial: dict[str, list]):
         self.recipe, self.name, self.steps = recipe, recipe.name, steps
-        self.begins = begins | {"steps": steps}
-        self.parts = recipe.parts | {"begins": self.begins}
+        self.initial = initial | {"steps": steps}
+        self.parts = recipe.parts | {"begins": self.initial}
         self.folder = _folder(recipe)
         self.partial = self.folder.with_name(f".{self.name}.partial")
         self.lock = self.folder.with_name(f".{self.name}.lock")
-        self.start, self.why = Start.NEW, "no saved run found: training from scratch"
+        self.origin, self.why = Origin.NEW, "no saved run found: training from scratch"
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0
         self._state, self._fresh = state, False
@@ -87,8 +89,11 @@ class Run:
 
     def _differs(self, folder: Path) -> list[str] | None:
         """Return in which parts the run that is stored in a folder differs from this one; None if none is stored."""
-        stored = _stored(folder, self.recipe, self.begins)
-        return difference(stored, self.parts) if stored else None
+        record = _stored(folder, self.recipe)
+        if not record:
+            return None
+        # An empty "begins" says nothing: any beginning is equal to it.
+        return difference(record["recipe"] | {"begins": record["begins"] or self.initial}, self.parts)
 
     def write(self, name: str, measures: dict) -> None:
         """Add measures to the complete run, as `<name>.json`."""
@@ -123,9 +128,9 @@ class Run:
         if found is None:
             return False
         content, self.history = found
+        state = edition_1.with_averages(content["state"])
         for name, part in self._state.items():
-            if name in content["state"]:  # runs of the first edition have no averages
-                part.load_state_dict(content["state"][name])
+            part.load_state_dict(state[name])
         torch.set_rng_state(content["rng"])
         self.seconds = content["seconds"]
         return True
@@ -136,7 +141,7 @@ class Run:
         if rank() == 0:
             self._put_in_place()
         gather("in its place")
-        note("done", run=self.name, seconds=self.seconds)
+        log_event("done", run=self.name, seconds=self.seconds)
 
     def _put_in_place(self) -> None:
         digests = {}
@@ -147,7 +152,7 @@ class Run:
         checkpoint.drop_previous(self.partial)
         made = {"run": self.name, **_identity(self), "weights": digests}
         made |= {"config": self.recipe.config.model_dump(mode="json"), "why": self.why, "steps": self.steps}
-        made |= {"seconds": round(self.seconds, 2), "processes": world_size(), **machine(), **origin()}
+        made |= {"seconds": round(self.seconds, 2), "processes": world_size(), **machine(), **software()}
         files.write_json(self.partial / "provenance.json", made)
         if self.folder.exists() and not self._fresh and (other := self._differs(self.folder)) is not None:
             record = files.read_record(self.folder / "provenance.json")
@@ -160,7 +165,7 @@ class Run:
         files.swap(self.partial, self.folder)
 
 
-def start(
+def open_run(
     recipe: Recipe,
     *,
     steps: int,
@@ -184,26 +189,26 @@ def start(
     fresh : bool
         Start over, whatever is stored. $SEMCG_FRESH=1 says the same.
     """
-    run = Run(recipe, steps=steps, state=state, begins=beginning(state, _whole(batch)))
+    run = Run(recipe, steps=steps, state=state, initial=initial_values(state, _full_batch(batch)))
     for other, parts in enumerate(gather(run.parts)):
         if changed := difference(run.parts, parts):
             raise ValueError(f"process {other} starts with other {', '.join(changed)} than process {rank()}")
     run._fresh = fresh or os.environ.get("SEMCG_FRESH") == "1"
     if rank() == 0:
         _find(run)
-    run.start, run.why, step = gather((run.start, run.why, run.step))[0]
-    saved = run.folder if run.start is Start.REUSED else run.partial
+    run.origin, run.why, step = gather((run.origin, run.why, run.step))[0]
+    saved = run.folder if run.origin is Origin.REUSED else run.partial
     if run.step != step and not (run._load(saved) and run.step == step):
         raise OSError(f"process {rank()} does not see what process 0 wrote in {run.folder.parent}")
     stage = str(recipe.parts.get("stage"))
-    if "unreleased" in stage and run.start is not Start.REUSED:
+    if "unreleased" in stage and run.origin is not Origin.REUSED:
         logging.getLogger("semcg").warning(
             "%s: this code computes %s, not a released version; what it trains does not count as evidence",
             run.name,
             stage,
         )
-    begun = {"folder": str(run.partial), "steps": steps, "start": run.start, "why": run.why}
-    note("run", run=run.name, fingerprint=recipe.fingerprint, **begun)
+    begun = {"folder": str(run.partial), "steps": steps, "start": run.origin, "why": run.why}
+    log_event("run", run=run.name, fingerprint=recipe.fingerprint, **begun)
     return run
 
 
@@ -218,15 +223,15 @@ def _find(run: Run) -> None:
     elif saved == []:
         if not run._load(run.folder):
             raise ValueError(f"the state in {run.folder} does not load; remove that folder and train again")
-        run.start, run.why = Start.REUSED, "reused"
+        run.origin, run.why = Origin.REUSED, "reused"
     elif begun == [] and run._load(run.partial):
-        run.start, run.why = Start.RESUMED, f"resumed after step {run.step}"
+        run.origin, run.why = Origin.RESUMED, f"resumed after step {run.step}"
     elif changed := saved or begun:
         run.why = f"the saved run has another {_in_words(changed)}: training from scratch"
-    if run.start is Start.REUSED:
+    if run.origin is Origin.REUSED:
         locks.release(run.lock)
         return
-    if run.start is Start.RESUMED:
+    if run.origin is Origin.RESUMED:
         # Rows after the state, the last perhaps cut, would come before those of its successors.
         files.write_text(run.partial / "history.csv", as_csv(run.history))
     else:
@@ -235,14 +240,14 @@ def _find(run: Run) -> None:
     files.write_json(run.partial / "provenance.json", _identity(run))
 
 
-def _whole(batch: Callable[[int], Iterable[Tensor]]) -> Callable[[int], Iterable[Tensor]]:
+def _full_batch(batch: Callable[[int], Iterable[Tensor]]) -> Callable[[int], Iterable[Tensor]]:
     """Return n -> batch n with the shares of all processes joined, equal in any number of them."""
 
-    def joined(n: int) -> list[Tensor]:
+    def full(n: int) -> list[Tensor]:
         shares = gather([part.cpu() for part in batch(n)])
         return [torch.cat(parts) for parts in zip(*shares, strict=True)]
 
-    return batch if world_size() == 1 else joined
+    return batch if world_size() == 1 else full
 
 
 def load(recipe: Recipe, **networks: nn.Module) -> dict:
@@ -269,24 +274,23 @@ def load(recipe: Recipe, **networks: nn.Module) -> dict:
         weights = load_instrument(recipe.instrument).state_dict()
         for network in networks.values():
             network.load_state_dict(weights)
-        note("read", **named)
+        log_event("read", **named)
         return named
     folder = _folder(recipe)
     command = f"semcg run {recipe.made_by} --profile {recipe.config.profile} --seed {recipe.config.seed}"
     if recipe.config.data != "world":
         command += f" -p data={recipe.config.data}"
-    stored = _stored(folder, recipe, {})
-    if not stored:
+    made = _stored(folder, recipe)
+    if not made:
         raise FileNotFoundError(f"no run {recipe.name} in {folder.parent}. It is made by: {command}")
-    if changed := difference(stored, recipe.parts | {"begins": {}}):
+    if changed := difference(made["recipe"], recipe.parts):
         raise ValueError(
             f"the run in {folder} has another {_in_words(changed)} than requested. It is made again by: {command}"
         )
-    made = files.read_record(folder / "provenance.json")
     for name, network in networks.items():
         path = folder / f"{name}.safetensors"
         checkpoint.load_weights(network, path, made.get("weights", {}).get(path.name))
-    note("read", **named)
+    log_event("read", **named)
     return made
 
 
@@ -295,23 +299,15 @@ def _folder(recipe: Recipe) -> Path:
 
 
 def _identity(run: Run) -> dict:
-    return {"fingerprint": run.recipe.fingerprint, "recipe": run.recipe.parts, "begins": run.begins}
+    return {"fingerprint": run.recipe.fingerprint, "recipe": run.recipe.parts, "begins": run.initial}
 
 
-def _stored(folder: Path, recipe: Recipe, begins: dict) -> dict:
-    """Return `Run.parts` of the run in a folder, {} if there is none with a readable record.
-
-    Runs of the first edition did not say what they began with in a form that other machines can compare; they count as
-    begun as asked for. An empty `begins` asks for nothing.
-    """
-    made = files.read_record(folder / "provenance.json")
-    if not isinstance(made.get("recipe"), dict) or not isinstance(made.get("begins"), dict):
+def _stored(folder: Path, recipe: Recipe) -> dict:
+    """Return the record of the run in a folder, {} if there is none that is readable."""
+    record = files.read_record(folder / "provenance.json")
+    if not isinstance(record.get("recipe"), dict) or not isinstance(record.get("begins"), dict):
         return {}
-    data = files.data_folder(recipe.config.data, recipe.config.profile)
-    averaged = recipe.config.generator_weights == "ema"
-    stored = recognized(made, recipe.parts, folder.parent, data, averaged=averaged)
-    same = not begins or "rooms" in made["recipe"]
-    return stored | {"begins": begins if same else made["begins"]}
+    return edition_1.converted(record, recipe, folder.parent)
 
 
 def _in_words(changed: list[str]) -> str:
@@ -324,7 +320,7 @@ def _in_words(changed: list[str]) -> str:
     return ", ".join(named)
 
 
-def note(event: str, **fields: object) -> None:
+def log_event(event: str, **fields: object) -> None:
     """Append one event to the file that $SEMCG_EVENTS names, if it is set."""
     if path := os.environ.get(VARIABLE):
         with open(path, "a", encoding="utf-8") as handle:
@@ -351,7 +347,7 @@ def _most_resident() -> int:
 
 
 @cache
-def origin() -> dict:
+def software() -> dict:
     """Return the commit of this package, whether its files differ from it, and the versions it runs with."""
     git = ["git", "-C", str(Path(__file__).resolve().parent)]
     head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)

@@ -29,7 +29,7 @@ _KINDS = {
 
 def segmenter(config: Config, domain: str, fabric: Fabric) -> nn.Module:
     """Return Sem_s ("source") or Sem_t ("target"), trained, in evaluation mode. Raises as `semcg.runs.load` does."""
-    return _loaded(recipes.segmenter(config, domain), network_for(config, "segmenter"), fabric)
+    return _load_recipe(recipes.segmenter(config, domain), network_for(config, "segmenter"), fabric)
 
 
 def judge(config: Config, fabric: Fabric, *, second: bool = False, plain: bool = False) -> nn.Module:
@@ -38,7 +38,7 @@ def judge(config: Config, fabric: Fabric, *, second: bool = False, plain: bool =
     And ValueError where it is one of the networks in the loss, whatever its file: its score would not be independent.
     """
     recipe = recipes.judge(config, second=second, plain=plain)
-    net = _loaded(recipe, network_for(config, "second judge" if second else "judge"), fabric)
+    net = _load_recipe(recipe, network_for(config, "second judge" if second else "judge"), fabric)
     if config.judge or config.sem_s or config.sem_t:
         for domain in files.DOMAINS:
             if tensor_digest(segmenter(config, domain, fabric)) == tensor_digest(net):
@@ -49,7 +49,7 @@ def judge(config: Config, fabric: Fabric, *, second: bool = False, plain: bool =
     return net
 
 
-def given(path: str) -> nn.Module:
+def user_segmenter(path: str) -> nn.Module:
     """Return a segmenter that a user gave, in evaluation mode: a run of this kit, or DRN-26 in a published layout.
 
     Parameters
@@ -82,9 +82,9 @@ def tensor_digest(net: nn.Module) -> str:
     return seen.hexdigest()
 
 
-def _loaded(recipe: recipes.Recipe, net: nn.Module, fabric: Fabric) -> nn.Module:
+def _load_recipe(recipe: recipes.Recipe, net: nn.Module, fabric: Fabric) -> nn.Module:
     if recipe.file:
-        net = given(recipe.file)
+        net = user_segmenter(recipe.file)
     else:
         load(recipe, net=net)
     return net.to(fabric.device).eval()
@@ -98,15 +98,15 @@ def generators(config: Config, fabric: Fabric, *, baseline: bool = False) -> tup
     G_st, G_ts = generator_for(config), generator_for(config)
     end = "_ema" if config.generator_weights == "ema" else ""
     load(recipes.translation(config, baseline=baseline), **{f"G_st{end}": G_st, f"G_ts{end}": G_ts})
-    return translators(config, G_st.to(fabric.device).eval(), G_ts.to(fabric.device).eval())
+    return maybe_guided(config, G_st.to(fabric.device).eval(), G_ts.to(fabric.device).eval())
 
 
-def translators(config: Config, G_st: nn.Module, G_ts: nn.Module) -> tuple[nn.Module, nn.Module]:
+def maybe_guided(config: Config, G_st: nn.Module, G_ts: nn.Module) -> tuple[nn.Module, nn.Module]:
     """Return two generators as the config lets them translate: as they are, or guided."""
     return (Guided(G_st), Guided(G_ts)) if config.guided else (G_st, G_ts)
 
 
-def translated(G: Translator, x: torch.Tensor, fabric: Fabric) -> torch.Tensor:
+def translate_image(G: Translator, x: torch.Tensor, fabric: Fabric) -> torch.Tensor:
     """Return one image (3, H, W) as a generator translates it, on the CPU."""
     with torch.inference_mode():
         return G(x[None].to(fabric.device))[0].float().cpu()
@@ -136,27 +136,27 @@ def generator_from(run: Path | str, direction: str, fabric: Fabric) -> nn.Module
     path = run if run.suffix == ".safetensors" else run / f"G_{direction}.safetensors"
     if path.stem.removesuffix("_ema") == f"G_{direction[::-1]}":
         raise ValueError(f"{path} is the generator of the direction {direction[::-1]}, not {direction}")
-    made, config = _recorded(path)
+    made, config = _read_provenance(path)
     averaged = run / f"G_{direction}_ema.safetensors"
     if config.generator_weights == "ema" and averaged.is_file():
         path = averaged
-    return _filled(lambda: generator_for(config), path, made, fabric)
+    return _load_checked(lambda: generator_for(config), path, made, fabric)
 
 
 def segmenter_from(run: Path | str, fabric: Fabric) -> nn.Module:
     """Return a judge, Sem_s, Sem_t or a downstream segmenter from its run, in evaluation mode; as `generator_from`."""
     run = Path(run)
     path = run if run.suffix == ".safetensors" else run / "net.safetensors"
-    made, config = _recorded(path)
+    made, config = _read_provenance(path)
     name = str(made.get("run", ""))
     if (kind := _KINDS.get(name.partition("-")[0])) is None:
         raise ValueError(
             f"{path.parent} holds the run {name}, not a segmenter; take a judge, sem_ or downstream run"
         )
-    return _filled(lambda: network_for(config, kind), path, made, fabric)
+    return _load_checked(lambda: network_for(config, kind), path, made, fabric)
 
 
-def _recorded(path: Path) -> tuple[dict, Config]:
+def _read_provenance(path: Path) -> tuple[dict, Config]:
     """Return the record beside some weights, and the config in it, which says what network they belong to."""
     checkpoint.require_weights(path)
     provenance = path.parent / "provenance.json"
@@ -173,7 +173,7 @@ def _recorded(path: Path) -> tuple[dict, Config]:
         raise ValueError(f"the config in {provenance} is not one of this version: {error}") from None
 
 
-def _filled(build: Callable[[], nn.Module], path: Path, made: dict, fabric: Fabric) -> nn.Module:
+def _load_checked(build: Callable[[], nn.Module], path: Path, made: dict, fabric: Fabric) -> nn.Module:
     """Return a network with the weights in a file, once the file is known to fit it: a record may promise gigabytes."""
     with torch.device("meta"):
         checkpoint.check_weights(build(), path)

@@ -183,8 +183,8 @@ def _budget(config, device: str, *, notebook: str = "", ranks: int = 1) -> str:
 
     config = with_precision(config, device)
     fabric = fabric_for(device, config.precision)
-    rows = budget.of(config, fabric, notebook=notebook, ranks=ranks)
-    return budget.table(rows, config, fabric, ranks=ranks)
+    rows = budget.estimate(config, fabric, notebook=notebook, ranks=ranks)
+    return budget.as_text(rows, config, fabric, ranks=ranks)
 
 
 def _pool(workers: int, local: int, scheduler: str, device: str):

@@ -141,13 +141,13 @@ def watch(
     from semcg.runs import keeping
     from semcg.system import live
 
-    text = keeping.summary(run)
+    text = keeping.describe(run)
     if not once:
         with live(lambda: text):
             while keeping.is_running(run):
                 time.sleep(seconds)
-                text = keeping.summary(run)
-    print(keeping.summary(run))
+                text = keeping.describe(run)
+    print(keeping.describe(run))
 
 
 def report(

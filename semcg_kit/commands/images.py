@@ -39,7 +39,7 @@ def first_look(
 
     fabric = fabric_for(device)
     x, oracle = shipped.street(street) if image is None else (_shrunk(translate.image(image)), None)
-    seen = {"game": x} | shipped.compared(x, fabric)
+    seen = {"game": x} | shipped.translations(x, fabric)
     if oracle is None:
         known = "These generators were trained on the synthetic world only"
         print(f"{known}: on other pictures their colors mean nothing.")

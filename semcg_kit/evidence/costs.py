@@ -8,8 +8,8 @@ from semcg.config import Config
 from semcg.cost import count, operations, seconds
 from semcg.devices import fabric_for, with_precision
 from semcg.protocol import Protocol
-from semcg.runs.budget import begin
-from semcg.runs.store import machine, origin
+from semcg.runs.budget import step_on_noise
+from semcg.runs.store import machine, software
 
 __all__ = ["recount", "write"]
 
@@ -33,7 +33,7 @@ def write(config: Config, decided: Protocol, folder: Path, *, device: str = "aut
     steps = {}
     for name in (decided.cost.a, decided.cost.b):
         own = config.changed(decided.condition(name).parameters)
-        steps[name], batch = begin("translation", own, fabric)
+        steps[name], batch = step_on_noise("translation", own, fabric)
     found = {
         "operations": {name: operations(step, batch) for name, step in steps.items()},
         "seconds": seconds(steps, batch, rounds=decided.cost.rounds),
@@ -43,7 +43,7 @@ def write(config: Config, decided: Protocol, folder: Path, *, device: str = "aut
         "precision": config.precision,
         "profile": config.profile,
         **machine(),
-        "commit": origin()["commit"],
+        "commit": software()["commit"],
     }
     files.write_json(folder / "cost.json", found)
     return found
@@ -68,6 +68,6 @@ def recount(found: dict, decided: Protocol) -> dict[str, int]:
 
     def counted(name: str) -> int:
         own = config.changed(decided.condition(name).parameters)
-        return count(lambda: begin("translation", own, fabric))["operations"]
+        return count(lambda: step_on_noise("translation", own, fabric))["operations"]
 
     return {name: counted(name) for name in (decided.cost.a, decided.cost.b)}

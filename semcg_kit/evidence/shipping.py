@@ -25,7 +25,7 @@ from semcg.protocol import REFERENCE, Condition, Protocol
 from semcg.runs import recipes, trained
 from semcg.runs.checkpoint import sha256
 from semcg.runs.datasets import data
-from semcg.runs.shipped import GENERATORS, UNSEEN, compared, generators, street
+from semcg.runs.shipped import GENERATORS, UNSEEN, generators, street, translations
 from semcg.world import Scene, annotations
 
 __all__ = ["WEIGHTS_SHOWN", "front_picture", "ship", "ship_curve", "ship_front"]
@@ -195,7 +195,7 @@ def front_picture(fabric: Fabric) -> Figure:
     """
     seed, size = 1, (128, 256)  # a street in which the faults can be seen
     game, camera = street(seed, size=size)
-    views = {"game": game} | compared(game, fabric) | {"perfect translation": camera}
+    views = {"game": game} | translations(game, fabric) | {"perfect translation": camera}
     plates = [t for t in annotations(Scene.sample(UNSEEN + seed, "source"), size) if t["kind"] == "plate"]
     x0, y0, x1, y1 = max((t for t in plates if t["visible"] > 0.97), key=lambda t: t["digit_px"])["box"]
     top, left = round((y0 + y1) / 2) - 10, min(round((x0 + x1) / 2) - 20, size[1] - 40)

@@ -16,8 +16,8 @@ from semcg.data import Batches, Scenes, Unpaired
 from semcg.protocol import CEILING
 from semcg.runs import recipes, trained
 from semcg.runs.datasets import data, target_train, with_labels
-from semcg.runs.keeping import keep, watched
-from semcg.runs.store import Run, load, start
+from semcg.runs.keeping import keep, with_snapshots
+from semcg.runs.store import Run, load, open_run
 from semcg.training import build_segmentation, build_translation
 
 __all__ = ["downstream", "segmenter", "translation"]
@@ -35,7 +35,7 @@ def _train(recipe, t, step, batches, *, steps, fabric, progress, watch=None) -> 
     def batch(n: int) -> tuple:
         return fabric.to_device(batches(n))
 
-    run = start(recipe, steps=steps, state=t.state(), batch=batch)
+    run = open_run(recipe, steps=steps, state=t.state(), batch=batch)
     records = loop.fit(step, batch, steps, start=run.step)
     records = watch(run, t, fabric, records) if watch else records
     return run, list(progress(keep(run, records), steps))
@@ -109,9 +109,9 @@ def translation(
     t, step = build_translation(config, fabric, steps=steps, Sem_s=Sem_s, Sem_t=Sem_t)
     recipe = recipes.translation(config, baseline=not config.lambda_s)
     _, history = _train(
-        recipe, t, step, batches, steps=steps, fabric=fabric, progress=progress, watch=watched
+        recipe, t, step, batches, steps=steps, fabric=fabric, progress=progress, watch=with_snapshots
     )
-    return *trained.translators(config, *t.generators(config.generator_weights)), history
+    return *trained.maybe_guided(config, *t.generators(config.generator_weights)), history
 
 
 def downstream(
