@@ -1,4 +1,4 @@
-"""The loop that yields, the descent along the gradients, and how the learning rate falls."""
+"""The loop that yields, the optimizer step, and how the learning rate falls."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -10,21 +10,24 @@ from torch.optim import Optimizer
 
 Step = Callable[..., dict[str, Tensor]]
 """A function of one batch that takes one optimizer step and returns its loss terms."""
+BatchOf = Callable[[int], Iterable[Tensor]]
+"""n -> the tensors of batch n, a function of n alone; that is what lets a run resume exactly."""
 Record = dict[str, float | Tensor]
 """The number of a step, and its loss terms."""
 
-_READ_EVERY = 10  # steps between two looks at the losses on a GPU, which has to wait for each look
 
-
-def fit(step: Step, batch: Callable[[int], Iterable[Tensor]], steps: int, start: int = 0) -> Iterator[Record]:
+def fit(step: Step, batch: BatchOf, steps: int, start: int = 0) -> Iterator[Record]:
     """Call `step` on one batch after the other and yield a record of each.
+
+    No record is looked at here, since a GPU has to wait for each look. Those who read them call `check_finite`, as
+    `semcg.runs.keep` and `semcg.notebook.progress` do; until then `step_if_finite` keeps the weights good.
 
     Parameters
     ----------
     step : callable
         Takes the tensors of one batch, returns its loss terms by name. It may be your own.
     batch : callable
-        n -> the tensors of batch n, a function of n alone; that is what lets a run resume exactly.
+        n -> the tensors of batch n (`BatchOf`).
     steps, start : int
         Batches `start`..`steps - 1` are trained on.
 
@@ -32,27 +35,13 @@ def fit(step: Step, batch: Callable[[int], Iterable[Tensor]], steps: int, start:
     ------
     dict
         "step" (1 for the first) and what `step` returned.
-
-    Raises
-    ------
-    FloatingPointError
-        If a term is not finite; names the term and the step. On a GPU that is seen up to ten steps late; the package's
-        own steps leave the weights as they are wherever a loss or a gradient is not finite (`descend`).
     """
-    unread: list[Record] = []
     for n in range(start, steps):
-        record = {"step": n + 1, **step(*batch(n))}
-        unread.append(record)
-        waits = any(isinstance(value, Tensor) and value.is_cuda for value in record.values())
-        if not waits or len(unread) == _READ_EVERY or n + 1 == steps:
-            for one in unread:
-                check_finite(one)
-            unread.clear()
-        yield record
+        yield {"step": n + 1, **step(*batch(n))}
 
 
-def check_finite(record: Record, where: str = "") -> None:
-    """Raise FloatingPointError if a term of a record is not finite; names the term and the step, after `where`."""
+def check_finite(record: Record) -> None:
+    """Raise FloatingPointError if a term of a record is not finite; names the term and the step."""
     bad = [name for name, value in record.items() if not math.isfinite(value)]
     if bad:
         # A gradient is never finite where a loss is not, so the losses come first and say enough.
@@ -60,16 +49,16 @@ def check_finite(record: Record, where: str = "") -> None:
         what = "the gradient of" if losses[0].startswith("gradient") else "the loss term"
         names = ", ".join(name.removeprefix("gradient ") for name in losses)
         raise FloatingPointError(
-            f"{where}step {record['step']}: {what} {names} is not finite. The last saved state is good; a smaller learning rate "
+            f"step {record['step']}: {what} {names} is not finite. The last saved state is good; a smaller learning rate "
             "or precision fp32 may help."
         )
 
 
-def descend(optimizer: Optimizer, terms: Iterable[Tensor], *, fabric: Fabric) -> Tensor:
-    """Take one step along the gradients that lie in the parameters, unless a term or a gradient is not finite.
+def step_if_finite(optimizer: Optimizer, terms: Iterable[Tensor], *, fabric: Fabric) -> Tensor:
+    """Take an optimizer step, unless a loss term or a gradient is not finite.
 
-    In several processes the gradients are averaged first. Whether everything is finite is decided on the device and
-    handed to the fused optimizer, which then leaves weights and moments alone, so that no wait for the answer is needed.
+    In several processes the gradients are averaged first. The decision stays on the device: fused optimizers read
+    `found_inf`, as a gradient scaler sets it, and then leave weights and moments alone, so that the CPU never waits.
 
     Parameters
     ----------
@@ -89,10 +78,10 @@ def descend(optimizer: Optimizer, terms: Iterable[Tensor], *, fabric: Fabric) ->
         for gradient, averaged in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(averaged.view_as(gradient))
     norm = torch.nn.utils.get_total_norm(gradients)
-    # Not finite if any of them is; a copy of it is what the other processes must see as well.
-    whole = fabric.all_reduce(norm + sum(term.detach() for term in terms), reduce_op="mean")
-    finite = torch.isfinite(whole)
-    optimizer.found_inf = (~finite).float()  # read by fused optimizers, as from a gradient scaler
+    # The sum is finite if all of them are; a copy of it is what the other processes must see as well.
+    finite_if_all_are = fabric.all_reduce(norm + sum(term.detach() for term in terms), reduce_op="mean")
+    finite = torch.isfinite(finite_if_all_are)
+    optimizer.found_inf = (~finite).float()
     optimizer.step()
     return torch.where(finite, norm, torch.nan)
 

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from semcg import config as configs
 from semcg.config import Config
 from semcg.devices import fabric_for, share, with_precision
+from semcg.loop import check_finite
 from semcg.plots import styled
 from semcg.plots.curves import training_curves
 from semcg.runs import budget as budgets
@@ -175,12 +176,18 @@ def progress(records: Iterable[dict], steps: int, *, lines: int = 10) -> Iterato
     Parameters
     ----------
     records : iterable of dict
-        From `semcg.runs.keep`: "step", losses, and norms of gradients, which are not printed.
+        From `semcg.runs.keep` or `semcg.loop.fit`: "step", losses, and norms of gradients, which are not printed.
     steps : int
         Steps in all.
+
+    Raises
+    ------
+    FloatingPointError
+        If a loss or a gradient is not finite; names the term and the step.
     """
     every = max(1, steps // lines)
     for record in records:
+        check_finite(record)
         if record["step"] % every == 0 or record["step"] == steps:
             shown = {k: v for k, v in record.items() if not k.startswith(("step", "gradient", "pull"))}
             losses = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())

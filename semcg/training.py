@@ -5,8 +5,9 @@ its loss terms; `semcg.loop.fit` calls such a function again and again. Neither 
 `fit` yields. All of it runs on Lightning Fabric, which decides device, precision and number of processes.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from lightning_fabric import Fabric
@@ -19,7 +20,7 @@ from semcg import losses, segmenters
 from semcg.config import Config
 from semcg.gan import CycleGAN, ImagePool, PatchGAN, Recolor, ResNet9, UNet, initialize
 from semcg.labels import IGNORE
-from semcg.loop import Step, descend, linear_decay, warm_poly
+from semcg.loop import Step, linear_decay, step_if_finite, warm_poly
 
 Segmenter = nn.Module | None
 """What the semantic loss sees of a domain; None in the baseline."""
@@ -126,7 +127,7 @@ def segmentation_step(training: SegmenterTraining, *, fabric: Fabric, weights: T
         loss = total / portion.clamp(min=1e-6)
         training.optimizer.zero_grad(set_to_none=True)
         fabric.backward(loss)
-        norm = descend(training.optimizer, [loss], fabric=fabric)
+        norm = step_if_finite(training.optimizer, [loss], fabric=fabric)
         training.schedule.step()
         return {"cross_entropy": loss.detach(), "gradient": norm}
 
@@ -245,6 +246,22 @@ class CycleGANTraining:
         return networks | {name: part for name, part in vars(self).items() if name != "m"}
 
 
+@dataclass(frozen=True)
+class _Direction:
+    """The networks of one direction of Eq. (5), x -> G(x) -> G_back(G(x)), and its reading of Eq. (4)."""
+
+    G: nn.Module
+    G_back: nn.Module
+    D: nn.Module
+    Sem: Segmenter
+    Sem_to: Segmenter
+    reading: str
+
+    @cached_property
+    def parameters(self) -> list[nn.Parameter]:
+        return [*self.G.parameters(), *self.G_back.parameters()]
+
+
 def translation_step(
     training: CycleGANTraining,
     *,
@@ -283,66 +300,69 @@ def translation_step(
     m, t = training.m, training
     if lambda_s and (m.Sem_s is None or m.Sem_t is None):
         raise ValueError(f"lambda_s = {lambda_s} needs both segmenters, Sem_s and Sem_t")
-    # Labels are the source's only; what a translated photograph shows is what Sem_t says of the photograph.
-    backward_loss = "ce_pseudo" if semantic_loss == "ce_labels" else semantic_loss
     weights = {"gan": 1.0, "cycle": lambda_c, "semantic": lambda_s, "identity": identity}
-    of = {G: list(G.parameters()) for G in (m.G_st, m.G_ts)}
+    # Labels are the source's only; what a translated photograph shows is what Sem_t says of the photograph.
+    without_labels = "ce_pseudo" if semantic_loss == "ce_labels" else semantic_loss
+    s_to_t = _Direction(m.G_st, m.G_ts, m.D_t, m.Sem_s, m.Sem_t, semantic_loss)
+    t_to_s = _Direction(m.G_ts, m.G_st, m.D_s, m.Sem_t, m.Sem_s, without_labels)
 
-    def one_way(x: Tensor, x_to: Tensor, G, G_back, D, Sem, Sem_to, kind: str, y: Tensor | None):
-        """Run one direction of Eq. (5), x -> G(x) -> G_back(G(x)), back into the gradients of both generators.
+    def terms_of(d: _Direction, x: Tensor, y, x_to: Tensor, fake: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Yield the terms that have a weight, each computed when it is asked for. `fake` is x translated."""
+        compute = {
+            "gan": lambda: losses.generator(d.D(fake), kind=gan_loss),
+            "cycle": lambda: losses.cycle(x, d.G_back(fake)),
+            "semantic": lambda: losses.semantic(d.Sem(x), d.Sem_to(fake), kind=d.reading, labels=y),
+            "identity": lambda: losses.identity(x_to, d.G(x_to)),
+        }
+        for name in compute:
+            if weights[name]:
+                with fabric.autocast():
+                    term = compute[name]()
+                yield name, term
 
-        Returns the translation, the loss terms, and how hard each pulls at the translation.
+    def run_back(d: _Direction, x: Tensor, y: Tensor | None, x_to: Tensor):
+        """Run the terms of one direction back into the gradients of both generators.
+
+        Returns the translation, the terms, and how hard each pulls at the translation.
         """
         with fabric.autocast():
-            translated = G(x)
-        cut = translated.detach().requires_grad_() if leaf_split else translated
-        losses_of = {
-            "gan": lambda: losses.generator(D(cut), kind=gan_loss),
-            "cycle": lambda: losses.cycle(x, G_back(cut)),
-            "semantic": lambda: losses.semantic(Sem(x), Sem_to(cut), kind=kind, labels=y),
-            "identity": lambda: losses.identity(x_to, G(x_to)),
-        }
-        both, one_graph, terms, pulls = [*of[G], *of[G_back]], [], {}, {}
-        for name, loss_of in losses_of.items():
-            if not weights[name]:
+            translated = d.G(x)
+        if not leaf_split:  # one graph, as Eq. (5) reads
+            terms = dict(terms_of(d, x, y, x_to, translated))
+            fabric.backward(sum(weights[name] * term for name, term in terms.items()), inputs=d.parameters)
+            return translated.detach(), {name: term.detach() for name, term in terms.items()}, {}
+        cut, terms, pulls = translated.detach().requires_grad_(), {}, {}
+        for name, term in terms_of(d, x, y, x_to, cut):
+            terms[name] = term.detach()
+            if name == "identity":  # of the other domain's image; the translation is not in it
+                fabric.backward(weights[name] * term, inputs=d.parameters)
                 continue
-            with fabric.autocast():
-                loss = loss_of()
-            terms[name] = loss.detach()
-            if not leaf_split:
-                one_graph.append(weights[name] * loss)
-            elif name == "identity":  # of the other domain's image; the translation is not in it
-                fabric.backward(weights[name] * loss, inputs=both)
-            else:
-                before = 0 if cut.grad is None else cut.grad.clone()
-                # Only these get a gradient: none is owed to the discriminators or segmenters on the way.
-                fabric.backward(weights[name] * loss, inputs=[*both, cut])
-                pulls[name] = (cut.grad - before).norm()
-        if leaf_split:
-            fabric.backward(translated, cut.grad, inputs=of[G])
-        else:
-            fabric.backward(sum(one_graph), inputs=both)
+            before = 0 if cut.grad is None else cut.grad.clone()
+            # Only these get a gradient: none is owed to the discriminators or segmenters on the way.
+            fabric.backward(weights[name] * term, inputs=[*d.parameters, cut])
+            pulls[name] = (cut.grad - before).norm()
+        fabric.backward(translated, cut.grad, inputs=list(d.G.parameters()))
         return translated.detach(), terms, pulls
 
-    def discriminator(D: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator_loss(D: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
         on_real, on_fake = D(torch.cat([real, fake])).chunk(2)  # instance norm keeps the halves apart
         return losses.discriminator(on_real, on_fake, kind=gan_loss)
 
     def step(x_s: Tensor, y_s: Tensor, x_t: Tensor, y_t: Tensor) -> dict[str, Tensor]:
         t.adam_G.zero_grad(set_to_none=True)
-        x_st, terms, pulls = one_way(x_s, x_t, m.G_st, m.G_ts, m.D_t, m.Sem_s, m.Sem_t, semantic_loss, y_s)
-        x_ts, others, _ = one_way(x_t, x_s, m.G_ts, m.G_st, m.D_s, m.Sem_t, m.Sem_s, backward_loss, None)
+        x_st, terms, pulls = run_back(s_to_t, x_s, y_s, x_t)
+        x_ts, others, _ = run_back(t_to_s, x_t, None, x_s)
         terms = {name: term + others[name] for name, term in terms.items()}
-        gradients = {"gradient G": descend(t.adam_G, terms.values(), fabric=fabric)}
+        gradients = {"gradient G": step_if_finite(t.adam_G, terms.values(), fabric=fabric)}
 
         t.adam_D.zero_grad(set_to_none=True)
         pairs = ("D_s", m.D_s, x_s, t.pool_s(x_ts)), ("D_t", m.D_t, x_t, t.pool_t(x_st))
         for name, D, real, fake in pairs:
             with fabric.autocast():
-                loss = discriminator(D, real, fake)
+                loss = discriminator_loss(D, real, fake)
             fabric.backward(loss)
             terms[name] = loss.detach()
-        gradients["gradient D"] = descend(t.adam_D, (terms["D_s"], terms["D_t"]), fabric=fabric)
+        gradients["gradient D"] = step_if_finite(t.adam_D, (terms["D_s"], terms["D_t"]), fabric=fabric)
 
         t.decay_G.step()
         t.decay_D.step()

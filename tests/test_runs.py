@@ -348,6 +348,21 @@ def test_a_state_that_is_not_finite_is_never_saved(home, at, where, named, what)
     assert equal(state, state_of(run.folder))
 
 
+def test_a_loss_that_is_not_finite_stops_a_run_before_it_is_saved(home):
+    toy = Toy()
+    run = runs.open_run(recipe(), steps=STEPS, state=toy.state, batch=toy.batch)
+
+    def step(x):
+        loss = toy.step(x)["loss"]
+        taken = int(toy.adam.state[toy.net.weight]["step"])
+        return {"loss": loss if taken != 7 else loss * float("nan")}
+
+    with pytest.raises(FloatingPointError, match="^step 7: the loss term loss is not finite"):
+        list(runs.keep(run, fit(step, toy.batch, STEPS)))
+    assert torch.load(run.partial / "state.pt", weights_only=True)["step"] == 6
+    assert len(checkpoint.read_csv(run.partial / "history.csv")) == 6
+
+
 def test_a_stored_state_that_is_not_finite_gives_way_to_the_one_before(home):
     """As one of an earlier version, which did not look."""
     _, calm, _ = train()

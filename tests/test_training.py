@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from semcg import config, devices, loop, losses, segmenters, training
+from semcg import config, devices, loop, losses, notebook, segmenters, training
 from semcg.gan import CycleGAN
 from semcg.loop import linear_decay, warm_poly
 
@@ -245,7 +245,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimizer(term, net):
     before = copy.deepcopy(t.m.G_st.state_dict())
     step = training.translation_step(t, fabric=fabric, lambda_s=1)
     with pytest.raises(FloatingPointError, match=rf"step 1: the loss term .*{term}.* is not finite"):
-        list(loop.fit(step, lambda n: crops(n), 2))
+        list(notebook.progress(loop.fit(step, lambda n: crops(n), 2), 2))
     assert all(torch.equal(before[k], v) for k, v in t.m.G_st.state_dict().items())
 
 
@@ -256,7 +256,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_optimizer():
     before = weight.detach().clone()
     step = training.translation_step(t, fabric=fabric, lambda_s=0)
     with pytest.raises(FloatingPointError, match="step 1: the gradient of G is not finite"):
-        list(loop.fit(step, lambda n: crops(n), 1))
+        list(notebook.progress(loop.fit(step, lambda n: crops(n), 1), 1))
     assert torch.equal(before, weight)
 
 

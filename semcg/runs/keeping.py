@@ -65,7 +65,7 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
     MemoryError
         If the memory of the machine or of its GPU was used up; says what to lower.
     FloatingPointError
-        If a loss is not finite, before anything of it is saved.
+        If a loss or a gradient is not finite, before anything of it is saved; names the term and the step.
     """
     yield from list(run.history)
     if run.origin is Origin.REUSED:
@@ -85,7 +85,7 @@ def _kept(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
         waiting.clear()
         new = [_mean_of_shares(records) for records in zip(*gather(new), strict=True)]
         for record in new:
-            check_finite(record, f"{run.name}, ")
+            check_finite(record)
         run.history.extend(new)
         run.seconds = time.perf_counter() - begun
         if new and rank() == 0:
@@ -146,9 +146,7 @@ def _is_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
-def with_snapshots(
-    run: Run, training: CycleGANTraining, fabric: Fabric, records: Iterable[dict]
-) -> Iterator[dict]:
+def with_snapshots(run: Run, t: CycleGANTraining, fabric: Fabric, records: Iterable[dict]) -> Iterator[dict]:
     """Pass on the records of a CycleGAN's training, and after every `keep_every` steps leave something to look at.
 
     Parameters
@@ -161,7 +159,7 @@ def with_snapshots(
     config = run.recipe.config
     for record in records:
         if config.keep_every and record["step"] % config.keep_every == 0 and rank() == 0:
-            _look(run.partial, record["step"], config, training.generators(config.generator_weights), fabric)
+            _look(run.partial, record["step"], config, t.generators(config.generator_weights), fabric)
         yield record
 
 

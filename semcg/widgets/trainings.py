@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from semcg.loop import check_finite
 from semcg.pictures import image as read_image
 from semcg.plots.curves import dials, training_curves
 from semcg.widgets.pages import SLIDER, WIDE, explorer, page, picture
@@ -94,6 +95,7 @@ class Live(ipywidgets.VBox):
         self._report("Training.")
         try:
             for record in self._records:
+                check_finite(record)
                 self.history.append({name: float(value) for name, value in record.items()})
                 self._bar.value = int(record["step"])
                 if time.monotonic() - self._drawn >= self._seconds:
