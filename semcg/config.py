@@ -29,10 +29,12 @@ Rate = Annotated[float, Field(gt=0, le=1)]
 Width = Annotated[float, Field(gt=0, le=2)]
 Weight = Annotated[float, Field(ge=0, le=1e4)]
 
-_ALL = "segmenter judge translation downstream"
+_TRAININGS = "segmenter judge translation downstream"
+_NONE = ""  # changes no result
 
 
 def _field(default: Any, stages: str, words: str, *, source: str = "ours", **limits: Any) -> Any:
+    """Return a field; `stages` names, separated by blanks, what must be made again when its number changes."""
     extra = {"source": source, "stages": stages.split()}
     return Field(default, description=words, json_schema_extra=extra, **limits)
 
@@ -42,30 +44,30 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
-    profile: str = _field("paper", "", "name of the set of differences this config started from")
-    data: str = _field("world", "", "the synthetic world, or a name in data/ or a path", min_length=1)
+    profile: str = _field("paper", _NONE, "name of the set of differences this config started from")
+    data: str = _field("world", _NONE, "the synthetic world, or a name in data/ or a path", min_length=1)
     seed: Seed = _field(0, "translation downstream", "initial weights, order, augmentation, pool")
     world_seed: Seed = _field(0, "data", "the drawn scenes")
     segmenter_seed: Seed = _field(0, "segmenter judge", "Sem_s, Sem_t and the judge")
     instruments: Literal["shipped", "trained"] = _field(
         "shipped",
-        "",
+        _NONE,
         "Sem_s, Sem_t, judges and plate reader: those of results/instruments where they fit, or trained here",
     )
-    sem_s: str = _field("", "", "file or run folder of a trained Sem_s, from the repository's folder")
-    sem_t: str = _field("", "", "the same of Sem_t")
-    judge: str = _field("", "", "the same of the judge; never a network of the loss")
+    sem_s: str = _field("", _NONE, "file or run folder of a trained Sem_s, from the repository's folder")
+    sem_t: str = _field("", _NONE, "the same of Sem_t")
+    judge: str = _field("", _NONE, "the same of the judge; never a network of the loss")
     test_streets: Literal["course", "report"] = _field(
         "course", "evaluation", "synthetic test frames to score; the report has separate ones"
     )
 
     size: Size = _field((1024, 1024), "data", "frames as (H, W), bilinear", source="2.1")
-    crop: int = _field(768, _ALL, "side of the random training crop", source="2.1", ge=32)
-    flip: Fraction = _field(0.5, _ALL, "chance of a flip", source="2.1")
+    crop: int = _field(768, _TRAININGS, "side of the random training crop", source="2.1", ge=32)
+    flip: Fraction = _field(0.5, _TRAININGS, "chance of a flip", source="2.1")
     mean: Literal[0.5] = _field(
-        0.5, "", "subtracted from pixels in 0..1; G ends in tanh, so no other will do", source="2.1"
+        0.5, _NONE, "subtracted from pixels in 0..1; G ends in tanh, so no other will do", source="2.1"
     )
-    std: Literal[0.5] = _field(0.5, "", "divides them afterwards, to [-1, 1]", source="2.1")
+    std: Literal[0.5] = _field(0.5, _NONE, "divides them afterwards, to [-1, 1]", source="2.1")
 
     train_scenes: Frames = _field(600, "data", "drawn training scenes a domain")
     val_scenes: Frames = _field(120, "data", "drawn validation scenes a domain")
@@ -149,11 +151,11 @@ class Config(BaseModel):
     steps: Natural = _field(0, "translation", "steps; 0 means `epochs` passes")
 
     precision: Literal["fp32", "bf16", "auto"] = _field(
-        "fp32", _ALL, "auto: bf16 where the processor has instructions for it"
+        "fp32", _TRAININGS, "auto: bf16 where the processor has instructions for it"
     )
-    save_every: Whole = _field(1000, "", "steps between saved training states")
+    save_every: Whole = _field(1000, _NONE, "steps between saved training states")
     keep_every: Natural = _field(
-        0, "", "steps between kept generators, sheets of frames and rows of validation.csv; 0: none"
+        0, _NONE, "steps between kept generators, sheets of frames and rows of validation.csv; 0: none"
     )
 
     @model_validator(mode="after")

@@ -52,22 +52,20 @@ class UNet(nn.Module):
         self.multiple = 2**depth
         self.skip = skip
         c = [width * min(2**k, 8) for k in range(depth)]  # channels after k + 1 down-samplings
-        first, last = 0, depth - 1
+        inner = c[-2::-1]  # of the levels between, from the lowest up
+        up_in = [c[-1], *(2 * n for n in inner)]  # with the skip of the same level
+        up_out = [*inner, width if skip == "full" else 3]
         self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
-        for k in range(depth):
-            bend = [] if k == first else [nn.LeakyReLU(0.2)]  # not in place: its input is also a skip
-            down = nn.Conv2d(3 if k == first else c[k - 1], c[k], 4, stride=2, padding=1)
-            norm = [] if k in (first, last) else [nn.InstanceNorm2d(c[k])]
-            self.downs.append(nn.Sequential(*bend, down, *norm))
-        for k in reversed(range(depth)):
-            inside = c[k] if k == last else 2 * c[k]
-            outside = c[k - 1] if k != first else width if skip == "full" else 3
-            up = nn.ConvTranspose2d(inside, outside, 4, stride=2, padding=1)
-            norm = [] if k == first else [nn.InstanceNorm2d(outside)]
-            self.ups.append(nn.Sequential(nn.ReLU(inplace=True), up, *norm))
-        self.join = nn.Identity()
-        if skip == "full":
-            self.join = _output_layers(width)
+        for k, (n_in, n_out) in enumerate(zip([3, *c[:-1]], c, strict=True)):
+            activation = [nn.LeakyReLU(0.2)] if k > 0 else []  # not in place: its input is also a skip
+            norm = [nn.InstanceNorm2d(n_out)] if 0 < k < depth - 1 else []
+            conv = nn.Conv2d(n_in, n_out, 4, stride=2, padding=1)
+            self.downs.append(nn.Sequential(*activation, conv, *norm))
+        for k, (n_in, n_out) in enumerate(zip(up_in, up_out, strict=True)):
+            norm = [nn.InstanceNorm2d(n_out)] if k < depth - 1 else []
+            conv = nn.ConvTranspose2d(n_in, n_out, 4, stride=2, padding=1)
+            self.ups.append(nn.Sequential(nn.ReLU(inplace=True), conv, *norm))
+        self.join = _output_layers(width) if skip == "full" else nn.Identity()
         initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:

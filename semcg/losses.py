@@ -203,9 +203,7 @@ def ce_labels(after: Tensor, labels: Tensor) -> Tensor:
     rows, columns = (torch.arange(n, device=labels.device) * N // n for n, N in ((h, H), (w, W)))
     labels = labels[:, rows][:, :, columns].long()  # (B, h, w)
     # Summed here: the mean inside cross_entropy is 0 / 0 if nothing counts, and not deterministic on CUDA.
-    losses = F.cross_entropy(
-        _at_least_float32(after), labels, ignore_index=IGNORE, reduction="none"
-    )  # (B, h, w)
+    losses = F.cross_entropy(_to_float32(after), labels, ignore_index=IGNORE, reduction="none")  # (B, h, w)
     return losses.sum() / (labels != IGNORE).sum().clamp(min=1)
 
 
@@ -231,19 +229,19 @@ SEMANTIC_KINDS = (*_COMPARE, "ce_labels")
 def _gan_loss(logits: Tensor, aim: float, kind: str) -> Tensor:
     """How far logits are from saying `aim` (1 real, 0 fake), a mean."""
     _check_kind(kind, GAN_KINDS, "GAN loss")
-    logits = _at_least_float32(logits)
+    logits = _to_float32(logits)
     aims = torch.full_like(logits, aim)
     return F.binary_cross_entropy_with_logits(logits, aims) if kind == "log" else F.mse_loss(logits, aims)
 
 
-def _at_least_float32(x: Tensor) -> Tensor:
+def _to_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))  # float64 stays
 
 
 def _checked_pair(x: Tensor, y: Tensor, what: str) -> tuple[Tensor, Tensor]:
     if x.shape != y.shape:  # broadcasting would hide it
         raise ValueError(f"{what} differ in shape: {tuple(x.shape)} and {tuple(y.shape)}")
-    return _at_least_float32(x), _at_least_float32(y)
+    return _to_float32(x), _to_float32(y)
 
 
 def _check_kind(kind: str, kinds: tuple[str, ...], what: str) -> None:

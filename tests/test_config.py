@@ -1,9 +1,11 @@
 """Every number once: the paper's are the paper's, and a wrong one is named."""
 
+from typing import get_args
+
 import pytest
 from pydantic import ValidationError
 
-from semcg import config
+from semcg import config, losses
 
 
 def test_the_defaults_are_the_papers():
@@ -14,6 +16,12 @@ def test_the_defaults_are_the_papers():
     stated = {n for n, f in config.Config.model_fields.items() if f.json_schema_extra["source"] != "ours"}
     assert {"size", "crop", "lr", "lambda_c", "lambda_s"} <= stated
     assert not stated & {"betas", "pool", "epochs", "identity", "init_std"}
+
+
+def test_the_losses_to_choose_from_are_those_that_exist():
+    allowed = {name: set(get_args(field.annotation)) for name, field in config.Config.model_fields.items()}
+    assert allowed["semantic_loss"] == set(losses.SEMANTIC_KINDS)
+    assert allowed["gan_loss"] == set(losses.GAN_KINDS)
 
 
 @pytest.mark.parametrize(
