@@ -53,9 +53,7 @@ def target_train(config: Config) -> Path:
         )
     folder, layout = recipes.control_folder(config), config.target_layout
     wanted = recipes.world(config) | {"layout": layout}
-    _draw(folder, config, {"train": config.train_scenes}, wanted, layout=layout)
-    files.check_manifest(folder)
-    return folder / "target" / "train"
+    return _draw(folder, config, {"train": config.train_scenes}, wanted, layout=layout) / "target" / "train"
 
 
 def scored(config: Config) -> Path:
@@ -66,24 +64,23 @@ def scored(config: Config) -> Path:
     if config.test_streets == "course" or config.data != "world":
         return data(config)
     folder, wanted = recipes.report_folder(config), recipes.world(config) | {"streets": "report"}
-    _draw(folder, config, {"test": config.test_scenes}, wanted, streets="report")
+    return _draw(folder, config, {"test": config.test_scenes}, wanted, streets="report")
+
+
+def _draw(folder: Path, config: Config, counts: dict[str, int], wanted: dict, **options) -> Path:
+    """Draw streets into a folder, one process at a time, unless they are there: `counts` of each split, else none."""
+    if differs(folder, wanted):
+        begun, lock = time.perf_counter(), folder.with_name(f".{folder.name}.lock")
+        locks.hold(lock, f"the drawing of {folder}")
+        try:
+            splits = dict.fromkeys(("train", "val", "test", "judge_train", "judge_val"), 0) | counts
+            same = {"size": config.size, "seed": config.world_seed, "strength": config.style_strength}
+            drawn.write(folder, **splits, **same, recipe=wanted, **{"processes": cores()} | options)
+        finally:
+            locks.release(lock)
+        log_event("clock", what="draw", seconds=time.perf_counter() - begun)
     files.check_manifest(folder)
     return folder
-
-
-def _draw(folder: Path, config: Config, counts: dict[str, int], wanted: dict, **options) -> None:
-    """Draw streets into a folder, one process at a time, unless they lie there: `counts` of each split, else none."""
-    if not differs(folder, wanted):
-        return
-    begun, lock = time.perf_counter(), folder.with_name(f".{folder.name}.lock")
-    locks.hold(lock, f"the drawing of {folder}")
-    try:
-        splits = dict.fromkeys(("train", "val", "test", "judge_train", "judge_val"), 0) | counts
-        same = {"size": config.size, "seed": config.world_seed, "strength": config.style_strength}
-        drawn.write(folder, **splits, **same, recipe=wanted, **{"processes": cores()} | options)
-    finally:
-        locks.release(lock)
-    log_event("clock", what="draw", seconds=time.perf_counter() - begun)
 
 
 def data(config: Config) -> Path:
@@ -97,11 +94,9 @@ def data(config: Config) -> Path:
         If files are missing, added or changed, or the drawn world is another config's.
     """
     folder = files.data_folder(config.data, config.profile)
-    command = (
-        f"semcg draw --profile {config.profile}"
-        if config.data == "world"
-        else f"semcg prepare gta5, cityscapes or folder, with --out {folder} (data/README.md)"
-    )
+    command = f"semcg prepare gta5, cityscapes or folder, with --out {folder} (data/README.md)"
+    if config.data == "world":
+        command = f"semcg draw --profile {config.profile}"
     try:
         files.check_manifest(folder)
     except FileNotFoundError:

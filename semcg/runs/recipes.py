@@ -18,6 +18,7 @@ from semcg import canary, files, instruments
 from semcg import config as configs
 from semcg.config import Config
 from semcg.devices import precision_for
+from semcg.loop import BatchOf
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def _notebook_source(step: Callable | None) -> str:
     return inspect.getsource(step) if getattr(step, "__module__", "semcg") == "__main__" else ""
 
 
-def initial_values(state: dict[str, object], batch: Callable[[int], Iterable[Tensor]]) -> dict[str, list]:
+def initial_values(state: dict[str, object], batch: BatchOf) -> dict[str, list]:
     """Return the values that a training begins with: of networks, optimizers and the like, and of its first batch.
 
     A recipe knows what the config says; this knows what a notebook really did with it, so that an edited cell
@@ -218,12 +219,8 @@ def difference(old: object, new: object, name: str = "") -> list[str]:
     Floats are equal within 1e-4.
     """
     if isinstance(old, dict) and isinstance(new, dict):
-        keys = sorted(old.keys() | new.keys())
-        return [
-            part
-            for key in keys
-            for part in difference(old.get(key), new.get(key), f"{name}.{key}".lstrip("."))
-        ]
+        names = {key: f"{name}.{key}".lstrip(".") for key in sorted(old.keys() | new.keys())}
+        return [part for key in names for part in difference(old.get(key), new.get(key), names[key])]
     return [] if _same(old, new) else [name]
 
 

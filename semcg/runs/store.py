@@ -25,7 +25,6 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
 from enum import StrEnum
 from functools import cache
 from importlib.metadata import version
@@ -37,6 +36,7 @@ from torch import Tensor, nn
 from semcg import files, locks
 from semcg.devices import gather, rank, world_size
 from semcg.instruments import load_instrument
+from semcg.loop import BatchOf
 from semcg.runs import checkpoint, edition_1
 from semcg.runs.checkpoint import as_csv
 from semcg.runs.recipes import Recipe, difference, initial_values
@@ -166,12 +166,7 @@ class Run:
 
 
 def open_run(
-    recipe: Recipe,
-    *,
-    steps: int,
-    state: dict[str, object],
-    batch: Callable[[int], Iterable[Tensor]],
-    fresh: bool = False,
+    recipe: Recipe, *, steps: int, state: dict[str, object], batch: BatchOf, fresh: bool = False
 ) -> Run:
     """Return the run of a recipe: complete, to be resumed, or to be trained from its first step.
 
@@ -202,11 +197,8 @@ def open_run(
         raise OSError(f"process {rank()} does not see what process 0 wrote in {run.folder.parent}")
     stage = str(recipe.parts.get("stage"))
     if "unreleased" in stage and run.origin is not Origin.REUSED:
-        logging.getLogger("semcg").warning(
-            "%s: this code computes %s, not a released version; what it trains does not count as evidence",
-            run.name,
-            stage,
-        )
+        what = f"{run.name}: this code computes {stage}, not a released version"
+        logging.getLogger("semcg").warning("%s; what it trains does not count as evidence", what)
     begun = {"folder": str(run.partial), "steps": steps, "start": run.origin, "why": run.why}
     log_event("run", run=run.name, fingerprint=recipe.fingerprint, **begun)
     return run
@@ -240,7 +232,7 @@ def _find(run: Run) -> None:
     files.write_json(run.partial / "provenance.json", _identity(run))
 
 
-def _full_batch(batch: Callable[[int], Iterable[Tensor]]) -> Callable[[int], Iterable[Tensor]]:
+def _full_batch(batch: BatchOf) -> BatchOf:
     """Return n -> batch n with the shares of all processes joined, equal in any number of them."""
 
     def full(n: int) -> list[Tensor]:

@@ -33,20 +33,25 @@ def segmenter(config: Config, domain: str, fabric: Fabric) -> nn.Module:
 
 
 def judge(config: Config, fabric: Fabric, *, second: bool = False, plain: bool = False) -> nn.Module:
-    """Return the judge, or the second or the plain one, trained, in evaluation mode. Raises as `semcg.runs.load` does.
+    """Return the judge, or the second or the plain one, trained, in evaluation mode.
 
-    And ValueError where it is one of the networks in the loss, whatever its file: its score would not be independent.
+    Raises as `semcg.runs.load` does, and as `check_judge_differs` where a user supplies a network.
     """
     recipe = recipes.judge(config, second=second, plain=plain)
     net = _load_recipe(recipe, network_for(config, "second judge" if second else "judge"), fabric)
     if config.judge or config.sem_s or config.sem_t:
-        for domain in files.DOMAINS:
-            if tensor_digest(segmenter(config, domain, fabric)) == tensor_digest(net):
-                raise ValueError(
-                    f"the judge has the weights of Sem_{domain[0]}, a network in the loss: its score would not be "
-                    "independent. Give another one with judge=FILE, or none"
-                )
+        check_judge_differs(net, config, fabric)
     return net
+
+
+def check_judge_differs(judge: nn.Module, config: Config, fabric: Fabric) -> None:
+    """Raise ValueError if a judge has the weights of a segmenter in the loss, whatever files they are in."""
+    for domain in files.DOMAINS:
+        if tensor_digest(segmenter(config, domain, fabric)) == tensor_digest(judge):
+            raise ValueError(
+                f"the judge has the weights of Sem_{domain[0]}, a network in the loss: its score would not be "
+                "independent. Give another one with judge=FILE, or none"
+            )
 
 
 def user_segmenter(path: str) -> nn.Module:
