@@ -7,7 +7,7 @@ from torch import nn
 from semcg import config as configs
 from semcg.cost import count, operations, seconds
 from semcg.devices import fabric_for
-from semcg.runs.budget import begin
+from semcg.runs.budget import step_on_noise
 
 
 def linear():
@@ -38,8 +38,8 @@ def test_what_is_counted_is_the_real_step():
     config = configs.make("smoke", segmenter_optimizer="sgd")
     fabric = fabric_for("cpu", "fp32")
     for kind in ("translation", "segmenter", "judge", "downstream"):
-        found = count(lambda kind=kind: begin(kind, config, fabric))
-        assert found["operations"] == operations(*begin(kind, config, fabric)), kind
+        found = count(lambda kind=kind: step_on_noise(kind, config, fabric))
+        assert found["operations"] == operations(*step_on_noise(kind, config, fabric)), kind
         assert found["passing"] > 0
 
 
@@ -47,7 +47,7 @@ def test_the_leaf_split_needs_less():
     fabric = fabric_for("cpu", "fp32")
     whole, split = (
         count(
-            lambda leaf=leaf: begin(
+            lambda leaf=leaf: step_on_noise(
                 "translation", configs.make("mini", leaf_split=leaf, segmenter_width=0.25), fabric
             )
         )
