@@ -108,8 +108,8 @@ def segmentation_step(training: SegmenterTraining, *, fabric: Fabric, weights: T
     Returns
     -------
     callable
-        (x (B, 3, H, W) in [-1, 1], y (B, H, W)) -> {"cross_entropy": (), "gradient": ()}. The second is the norm of the gradient. Pixels labeled 255 count for nothing,
-        and a batch of only such pixels for zero.
+        (x (B, 3, H, W) in [-1, 1], y (B, H, W)) -> {"cross_entropy": (), "gradient": ()}. The second is the norm of
+        the gradient. Pixels labeled 255 count for nothing, and a batch of only such pixels for zero.
     """
     weights = None if weights is None else weights.to(fabric.device, torch.get_default_dtype())
 
