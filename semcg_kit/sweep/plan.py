@@ -12,7 +12,7 @@ from semcg import config as configs
 from semcg import files, locks
 from semcg.config import Config
 from semcg.devices import fabric_for, with_precision
-from semcg.protocol import Protocol
+from semcg.protocol import Condition, Protocol
 from semcg.runs import budget, datasets, recipes
 from semcg.runs.store import load
 from semcg_kit.evidence.collect import is_collected
@@ -89,24 +89,16 @@ def tasks(
     books = [book for book in books if book.is_file()]
     wanted = [protocol.condition(name) for name in dict.fromkeys(only)]
     wanted = wanted or [c for c in protocol.conditions if exploratory or not c.exploratory]
-    known = {seed for condition in wanted for seed in condition.seeds}
-    if strange := sorted(set(seeds) - known):
-        listed, there = (",".join(map(str, numbers)) for numbers in (strange, sorted(known)))
-        raise ValueError(f"seeds = {listed}: not in the protocol; it has {there} here")
     settings = dict(settings or {})
-    for condition in wanted:
-        if both := sorted(settings.keys() & condition.parameters.keys()):
-            raise ValueError(f"{', '.join(both)}: condition {condition.name!r} sets this itself")
+    _check_asked(wanted, seeds, settings)
     common = {"profile": profile or protocol.profile, "data": data or protocol.data, "device": device}
-    place = {seed: n for n, seed in enumerate(protocol.seeds)}
-    pairs = [(condition, seed) for condition in wanted for seed in condition.seeds]
+    rank = {seed: n for n, seed in enumerate(protocol.seeds)}
+    pairs = [(c, seed) for c in wanted for seed in c.seeds if not seeds or seed in seeds]
     # The main conditions seed by seed; then the exploratory ones condition by condition, since the sort is stable.
-    pairs.sort(key=lambda p: (True, 0) if p[0].exploratory else (False, place.get(p[1], len(place))))
+    pairs.sort(key=lambda p: (True, 0) if p[0].exploratory else (False, rank.get(p[1], len(rank))))
     made, evidence = [], str(kept_with.resolve()) if kept_with else ""
     decided = settings_at(protocol, common["profile"])
     for condition, seed in pairs:
-        if seeds and seed not in seeds:
-            continue
         name = f"{recipes.slug(condition.name)}-s{seed}"
         own = {k: v for k, v in decided.items() if k not in condition.parameters} | settings
         declared = {field: value for field, value in own.items() if field in _declared(books[0])}
@@ -118,10 +110,20 @@ def tasks(
                 raise ValueError(f"condition {condition.name!r}: {lacks}; it has {has}")
         paths, home = tuple(map(str, books)), str(files.home())
         made.append(Task(name, parameters, paths, home, threads, settings=own, protocol=evidence))
-        config_of(made[-1])
+        config_of(made[-1])  # refuses an impossible value now, and not in the third hour
     if len({task.name for task in made}) < len(made):
         raise ValueError("two conditions of the protocol have the same name as part of a file name")
     return made
+
+
+def _check_asked(wanted: Sequence[Condition], seeds: Sequence[int], settings: Mapping[str, object]) -> None:
+    known = {seed for condition in wanted for seed in condition.seeds}
+    if strange := sorted(set(seeds) - known):
+        listed, there = (",".join(map(str, numbers)) for numbers in (strange, sorted(known)))
+        raise ValueError(f"seeds = {listed}: not in the protocol; it has {there} here")
+    for condition in wanted:
+        if both := sorted(settings.keys() & condition.parameters.keys()):
+            raise ValueError(f"{', '.join(both)}: condition {condition.name!r} sets this itself")
 
 
 def settings_at(protocol: Protocol, profile: str) -> dict[str, object]:
