@@ -15,6 +15,7 @@ import sys
 import warnings
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -150,6 +151,17 @@ def test_the_papers_figures_say_what_differs():
         assert "What differs from the paper" in caption
     shown = str(code_cells(read(NOTEBOOKS[5]))).count("figures.CAPTIONS[name]")
     assert shown == 1, "05 shows the same captions that `make figures` writes"
+
+
+def test_the_shipped_sweep_is_found_and_shown():
+    """Section 7 of notebook 04: the explorer has a picture of every weight, and the stored outputs show them."""
+    cells = {cell.id: cell for cell in code_cells(read(NOTEBOOKS[4]))}
+    names = {"cfg": SimpleNamespace(data="world")}
+    for cell in ("c27b", "c27c"):
+        exec(cells[cell].source, names)
+    assert names["turned"] is not None
+    assert names["pictures"].keys() == names["weights"].keys()
+    assert str(cells["c27d"].outputs).count("<img") == 3
 
 
 def test_a_null_count_and_other_faults_are_found():
