@@ -25,7 +25,7 @@ MARKER = ".semcg-site.json"
 
 _REDIRECT = f'<!doctype html>\n<html lang="en"><title>semcg</title><meta http-equiv="refresh" content="0; url={FIRST_PAGE}">\n'
 _CONTENTS = "\n\n```{{toctree}}\n:hidden:\n:glob:\n:caption: {}\n\n{}\n```\n"
-_MORE = "docs/*\nC*\nLICENSE-TEXT\ndata/*\nresults/**\nbenchmarks/*"
+_MORE = "docs/install\ndocs/expect\ndocs/results\ndocs/own-images\ndocs/instructor\ndocs/worksheet\ndocs/*\nC*\nLICENSE-TEXT\ndata/*\nresults/**\nbenchmarks/*"
 
 
 def build(out: Path) -> list[str]:

@@ -140,6 +140,17 @@ def test_every_notebook_and_document_is_a_page(built):
     assert len(first.select("nav a, .sidebar-tree a")) >= len(wanted) - 1
 
 
+def test_next_leads_through_the_course_in_its_order(built):
+    """Then to the pages that a reader wants first."""
+    path, order = built / site.FIRST_PAGE, []
+    while (link := _read(path).select_one("a.next-page")) and len(order) < 100:
+        path = (path.parent / link["href"].partition("#")[0]).resolve()
+        order.append(path.stem)
+    course = [f.stem for f in sorted((ROOT / "notebooks").glob("*.ipynb"))]
+    assert order[: len(course) + 3] == [*course, "install", "expect", "results"]
+    assert len(order) == len(set(built.rglob("*.html"))) - 3, "all but the first, its redirect and the search"
+
+
 def test_formulas_are_mathml_in_characters_of_the_shipped_font(built):
     pages = [_read(path) for path in (built / "notebooks").glob("*.html")]
     formulas = [formula for page in pages for formula in page.find_all("math")]

@@ -30,8 +30,12 @@ def pages(box: ipywidgets.Box) -> str:
 
 
 def assert_described(box: ipywidgets.Box) -> None:
-    """Every control has a text description, every picture an alt text, and the HTML is well-formed."""
+    """Every control has a text description, every picture an alt text, and the HTML is well-formed.
+
+    None is a menu, whose keys JupyterLab takes for its commands.
+    """
     assert all(control.description for control in controls(box))
+    assert not any(isinstance(control, ipywidgets.Dropdown | ipywidgets.Select) for control in controls(box))
     page = ET.fromstring(f"<div>{pages(box)}</div>")
     alts = [image.get("alt") for image in page.iter("img")]
     assert alts
@@ -46,7 +50,7 @@ def look(frame: int, condition: str) -> dict[str, np.ndarray]:
     return {"source": np.full((2, 3, 3), shade, np.uint8), "labels": np.full((2, 3), 255)}
 
 
-def test_moving_the_slider_or_the_menu_changes_the_picture():
+def test_moving_the_slider_or_a_button_changes_the_picture():
     box = widgets.microscope(look, frames=3, conditions=["CycleGAN", "oracle"])
     frame, condition, panels = box.children
     seen = [panels.value]
@@ -226,11 +230,11 @@ def test_picture_flips_and_losses_move_together(tmp_path):
     box = widgets.weight(results(), WEIGHTS, pictures=pictures)
     knob, chosen, _ = box.children
     assert knob.value == 1.0
-    assert (chosen.label, chosen.index) == ("mean of 2 seeds", 0), "a menu without a choice stands empty"
+    assert (chosen.label, chosen.index) == ("mean, n = 2", 0), "a button is down"
     assert "judge mIoU 0.335" in pages(box)  # 0.2 + 0.1 + mean of 0.03 and 0.04
     assert "There is no picture of this weight." in pages(box)
     knob.value = 0.3
-    assert "judge mIoU 0.265, sky kept 0.500 (mean of 2 seeds)" in pages(box)
+    assert "judge mIoU 0.265, sky kept 0.500 (mean, n = 2)" in pages(box)
     assert 'alt="One frame at lambda_s = 0.3: ' in pages(box)
     chosen.value = 4
     assert "judge mIoU 0.270, sky kept 0.500 (seed 4)" in pages(box)
@@ -278,7 +282,7 @@ def test_the_still_picture_of_the_losses_has_a_line_per_weight():
 def test_results_that_lack_something():
     part = results().query("not (condition == 'lambda_s 0.3' and seed == 4)")
     knob, chosen, _ = widgets.weight(part, WEIGHTS).children
-    assert [label for label, _ in chosen.options] == ["mean of 1 seeds", "seed 3"], "all weights have it"
+    assert [label for label, _ in chosen.options] == ["mean, n = 1", "seed 3"], "all weights have it"
     box = widgets.weight(
         results().query("not (condition == 'lambda_s 0.3' and measure == 'sky kept')"), WEIGHTS
     )

@@ -16,7 +16,7 @@ from semcg import mappings
 from semcg.files import DOMAINS
 from semcg.labels import CLASSES
 from semcg.plots.frames import pixels
-from semcg.widgets.pages import SLIDER, WIDE, cell, explorer, page, picture
+from semcg.widgets.pages import CHOICE, SLIDER, WIDE, cell, explorer, page, picture
 from semcg.widgets.trainings import Live, weight, weight_figure, weight_losses, weight_pictures
 from semcg.world import Scene, render
 
@@ -45,7 +45,7 @@ def microscope(look: Look, *, frames: int, conditions: Sequence[str], first: str
     Returns
     -------
     VBox
-        A slider for the frame, a menu for the condition, the panels, and the colors of the classes in them.
+        A slider for the frame, buttons for the condition, the panels, and the colors of the classes in them.
 
     Raises
     ------
@@ -55,8 +55,8 @@ def microscope(look: Look, *, frames: int, conditions: Sequence[str], first: str
     if frames < 1 or not conditions:
         raise ValueError(f"{frames} frames and {len(conditions)} conditions: there is nothing to look at")
     frame = ipywidgets.IntSlider(0, 0, frames - 1, description="Test frame", **SLIDER)
-    condition = ipywidgets.Dropdown(
-        options=list(conditions), value=first or conditions[0], description="Translated by", style=WIDE
+    condition = ipywidgets.ToggleButtons(
+        options=list(conditions), value=first or conditions[0], description="Translated by", **CHOICE
     )
 
     def redraw() -> str:
@@ -66,7 +66,8 @@ def microscope(look: Look, *, frames: int, conditions: Sequence[str], first: str
         maps = [panel.ravel() for panel in panels.values() if panel.ndim == 2]
         shares = mappings.shares(np.bincount(np.concatenate(maps), minlength=256)) if maps else {}
         named = {name: name for name in shares} | {"ignored": "no flip, or no label"}
-        return page([*figures, cell(f"<figcaption>colors</figcaption>{_legend(named)}", 512)])
+        figures.append(cell(f"<figcaption>colors</figcaption>{_legend(named)}", 512))
+        return page(figures, f"Test frame {frame.value}, translated by {condition.value}.")
 
     return explorer(redraw, frame, condition)
 
@@ -134,9 +135,10 @@ def street(*, size: tuple[int, int] = (128, 256), seeds: int = 200) -> ipywidget
         Controls, the picture and its labels side by side, the classes with their shares, and a sentence.
     """
     seed = ipywidgets.IntSlider(7, 0, seeds - 1, description="Street (random seed)", **SLIDER)
-    domain = ipywidgets.Dropdown(options=DOMAINS, description="Layout of the domain", style=WIDE)
+    domain = ipywidgets.ToggleButtons(options=DOMAINS, description="Layout of the domain", **CHOICE)
     style = ipywidgets.FloatSlider(0, min=0, max=1, description="Style (0: game, 1: camera)", **SLIDER)
-    sampled = ipywidgets.Checkbox(True, description="Keep the street's own openness and camera", indent=False)
+    kept = "Keep the street's own openness and camera"
+    sampled = ipywidgets.Checkbox(True, description=kept, indent=False, layout=WIDE)
     openness = ipywidgets.FloatSlider(
         0.5, max=1, step=0.05, description="Openness (0: narrow, 1: wide)", **SLIDER
     )

@@ -13,9 +13,12 @@ from PIL import Image
 from semcg.plots import styled
 from semcg.plots.frames import pixels
 
-WIDE = {"description_width": "initial"}  # style of a control whose description is not cut off
 _DPI, _WIDEST = 110, 580  # of a plot: dots per inch, and pixels at most
-SLIDER = {"continuous_update": False, "style": WIDE, "layout": {"width": "30rem"}}
+_WHOLE = {"description_width": "initial"}  # style of a control whose description is not cut off
+WIDE = {"width": "30rem"}
+SLIDER = {"continuous_update": False, "style": _WHOLE, "layout": WIDE}
+# Of buttons in a row. A menu would not do: JupyterLab takes its keys, and a "b" there inserts a cell.
+CHOICE = {"style": _WHOLE | {"button_width": "auto"}, "layout": {"display": "flex", "grid_gap": "0.5rem"}}
 
 
 def picture(panel: np.ndarray | Figure, *, alt: str, title: str = "", scale: int = 2) -> str:

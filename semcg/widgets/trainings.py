@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from semcg.loop import check_finite
 from semcg.pictures import image as read_image
 from semcg.plots.curves import dials, training_curves
-from semcg.widgets.pages import SLIDER, WIDE, explorer, page, picture
+from semcg.widgets.pages import CHOICE, SLIDER, explorer, page, picture
 
 # Measures that are drawn where the results have them: what is kept, what flips, what the losses see.
 MEASURES = ("judge mIoU", "sky kept", "sky to building", "oracle L1", "cycle L1", "KID")
@@ -215,9 +215,9 @@ def weight(
     options = [(f"{w:g}", w) for w in settings]
     first = 1.0 if 1.0 in weights else settings[0]
     knob = ipywidgets.SelectionSlider(options=options, value=first, description="Weight lambda_s", **SLIDER)
-    # Not None for the mean: to a dropdown that is no choice at all, and it would be empty.
-    choices = [(f"mean of {len(seeds)} seeds", "mean"), *((f"seed {s}", s) for s in seeds)]
-    chosen = ipywidgets.Dropdown(options=choices, description="Seeds shown", style=WIDE)
+    # Not None for the mean: that would be no choice at all, and no button would be down.
+    choices = [(f"mean, n = {len(seeds)}", "mean"), *((f"seed {s}", s) for s in seeds)]
+    chosen = ipywidgets.ToggleButtons(options=choices, description="Seeds shown", **CHOICE)
 
     def redraw() -> str:
         seed = None if chosen.value == "mean" else chosen.value
@@ -229,9 +229,8 @@ def weight(
             words.append(f"{name} {value:.3f}" if np.isfinite(value) else f"{name} not measured")
         words = f"{', '.join(words)} ({chosen.label})."
         if path:
-            alt = f"One frame at {where}: its translation, what the judge reads in it, and the pixels whose class flipped."
-            title = f"{where}: translation, what the judge reads in it, pixels whose class flipped"
-            above = page([picture(read_image(path), alt=alt, title=title, scale=1)])
+            title = f"{where}: translation, what the judge reads in it, and the pixels whose class flipped"
+            above = page([picture(read_image(path), alt=f"One frame at {title}.", title=title, scale=1)])
         figure = weight_figure(measures, weights, at=knob.value, seed=seed)
         figures = [picture(figure, alt=f"Measures over lambda_s. {words}")]
         if losses is not None and (history := _history(losses, weights[knob.value], read)):

@@ -1,5 +1,6 @@
 """The site as a reader opens it: from a folder, without a server, wide and narrow, light and dark, by keyboard."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -95,6 +96,16 @@ def test_search_finds_nothing_without_a_match_and_reads_no_html(go):
     page = go("search.html?q=qqqq%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E")
     page.get_by_text("did not match any documents").wait_for()
     assert page.locator("#search-results img").count() == 0
+
+
+def test_a_quiz_is_answered_on_its_page_by_keyboard(go, shot):
+    page = go("notebooks/04_semantic_cyclegan.html", 400)
+    question = page.get_by_text("Answer on this page").locator("xpath=..")
+    choice = question.locator("xpath=following-sibling::details").first
+    choice.locator("summary").press("Enter")
+    answer = choice.get_by_text(re.compile(r"^(Right|No)\. "))
+    assert answer.is_visible()
+    shot(page, "quiz")
 
 
 def test_the_theme_is_chosen_by_a_button_and_kept(go):
