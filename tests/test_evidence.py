@@ -155,3 +155,30 @@ def test_the_report_is_what_its_notebook_says(home):
     course.run(course.REPORT, *given, say=lambda line: None)
     executed = course.output_of(course.REPORT, *given)
     assert teaching.markdown(executed, home / "page").read_text(encoding="utf-8") == text, "run: make report"
+
+
+def test_ledger_tells_data_without_a_measure_from_conditions_not_measured(monkeypatch, tmp_path, capsys):
+    from semcg_kit.commands import evidence as commands
+    from semcg_kit.evidence import measuring
+
+    def row(name, measure, a, b, seeds, verdict="not measured", of="all"):
+        sides = {"condition_a": a, "condition_b": b, "class": of}
+        return {"id": name, "claim": name, "measure": measure, "seeds": seeds, "verdict": verdict} | sides
+
+    rows = [
+        row("C1", "judge mIoU", "CycleGAN", "semantic", 2, "undecided (2 seeds)"),
+        row("C2", "judge IoU", "CycleGAN", "semantic", 0, of="traffic sign"),
+        row("C5", "plates read", "CycleGAN", "semantic", 0),
+        row("B1", "plates read", "0.9", "semantic recolor", 0),
+        row("C7", "seconds per step, ratio", "CycleGAN", "semantic", None),
+    ]
+    config = type("", (), {"precision": "fp32"})()
+    monkeypatch.setattr(commands, "_evidence", lambda *_: (DECIDED, config, tmp_path))
+    monkeypatch.setattr(measuring, "write_floor", lambda *_: False)
+    monkeypatch.setattr(evidence, "gather", lambda *_, **__: rows)
+    monkeypatch.setattr(claims, "claim_verdict", lambda *_: "")
+    commands.ledger()
+    said = capsys.readouterr().out
+    assert "undecided (2 seeds)" in said
+    assert "no value of: judge IoU (traffic sign), plates read\n" in said
+    assert "not measured here: 1\n" in said

@@ -28,12 +28,22 @@ def ledger(profile: Profile = "", protocol: Protocol = None, data: Data = "") ->
         print(f"{row['id']:<26} {row['measure'] or '':<24} {verdict}")
     for claim in claims.CLAIMS:
         print(f"{claim.id:<4} {claims.claim_verdict(rows, claim.id)}")
-    absent = {row["measure"] for row in rows if row["verdict"] == "not measured" and row["measure"]}
+    missing = [row for row in rows if row["verdict"] == "not measured" and row["seeds"] is not None]
+    seen = {row[side] for row in rows if row["seeds"] for side in ("condition_a", "condition_b")}
+    absent = [row for row in missing if {row["condition_a"], row["condition_b"]} <= seen]
     if absent:
-        print(f"not in these data, or not measured yet: {', '.join(sorted(absent))}")
+        print(f"both conditions were measured, but these data have no value of: {_measures(absent)}")
+    if len(missing) > len(absent):
+        print(f"rows that compare a condition that was not measured here: {len(missing) - len(absent)}")
     if not floor:
         print("the floor of the semantic loss was not measured: it needs segmenters and data with an oracle")
     print(f"the ledger is in {folder}")
+
+
+def _measures(rows: list[dict]) -> str:
+    """Return the measures of some rows of the ledger, each once, with its class unless that is all."""
+    named = {f"{row['measure']} ({row['class']})".removesuffix(" (all)") for row in rows}
+    return ", ".join(sorted(named))
 
 
 def ship(protocol: Protocol = None) -> None:
