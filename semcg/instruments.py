@@ -16,7 +16,7 @@ from semcg import files, segmenters
 from semcg.reader import DigitReader
 
 FOLDER = Path("results", "instruments")
-"""Where the instruments are, below `files.home()`."""
+"""Where the instruments are: below `files.home()` if they are there, else in the repository."""
 HOME = {
     "Sem_s": "source/val",
     "Sem_t": "target/val",
@@ -37,7 +37,7 @@ def load_instrument(name: str, folder: Path | str | None = None) -> nn.Module:
     name : str
         A key of `HOME`.
     folder : path, optional
-        Where the instruments are; those of this repository without it.
+        Where the instruments are, if not in `FOLDER`.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def load_instrument(name: str, folder: Path | str | None = None) -> nn.Module:
     """
     if name not in HOME:
         raise ValueError(f"no instrument {name!r}; there are {', '.join(HOME)}")
-    folder = files.home() / FOLDER if folder is None else Path(folder)
+    folder = _folder() if folder is None else Path(folder)
     path, record = folder / f"{name}.safetensors", recorded(folder).get(name)
     if record is None:
         raise ValueError(f"{folder / 'instruments.json'} has no record of {name}: {_restore(path)}")
@@ -70,8 +70,14 @@ def load_instrument(name: str, folder: Path | str | None = None) -> nn.Module:
 
 def recorded(folder: Path | None = None) -> dict[str, dict]:
     """Return the records of the instruments by name, {} where there are none."""
-    listed = (folder or files.home() / FOLDER) / "instruments.json"
+    listed = (folder or _folder()) / "instruments.json"
     return files.read_json(listed) if listed.is_file() else {}
+
+
+def _folder() -> Path:
+    """$SEMCG_HOME on another disk does not change which instruments are used, unless it has its own."""
+    own = files.home() / FOLDER
+    return own if own.is_dir() else files.repository() / FOLDER
 
 
 def _network(network: str, options: dict) -> nn.Module:

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from semcg import config, files, runs, segmenters
-from semcg.instruments import FOLDER, HOME, SEGMENTERS, load_instrument
+from semcg.instruments import FOLDER, HOME, SEGMENTERS, load_instrument, recorded
 from semcg_kit.commands import images
 from semcg_kit.instruments import train, write_instrument
 
@@ -151,3 +151,11 @@ def test_a_fresh_training_of_sem_t_scores_as_the_shipped_one(home):
     runs.draw(cfg)
     again = train("Sem_t", cfg, home / "instruments")["score"]
     assert again == pytest.approx(RECORDS["Sem_t"]["score"], abs=TOLERANCE)
+
+
+def test_a_home_on_another_disk_uses_the_same_instruments_unless_it_has_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMCG_HOME", str(tmp_path))
+    assert recorded() == RECORDS
+    assert isinstance(load_instrument("judge"), segmenters.Segmenter)
+    (tmp_path / FOLDER).mkdir(parents=True)
+    assert recorded() == {}
