@@ -83,13 +83,18 @@ def difference(numbers: Numbers, expected: Numbers) -> str:
 
 
 def compute(stage: str, device: str = "cpu") -> Numbers:
-    """Return the numbers of a stage, arm by arm; torch's random numbers and default type are left as they were."""
+    """Return the numbers of a stage, arm by arm, also where gradients are off; torch's random numbers stay as they were."""
     if stage not in STAGES:
         raise ValueError(f"stage = {stage!r}: allowed: {', '.join(STAGES)}")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # these networks are too small for two
     try:
-        with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as scratch:
+        with (
+            torch.inference_mode(False),  # a score in the middle of a training may ask first
+            torch.enable_grad(),
+            torch.random.fork_rng(devices=[]),
+            tempfile.TemporaryDirectory() as scratch,
+        ):
             return {arm: [float(x) for x in numbers] for arm, numbers in STAGES[stage](device, Path(scratch))}
     finally:
         torch.set_num_threads(threads)

@@ -25,6 +25,13 @@ def test_the_code_computes_the_latest_version(stage):
     assert not moved, f"{stage} is not {name} any more: {moved}. If that is meant: python -m semcg.canary"
 
 
+def test_it_is_computed_where_gradients_are_off():
+    """As in the middle of a training with `keep_every`, whose score looks for a judge."""
+    name, expected = list(canary.released("segmenter").items())[-1]
+    with torch.inference_mode():
+        assert not canary.difference(canary.compute("segmenter"), expected), name
+
+
 @pytest.mark.parametrize("stage", canary.STAGES)
 def test_a_new_version_computes_something_else(stage):
     versions = list(canary.released(stage).items())
