@@ -18,6 +18,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from semcg import files
+
 HERE = Path(__file__).parent
 LIMIT = 1800  # seconds that a command may take before it counts as hanging
 
@@ -121,8 +123,11 @@ def temporary(path: Path, home: Path) -> bool:
 
 
 def left_behind(home: Path) -> list[str]:
-    """Return the temporaries that lie in a home, and what lies in the folder for temporary files."""
-    found = [p.relative_to(home) for p in home.rglob("*") if temporary(p, home)]
+    """Return the temporaries that lie in a home, and what lies in the folder for temporary files.
+
+    The cache of the data's digests is hidden, but is no temporary.
+    """
+    found = [p.relative_to(home) for p in home.rglob("*") if temporary(p, home) and p.name != files.CACHE]
     return sorted(map(str, [*found, *temporaries(home).rglob("*")]))
 
 
