@@ -17,11 +17,11 @@ import inspect
 import io
 import json
 import math
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -89,12 +89,7 @@ def compute(stage: str, device: str = "cpu") -> Numbers:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # these networks are too small for two
     try:
-        with (
-            torch.inference_mode(False),  # a score in the middle of a training may ask first
-            torch.enable_grad(),
-            torch.random.fork_rng(devices=[]),
-            tempfile.TemporaryDirectory() as scratch,
-        ):
+        with torch.inference_mode(False), torch.random.fork_rng(devices=[]), TemporaryDirectory() as scratch:
             return {arm: [float(x) for x in numbers] for arm, numbers in STAGES[stage](device, Path(scratch))}
     finally:
         torch.set_num_threads(threads)
