@@ -149,7 +149,8 @@ def add_quiz(app, docname: str, source: list[str]) -> None:
     sheet = ROOT / "notebooks" / "exercises" / f"{Path(docname).name}.toml"
     if not docname.startswith("notebooks/") or not sheet.is_file():
         return
-    notebook, text = json.loads(source[0]), "**Answer on this page:** open a choice.\n\n"
+    notebook, text = json.loads(source[0]), "**Answer on this page:** open a choice. "
+    text += "A question that depends on your own run is in the notebook only.\n\n"
     for n, question in enumerate(tomllib.loads(sheet.read_text(encoding="utf-8"))["question"], 1):
         if isinstance(question["choices"], dict):
             text += f"**{n}.** {question['text']}\n\n"
