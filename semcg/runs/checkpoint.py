@@ -26,7 +26,7 @@ def write_state(folder: Path, content: dict) -> None:
     path = folder / _NEWEST
     if path.exists():
         os.replace(path, folder / _BEFORE)
-    with files.atomic(path) as partial, _named(path):
+    with files.atomic(path) as partial, _name_file_if_full(path):
         torch.save(content, partial)
 
 
@@ -58,7 +58,7 @@ def drop_previous(folder: Path) -> None:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _name_file_if_full(path: Path) -> Iterator[None]:
     """Name the file when a disk is full: torch and safetensors have errors of their own for that, without a name."""
     try:
         yield
@@ -109,7 +109,7 @@ def read_csv(path: Path) -> list[dict[str, float]]:
 
 def save_weights(network: nn.Module, path: Path) -> str:
     """Write the weights of a network atomically, and return the SHA-256 of the file."""
-    with files.atomic(path) as partial, _named(path):
+    with files.atomic(path) as partial, _name_file_if_full(path):
         save_file({name: value.contiguous() for name, value in network.state_dict().items()}, partial)
         return sha256(partial)
 

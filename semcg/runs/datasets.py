@@ -147,4 +147,4 @@ def differs(folder: Path, wanted: dict) -> list[str]:
     about = files.read_record(folder / "about.json")
     if not (folder / "manifest.csv").is_file() or not isinstance(about.get("recipe"), dict):
         return ["data"]
-    return recipes.difference(edition_1.converted_recipe(about["recipe"], wanted, folder, folder), wanted)
+    return recipes.difference(edition_1.convert_recipe(about["recipe"], wanted, folder, folder), wanted)

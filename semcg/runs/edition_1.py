@@ -29,7 +29,7 @@ the semantic loss, trained again by code that computes translation-1, had the lo
 _LATER = ("generator_grain", "generator_ema")  # fields of the config that it did not have
 
 
-def converted(record: dict, wanted: Recipe, runs: Path) -> dict:
+def convert_record(record: dict, wanted: Recipe, runs: Path) -> dict:
     """Return the record of a run as this version would write it; those of later editions are returned unchanged.
 
     What a run of the first edition began with is unknown: its "begins" is empty.
@@ -46,7 +46,7 @@ def converted(record: dict, wanted: Recipe, runs: Path) -> dict:
     if "rooms" not in record["recipe"]:
         return record
     data = files.data_folder(wanted.config.data, wanted.config.profile)
-    recipe = converted_recipe(record["recipe"], wanted.parts, runs, data)
+    recipe = convert_recipe(record["recipe"], wanted.parts, runs, data)
     # Fields that came later decide nothing else where the averages of generators are not needed.
     if wanted.config.generator_weights != "ema" and "lambda_c" in recipe["config"]:
         later = {name: value for name, value in wanted.parts["config"].items() if name in _LATER}
@@ -54,7 +54,7 @@ def converted(record: dict, wanted: Recipe, runs: Path) -> dict:
     return record | {"recipe": recipe, "begins": {}}
 
 
-def converted_recipe(stored: dict, wanted: dict, runs: Path, data: Path) -> dict:
+def convert_recipe(stored: dict, wanted: dict, runs: Path, data: Path) -> dict:
     """Return a stored recipe, of a run or of a synthetic world, as this version would write it.
 
     Parameters
@@ -74,19 +74,19 @@ def converted_recipe(stored: dict, wanted: dict, runs: Path, data: Path) -> dict
     if (data / "manifest.csv").is_file() and recipe.get("data") == files.manifest_digest(data):
         recipe["data"] = files.data_digest(data)
     if "reads" in recipe:
-        recipe["reads"] = _converted_reads(recipe["reads"], runs, data)
+        recipe["reads"] = _convert_reads(recipe["reads"], runs, data)
     return recipe
 
 
-def _converted_reads(reads: dict | str, runs: Path, data: Path) -> dict | str:
+def _convert_reads(reads: dict | str, runs: Path, data: Path) -> dict | str:
     """Return the fingerprints of the runs that a run read, as this version would compute them."""
     if isinstance(reads, dict):
-        return {domain: _converted_reads(fingerprint, runs, data) for domain, fingerprint in reads.items()}
+        return {domain: _convert_reads(fingerprint, runs, data) for domain, fingerprint in reads.items()}
     for path in runs.glob("*/provenance.json"):
         record = files.read_record(path)
         if record.get("fingerprint") == reads:
             stage = "translation" if "lambda_s" in record["recipe"]["config"] else "segmenter"
-            return files.digest(converted_recipe(record["recipe"], {"stage": f"{stage}-1"}, runs, data))
+            return files.digest(convert_recipe(record["recipe"], {"stage": f"{stage}-1"}, runs, data))
     return reads
 
 

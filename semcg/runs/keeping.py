@@ -71,12 +71,12 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
     if run.origin is Origin.REUSED:
         return
     try:
-        yield from _kept(run, records)
+        yield from _keep_new(run, records)
     finally:
         locks.release(run.lock)
 
 
-def _kept(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
+def _keep_new(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
     waiting: list[dict] = []
     begun = time.perf_counter() - run.seconds
 

@@ -89,7 +89,7 @@ class Run:
 
     def _differs(self, folder: Path) -> list[str] | None:
         """Return in which parts the run that is stored in a folder differs from this one; None if none is stored."""
-        record = _stored(folder, self.recipe)
+        record = _read_record(folder, self.recipe)
         if not record:
             return None
         # An empty "begins" says nothing: any beginning is equal to it.
@@ -272,7 +272,7 @@ def load(recipe: Recipe, **networks: nn.Module) -> dict:
     command = f"semcg run {recipe.made_by} --profile {recipe.config.profile} --seed {recipe.config.seed}"
     if recipe.config.data != "world":
         command += f" -p data={recipe.config.data}"
-    made = _stored(folder, recipe)
+    made = _read_record(folder, recipe)
     if not made:
         raise FileNotFoundError(f"no run {recipe.name} in {folder.parent}. It is made by: {command}")
     if changed := difference(made["recipe"], recipe.parts):
@@ -294,12 +294,12 @@ def _identity(run: Run) -> dict:
     return {"fingerprint": run.recipe.fingerprint, "recipe": run.recipe.parts, "begins": run.initial}
 
 
-def _stored(folder: Path, recipe: Recipe) -> dict:
+def _read_record(folder: Path, recipe: Recipe) -> dict:
     """Return the record of the run in a folder, {} if there is none that is readable."""
     record = files.read_record(folder / "provenance.json")
     if not isinstance(record.get("recipe"), dict) or not isinstance(record.get("begins"), dict):
         return {}
-    return edition_1.converted(record, recipe, folder.parent)
+    return edition_1.convert_record(record, recipe, folder.parent)
 
 
 def _in_words(changed: list[str]) -> str:

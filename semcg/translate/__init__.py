@@ -158,7 +158,7 @@ def folder(
     with ThreadPoolExecutor(THREADS) as pool:
         writing = deque()
         for group in _groups(pool, read, chosen.items(), batch):
-            translated = zip(group, _translated(run, group, device), strict=True)
+            translated = zip(group, _translate_group(run, group, device), strict=True)
             writing.append([(frame.out.stem, pool.submit(_save, y, frame)) for frame, y in translated])
             if len(writing) > 1:
                 yield from written(writing.popleft())
@@ -217,7 +217,7 @@ def _groups(pool: ThreadPoolExecutor, read: Callable, items: Iterable, batch: in
             yield [future.result() for future in group]
 
 
-def _translated(run: Translator, group: list[_Frame], device: torch.device) -> Iterable[Tensor | None]:
+def _translate_group(run: Translator, group: list[_Frame], device: torch.device) -> Iterable[Tensor | None]:
     """Return the translations (H, W, 3) uint8 of frames, on the CPU; None for those that are there already."""
     if group[0].pixels is None:
         return [None] * len(group)
