@@ -33,7 +33,7 @@ def _role() -> str:
     command = Path("/proc/self/cmdline").read_bytes()
     if b"ipykernel" in command:
         return "kernel"
-    return "runner" if b"\0semcg\0" in command else "other"
+    return "runner" if b"\0semcg_kit\0" in command else "other"
 
 
 class _Fault:
