@@ -9,6 +9,7 @@ from semcg_kit import doctor
 try:
     import typer
 
+    from semcg import files
     from semcg.system import stop_signals
     from semcg_kit.commands import course, evidence, images, pages, prepare
 except ImportError as error:  # an incomplete installation; the doctor needs Python alone
@@ -52,7 +53,15 @@ def main() -> None:
                 )
             if not isinstance(error, ValueError | OSError):
                 raise  # a fault of this program, which deserves its traceback
-            _end(with_remedy(str(error)), 2)
+            _end(with_remedy(str(error)) + _without_repository(str(error)), 2)
+
+
+def _without_repository(message: str) -> str:
+    """Return what to add where a file is missing beside a package that was installed without its repository."""
+    where = files.repository()
+    if str(where) not in message or (where / "pyproject.toml").is_file():
+        return ""
+    return ". It is in the repository, which was not installed: clone it, and run `make setup` there"
 
 
 def _end(message: str, code: int) -> None:

@@ -100,7 +100,7 @@ def packages() -> Seen:
 
 
 def course() -> Seen:
-    if not (ROOT / "notebooks").is_dir():
+    if not (ROOT / "pyproject.toml").is_file():
         return f"installed in {ROOT}, without the course's notebooks", "no repository"
     around = (Path.cwd(), *Path.cwd().parents)
     here = next((p for p in around if (p / "semcg_kit" / "doctor.py").is_file()), ROOT)

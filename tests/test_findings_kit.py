@@ -35,7 +35,7 @@ def python(code: str, cwd: Path, **environment: str) -> subprocess.CompletedProc
 def test_b11_doctor_names_a_copied_checkout(tmp_path, monkeypatch):
     for package in ("semcg", "semcg_kit"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "notebooks").mkdir()
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     done = python("from semcg_kit import doctor; print(*doctor.course(), sep='|')", tmp_path)
     assert done.stdout == f"this command runs the code in {tmp_path}, notebooks import it from {ROOT}|moved\n"
     monkeypatch.chdir(tmp_path)
@@ -53,14 +53,18 @@ def test_b11_doctor_names_a_script_that_starts_the_python_of_another_folder(tmp_
     assert "bin/jupyter starts /elsewhere/.venv/bin/python" in words
 
 
-def test_d3_a_package_without_its_repository_says_so_in_one_sentence(tmp_path):
-    """As `pip install` of a wheel leaves it: packages without notebooks."""
-    for package in ("semcg", "semcg_kit"):
+@pytest.mark.parametrize("command", ["run 00_start_here", "first-look", "verify"])
+def test_d3_a_package_without_its_repository_says_so_in_one_sentence(tmp_path, command):
+    """As `pip install` of a wheel leaves it: packages without notebooks, networks and evidence."""
+    for package in ("semcg", "semcg_kit", "notebooks/exercises"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    run = [sys.executable, "-m", "semcg_kit", "run", "00_start_here"]
+    run = [sys.executable, "-m", "semcg_kit", *command.split()]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 2
-    assert "installed without the course. Clone the repository" in done.stderr
+    assert (
+        "It is in the repository, which was not installed: clone it, and run `make setup` there"
+        in done.stderr
+    )
     assert len(done.stderr.splitlines()) == 1
     done = python("from semcg_kit import doctor; print(doctor.course()[1])", tmp_path)
     assert done.stdout == "no repository\n"
@@ -251,7 +255,7 @@ def test_d5_a_scheduler_that_is_none_is_named():
 def test_a4_the_lab_opens_copies(tmp_path):
     for name in ("Makefile", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "notebooks").mkdir()
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     for name in ("00.ipynb", "01.ipynb"):
         (tmp_path / "notebooks" / name).write_text("original")
     (tmp_path / "my-notebooks").mkdir()

@@ -58,13 +58,8 @@ def notebook_path(name: str) -> Path:
         return path.resolve()
     if len(path.parts) == 1 and (ours := NOTEBOOKS / f"{name.removesuffix('.ipynb')}.ipynb").is_file():
         return ours
-    if not NOTEBOOKS.is_dir():
-        raise FileNotFoundError(
-            f"{NOTEBOOKS} does not exist: this semcg was installed without the course. Clone the repository and run "
-            "`make setup` there"
-        )
     course = ", ".join(p.stem for p in sorted(NOTEBOOKS.glob("*.ipynb")))
-    raise FileNotFoundError(f"no notebook {name}; the course has {course}")
+    raise FileNotFoundError(f"no notebook {name}; the course has {course or f'none in {NOTEBOOKS}'}")
 
 
 def _in_name(values: Mapping[str, object]) -> str:
