@@ -61,7 +61,7 @@ def _without_repository(message: str) -> str:
     where = files.repository()
     if str(where) not in message or (where / "pyproject.toml").is_file():
         return ""
-    return ". It is in the repository, which was not installed: clone it, and run `make setup` there"
+    return ". What is missing is in the repository, which was not installed: clone it, and run `make setup` there"
 
 
 def _end(message: str, code: int) -> None:

@@ -62,7 +62,7 @@ def test_d3_a_package_without_its_repository_says_so_in_one_sentence(tmp_path, c
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 2
     assert (
-        "It is in the repository, which was not installed: clone it, and run `make setup` there"
+        "What is missing is in the repository, which was not installed: clone it, and run `make setup` there"
         in done.stderr
     )
     assert len(done.stderr.splitlines()) == 1
