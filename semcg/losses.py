@@ -240,7 +240,10 @@ def _to_float32(x: Tensor) -> Tensor:
 
 def _checked_pair(x: Tensor, y: Tensor, what: str) -> tuple[Tensor, Tensor]:
     if x.shape != y.shape:  # broadcasting would hide it
-        raise ValueError(f"{what} differ in shape: {tuple(x.shape)} and {tuple(y.shape)}")
+        remedy = (
+            "; segmenters in one loss need one stride: give both sem_s and sem_t" if what == "scores" else ""
+        )
+        raise ValueError(f"{what} differ in shape: {tuple(x.shape)} and {tuple(y.shape)}{remedy}")
     return _to_float32(x), _to_float32(y)
 
 
