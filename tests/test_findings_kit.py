@@ -298,7 +298,7 @@ def as_published(tmp_path) -> tuple[np.ndarray, np.ndarray, Path]:
 
 
 def test_score_is_the_published_evaluation(as_published):
-    """Issue 17.4: equal to 1e-12 to cityscapesScripts on the very files, in label ids and in train ids."""
+    """Equal to 1e-12 to cityscapesScripts on the very files, in label ids and in train ids."""
     pytest.importorskip("cityscapesscripts")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -325,6 +325,8 @@ def test_score_is_the_published_evaluation(as_published):
     assert done.returncode == 0, done.stderr
     assert f"{ours['pixel accuracy']:.4f}" in done.stdout
     assert "3 frames, predictions read as train ids; 18 of 19 classes are labeled" in done.stdout
+    assert "is --ids right?" not in done.stdout
+    assert "predicted to be none of the 19 classes; is --ids right?" in semcg("score", flat, truth).stdout
 
 
 def test_e1_score_says_what_does_not_pair_and_what_is_there(as_published):

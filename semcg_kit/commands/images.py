@@ -187,6 +187,10 @@ def score(
         f"{frames} frames, predictions read as {holds} ids; {int(metrics.present(counts).sum())} of 19 classes are "
         "labeled. IoU 0..1; the mean over labeled or predicted classes is the one that Cityscapes reports."
     )
+    if (outside := float(counts[:, -1].sum() / counts.sum())) > 0.25:
+        print(
+            f"warning: {outside:.0%} of the labeled pixels are predicted to be none of the 19 classes; is --ids right?"
+        )
 
 
 def compare(first: Path, second: Path) -> None:
