@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from skimage.exposure import match_histograms
 from torch import nn
 
@@ -631,3 +632,11 @@ def test_an_explained_word_is_explained_where_the_glossary_says():
             if stem not in (at + section).lower():
                 missing.append(f"{word}: not in {file}, {at}")
     assert not missing
+
+
+def test_text_that_a_kernel_sent_in_pieces_is_one_output():
+    cell = new_code_cell("print(1); print(2)", id="a")
+    cell.outputs = [new_output("stream", name="stdout", text=f"{n}\n") for n in (1, 2)]
+    executed = new_notebook(cells=[cell])
+    (kept,) = teaching.cleaned(executed, source=new_notebook(cells=[cell])).cells[0].outputs
+    assert kept.text == "1\n2\n"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
@@ -312,7 +313,8 @@ def cleaned(executed: NotebookNode, *, source: NotebookNode) -> NotebookNode:
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
-    return fresh
+    # Where a kernel cuts its text into streams depends on the load of the machine.
+    return CoalesceStreamsPreprocessor().preprocess(fresh, {})[0]
 
 
 def table_in(page: str, table: str) -> str:
