@@ -123,7 +123,7 @@ def temporary(path: Path, home: Path) -> bool:
 
 
 def left_behind(home: Path) -> list[str]:
-    """Return the temporaries that lie in a home, and what lies in the folder for temporary files.
+    """Return the temporaries in a home, and what is in the folder for temporary files.
 
     The cache of the data's digests is hidden, but is no temporary.
     """
