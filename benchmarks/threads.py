@@ -2,15 +2,20 @@
 
 Each measurement is a fresh process, since the policy is read when torch is imported. The three take turns, round after
 round, once with the machine as it is and once beside processes that only compute. A ratio is the median over rounds of
-clock times within one round, with the least and the largest.
+clock times within one round, with the least and the largest. With `--full` also the smoke course as a user starts it, idle
+and beside four busy processes.
 
     python benchmarks/threads.py                     about two minutes
-    python benchmarks/threads.py --full --write      more rounds, and benchmarks/threads.json
+    python benchmarks/threads.py --full --write      more rounds, the course, and benchmarks/threads.json
 """
 
 import os
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from common import arguments, keep, machine, ratios, said
 
@@ -36,6 +41,7 @@ WAYS = {
     "passive": {"OMP_WAIT_POLICY": "passive"},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
+COURSE_BESIDE = 4
 
 
 def seconds(way: str, steps: int) -> float:
@@ -46,16 +52,32 @@ def seconds(way: str, steps: int) -> float:
     return float(done.stdout)
 
 
-def measured(rounds: int, steps: int, busy: int) -> dict[str, list[float]]:
-    """Return the seconds of a step, each way in turn, beside `busy` processes that only compute."""
+@contextmanager
+def beside(busy: int) -> Iterator[None]:
+    """Let so many processes run that only compute."""
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
     try:
-        turns = [{way: seconds(way, steps) for way in WAYS} for _ in range(rounds)]
+        yield
     finally:
         for other in others:
             other.kill()
             other.wait()
+
+
+def measured(rounds: int, steps: int, busy: int) -> dict[str, list[float]]:
+    """Return the seconds of a step, each way in turn, beside `busy` processes."""
+    with beside(busy):
+        turns = [{way: seconds(way, steps) for way in WAYS} for _ in range(rounds)]
     return {way: [turn[way] for turn in turns] for way in WAYS}
+
+
+def course(busy: int) -> float:
+    """Return the seconds of `make course PROFILE=smoke` in an empty folder beside `busy` processes."""
+    command = [sys.executable, "-m", "semcg_kit", "course", "--profile", "smoke", "--device", "cpu"]
+    with tempfile.TemporaryDirectory() as home, beside(busy):
+        begun = time.perf_counter()
+        subprocess.run(command, env=os.environ | {"SEMCG_HOME": home}, capture_output=True, check=True)
+        return time.perf_counter() - begun
 
 
 def main() -> None:
@@ -70,6 +92,13 @@ def main() -> None:
         for way in others:
             result[load][way] = ratios(found[own], found[way])
             print(f"  {way:<12} {said(result[load][way])}")
+    if given.full:
+        turns = [(course(0), course(COURSE_BESIDE)) for _ in range(2)]
+        alone, busy = zip(*turns, strict=True)
+        found = {"processes beside it": COURSE_BESIDE, "seconds alone": alone, "seconds beside them": busy}
+        result["smoke course"] = found | {"times as long": ratios(busy, alone)}
+        print(f"\nthe smoke course beside {COURSE_BESIDE} busy processes takes times as long as alone:")
+        print(f"  {said(result['smoke course']['times as long'])}")
     if given.write:
         keep("threads", result)
 

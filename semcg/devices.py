@@ -70,6 +70,10 @@ def precision_for(precision: str, device: str = "auto") -> str:
         return precision
     if device != "cpu" and torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    if (
+        torch.backends.cpu.get_cpu_capability() != "AVX512"
+    ):  # what the processor has, or $ATEN_CPU_CAPABILITY allows
+        return "fp32"
     return "bf16" if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported() else "fp32"
 
 

@@ -1,6 +1,7 @@
 """From what label pictures store to train ids: mapping files, the one gate for labels, and what their shares tell."""
 
 import csv
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from semcg import labels, pictures
 from semcg.labels import CLASSES, IGNORE
 
 _CLASS_COLORS = np.array([c.color for c in CLASSES], np.int32)
+_NUMBER = re.compile(r"\s*([+-]?[0-9]{1,9})\s*")  # int() takes 1_0 and the digits of any script too
 _NEAR = 5  # RGB units by which an editor's palette may miss a class color; no two class colors are within 20
 _LARGE = {"road", "building", "vegetation", "terrain", "sky", "car"}
 _SMALL = {"pole", "traffic light", "traffic sign", "rider", "train", "motorcycle", "bicycle"}
@@ -237,8 +239,8 @@ def _csv_entries(path: Path, text: str) -> Iterator[Entry]:
                 raise ValueError(f"{path}, {where}: more entries than the heading has")
             entry = dict(zip(columns, row, strict=False))
             try:
-                *key, train_id = (int(entry[name]) for name in wanted)
-            except (KeyError, ValueError):
+                *key, train_id = (int(_NUMBER.fullmatch(entry[name])[1]) for name in wanted)
+            except (KeyError, TypeError):
                 raise ValueError(f"{path}, {where}: an integer is missing in {row}") from None
             yield where, tuple(key), train_id
     except csv.Error as error:

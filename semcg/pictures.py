@@ -245,9 +245,12 @@ def _check_mode(picture: Image.Image, name: Path | str, *, label: bool) -> None:
 
 def _decoded(name: Path | str, content: bytes | None, *, label: bool, turn: bool) -> Image.Image:
     """Decode a picture, once checked; transparent ones are refused, and turned ones unless `turn`."""
-    picture = _opened(name, io.BytesIO(read(name) if content is None else content))
+    content = read(name) if content is None else content
+    picture = _opened(name, io.BytesIO(content))
     _check_mode(picture, name, label=label)
     with _readable(name):
+        if picture.format == "PNG":
+            Image.open(io.BytesIO(content)).verify()  # the checksums of pixel data, which `load` passes over
         picture.load()
     if picture.mode == "L" and isinstance(picture.info.get("transparency"), int):
         picture.info["transparency"] *= _stretch(picture)  # which Pillow leaves out here

@@ -213,12 +213,18 @@ def test_a_frame_in_no_split_is_left_out_and_said(archives, tmp_path):
         ({"trainIds": [1], "valIds": [2]}, r"has no frame numbers, from 1 on, in testIds"),
         ({"trainIds": [1], "valIds": [0], "testIds": [2]}, r"has no frame numbers, from 1 on, in valIds"),
         ({"trainIds": [1, 2], "valIds": [2], "testIds": [3]}, "has frame 00002 in train and in val"),
-        (None, r"split\.mat cannot be read"),
+        (None, r"split\.mat cannot be read: .* take it as published \(MATLAB 5\), or remove it"),
+        ("7.3", r"split\.mat cannot be read: .* take it as published \(MATLAB 5\), or remove it"),
     ],
 )
 def test_a_split_mat_of_another_kind_is_refused(archives, table, message):
     path = archives / "gta5" / "split.mat"
-    savemat(path, table) if table else path.write_bytes(b"MATLAB" * 40)
+    if (
+        table == "7.3"
+    ):  # the header of a file of that version: text, version 2.0, and the mark of a little-endian file
+        path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + b"\x89HDF\r\n\x1a\n" + bytes(500))
+    else:
+        savemat(path, table) if table else path.write_bytes(b"MATLAB" * 40)
     with pytest.raises(ValueError, match=message):
         gta5(archives / "gta5")
 
@@ -528,6 +534,41 @@ def test_a_zip_file_that_climbs_out(archives, tmp_path, name):
     refused(
         r"02_images\.zip: the entry .* points outside the archive; nothing is read", make, tmp_path / "data"
     )
+
+
+@pytest.mark.parametrize(("offset", "value", "how"), [(10, 9, "packed by a method"), (8, 1, "encrypted")])
+def test_a_zip_file_that_python_cannot_unpack(archives, tmp_path, offset, value, how):
+    """Deflate64, which Windows chooses for large files, and a password: found before hours of frames left out."""
+    root = archives / "gta5"
+    zipped(root, root / "01_images.zip", "images")
+    shutil.rmtree(root / "images")
+    content = bytearray((root / "01_images.zip").read_bytes())
+    content[content.index(b"PK\1\2") + offset] = value  # of the first entry in the table of contents
+    (root / "01_images.zip").write_bytes(content)
+    message = rf"01_images\.zip: the entry 'images/.*' is {how}.*unpack it and name the folder"
+    refused(message, partial(gta5, root), tmp_path / "data")
+
+
+def test_linked_cities_are_read_and_links_in_a_circle_end(archives, tmp_path):
+    root, disk = archives / "cityscapes", tmp_path / "disk"
+    plain = cityscapes(root)
+    disk.mkdir()
+    for kind in ("leftImg8bit", "gtFine"):
+        for city in sorted((root / kind / "train").iterdir())[::2]:
+            moved = disk / f"{kind}-{city.name}"
+            city.rename(moved)
+            city.symlink_to(moved, target_is_directory=True)
+            (moved / "back").symlink_to(root, target_is_directory=True)
+    assert [frame[:2] for frame in cityscapes(root).frames] == [frame[:2] for frame in plain.frames]
+
+
+def test_one_folder_under_two_names_is_no_second_city(archives, tmp_path):
+    """One drive in train and, by a link, in val would be learned from and scored."""
+    root = archives / "cityscapes"
+    for kind in ("leftImg8bit", "gtFine"):
+        shutil.rmtree(root / kind / "val")
+        (root / kind / "val").symlink_to(root / kind / "train", target_is_directory=True)
+    refused("in two splits|same", partial(cityscapes, root), tmp_path / "data")
 
 
 def test_zip_files_cut_short_and_frames_that_lie_there_twice(archives, tmp_path):

@@ -114,7 +114,20 @@ def images() -> list[Kind]:
         flipped = bytearray(whole)
         flipped[place] ^= 0x40
         found.append(Kind(f"flipped{place}.png", bytes(flipped), None))
-    return found
+    smooth = np.repeat(np.arange(W, dtype=np.uint8)[None, :, None] * 9, H, 0).repeat(3, 2)
+    return found + flipped_bits(smooth)
+
+
+def flipped_bits(pixels: np.ndarray) -> list[Kind]:
+    """Return pictures with one wrong bit in their compressed pixels: most decode, to other pixels."""
+    whole = corpus.encoded(pixels)
+    first, last = whole.index(b"IDAT") + 4, whole.index(b"IEND") - 8
+    kinds = []
+    for bit in np.linspace(8 * first, 8 * last - 1, 12).astype(int).tolist():
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        kinds.append(Kind(f"data-bit{bit}.png", bytes(flipped), None))
+    return kinds
 
 
 TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF 2.3, table of Orientation
@@ -148,7 +161,7 @@ def label_files() -> list[Kind]:
         wrong = y.copy()
         wrong[2, 3] = value
         found.append(Kind(f"value{value}.png", corpus.encoded(wrong), None))
-    return found
+    return found + flipped_bits(np.repeat(np.arange(W, dtype=np.uint8)[None], H, 0))
 
 
 # ---------------------------------------------------------------- readers: what each makes of a file, (H, W, 3) or (H, W)

@@ -17,7 +17,7 @@ from semcg import evaluate, files, labels, mappings, pictures, segmenters, syste
 from semcg.data import Scenes
 from semcg.devices import fabric_for
 from semcg_kit import __main__ as command_line
-from semcg_kit import prepare
+from semcg_kit import commands, prepare
 from semcg_kit.__main__ import app
 from semcg_kit.commands import images
 from semcg_kit.prepare.frames import Recipe, reshaped
@@ -227,6 +227,13 @@ def test_C2_files_that_may_be_labels_and_were_not_used_are_named(tmp_path, two):
     assert "source: not used, though it may hold labels: labels" in notes(
         tmp_path, prepare.Domain(two[0].images), two[1]
     )
+
+
+def test_E4_frames_that_serve_in_three_splits_are_counted_once(tmp_path, two, capsys):
+    few = domain(tmp_path / "few", 12)
+    folders = (few.images, two[1].images, few.labels, two[1].labels)
+    commands.prepare.folder(tmp_path / "data", *folders, processes=1)
+    assert f"{few.images}: 12 frames, with labels\n  source/train       12" in capsys.readouterr().out
 
 
 def test_C3_other_names_in_gta5_are_told_and_unlabeled_frames_can_be_kept(tmp_path):

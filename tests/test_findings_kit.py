@@ -16,6 +16,7 @@ from PIL import Image
 
 from semcg import config, devices, evaluate, files, labels
 from semcg_kit import doctor
+from semcg_kit.commands import images
 from semcg_kit.execution import course
 from semcg_kit.sweep import cluster
 
@@ -327,6 +328,21 @@ def test_score_is_the_published_evaluation(as_published):
     assert "3 frames, predictions read as train ids; 18 of 19 classes are labeled" in done.stdout
     assert "is --ids right?" not in done.stdout
     assert "predicted to be none of the 19 classes; is --ids right?" in semcg("score", flat, truth).stdout
+
+
+def test_b4_evaluate_warns_of_labels_that_are_implausible_for_streets(tmp_path, capsys):
+    """Labels of another scheme may have train ids' values: sky that is numbered 0, and then counts as road."""
+    draw = np.random.default_rng(0)
+    for ids, warned in (((0, 2, 10), False), ((5, 11, 17), True)):
+        root = tmp_path / str(warned)
+        for folder, picture in (
+            ("images", draw.integers(0, 256, (32, 64, 3), np.uint8)),
+            ("labels", np.repeat(np.array(ids, np.uint8), (8, 10, 14))[:, None].repeat(64, 1)),
+        ):
+            (root / folder).mkdir(parents=True)
+            Image.fromarray(picture).save(root / folder / "1.png")
+        images.evaluate(root / "images", root / "labels", Path("judge"), device="cpu")
+        assert ("do they hold train ids?" in capsys.readouterr().out) == warned
 
 
 def test_e1_score_says_what_does_not_pair_and_what_is_there(as_published):

@@ -206,6 +206,8 @@ def test_text_as_spreadsheets_and_editors_write_it(tmp_path, name, text):
         ("m.csv", "id,train_id\n1,2\n", "the heading is 'id,train_id'"),
         ("m.csv", "value,train_id\n", "maps nothing"),
         ("m.csv", "value,train_id\n1,0\nx,2\n", "line 3: an integer is missing"),
+        ("m.csv", "value,train_id\n1_0,2\n", "line 2: an integer is missing"),
+        ("m.csv", "value,train_id\n1,\N{ARABIC-INDIC DIGIT THREE}\n", "line 2: an integer is missing"),
         ("m.csv", "value,train_id\n1\n", "line 2: an integer is missing"),
         ("m.csv", "value,train_id\n256,0\n", r"line 2: values and colors are 0\.\.255, not 256"),
         ("m.csv", "value,train_id\n1,19\n", r"line 2: train ids are 0\.\.18, or 255 for ignored, not 19"),

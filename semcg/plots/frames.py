@@ -60,6 +60,7 @@ def sheet(
     *,
     titles: Sequence[str] = (),
     names: Sequence[str] = (),
+    classes: Sequence[int] = (),
     width: float = 10.0,
 ) -> Figure:
     """Draw rows of frames and label maps; below, a legend of the classes that occur in the label maps.
@@ -72,6 +73,8 @@ def sheet(
         One above each column.
     names : list of str
         One left of each row.
+    classes : list of int
+        Train ids that the legend names too, where a panel is a picture of classes.
     width : float
         Of the figure, in inches.
 
@@ -84,8 +87,10 @@ def sheet(
     if columns == 0 or any(len(row) != columns for row in rows):
         raise ValueError(f"rows of one length, at least 1, are needed; these have {[len(r) for r in rows]}")
     high, wide = pixels(rows[0][0]).shape[:2]
-    found = sorted({int(v) for row in rows for panel in row if np.ndim(panel) == 2 for v in np.unique(panel)})
-    legend = 0.25 * -(-len(found) // 6) + 0.1 * bool(found)
+    maps = (panel for row in rows for panel in row if np.ndim(panel) == 2)
+    found = sorted({*map(int, classes), *(int(v) for panel in maps for v in np.unique(panel))})
+    per_row = min(6, max(1, int(width / 1.6)))
+    legend = 0.25 * -(-len(found) // per_row) + 0.1 * bool(found)
     tall = len(rows) * (width - 0.3 * bool(names)) / columns * high / wide
     drawn, axes = figure(len(rows), columns, size=(width, tall + 0.3 * bool(titles) + legend))
     drawn.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.005, hspace=0.005)
@@ -98,7 +103,7 @@ def sheet(
     for ax, title in zip(axes[0] if titles else (), titles, strict=True):
         ax.set_title(title, fontsize=11)
     if found:
-        drawn.legend(handles=_patches(found), loc="outside lower center", ncols=6, frameon=False)
+        drawn.legend(handles=_patches(found), loc="outside lower center", ncols=per_row, frameon=False)
     return drawn
 
 

@@ -147,8 +147,10 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """Score a folder of images against labels with the judge or another trained segmenter, class by class."""
+    import numpy as np
+
     from semcg import evaluate as evaluation
-    from semcg import instruments, pictures
+    from semcg import instruments, mappings, pictures
     from semcg.devices import fabric_for
     from semcg.runs import trained
 
@@ -164,6 +166,8 @@ def evaluate(
     present = int(table.loc["classes present", "score"])
     print(table.drop("classes present").to_string(float_format="{:.3f}".format))
     sizes = ", ".join(f"{height}x{width}" for height, width in ([stated] if stated else labeled))
+    if odd := mappings.unlikely(np.pad(counts.sum(1).numpy(), (0, 256 - len(counts)))):
+        print(f"warning: these labels are implausible for streets: {odd}; do they hold train ids?")
     of_labels = "" if stated else ", the size of the labels"
     print(f"{len(truth)} frames, {present} of 19 classes present; IoU 0..1, scored at {sizes}{of_labels}")
     if stated and labeled != [stated]:

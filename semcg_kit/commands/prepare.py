@@ -102,7 +102,10 @@ def _prepare(plans: list, out: Path, *, processes: int, dry_run: bool) -> None:
     processes = processes or cores()
     for plan in plans:
         labels = "with labels" if plan.recipe.labeled else "without labels"
-        print(f"{plan.root}: {len(plan.frames)} frames, {labels}")
+        count = len(
+            {frame.image for frame in plan.frames}
+        )  # few of your own serve as train, val and test at once
+        print(f"{plan.root}: {count} frames, {labels}")
         lines = [f"{split:<14}{plan.counts[split]:>7}" for split in plan.splits] + plan.notes
         if plan.left_out:
             lines.append(f"{len(plan.left_out)} left out; the first: {' '.join(plan.left_out[0])}")

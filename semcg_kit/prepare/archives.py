@@ -27,6 +27,7 @@ __all__ = ["CITYSCAPES_SPLITS", "cityscapes", "divide_cities", "entries", "gta5"
 
 CITYSCAPES_SPLITS = ("target/train", "target/val", "target/test", "judge/train", "judge/val")
 _NINTH = 9  # every ninth city is kept back, which is about a tenth of the frames
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _BYTES, _SMALL, _RATIO = 2**28, 2**24, 100
 # A member of a zip file unpacks to at most 256 MB, more than the largest frame that can be written has without any
 # compression; and one above 16 MB to at most a hundred times its packed bytes. A PNG, which is packed already, has a
@@ -267,7 +268,8 @@ def _splits(listed: list[Entry], images: dict[str, Entry]) -> tuple[dict[str, st
     try:
         table = loadmat(io.BytesIO(entry.read()))
     except Exception as error:  # whatever a damaged file sets off in the reader
-        raise ValueError(f"{entry} cannot be read: {error}") from error
+        advice = "take it as published (MATLAB 5), or remove it, and the frames are dealt out in blocks"
+        raise ValueError(f"{entry} cannot be read: {error}; {advice}") from error
     for split in files.SPLITS:
         ids = np.asarray(table.get(f"{split}Ids", [])).ravel()
         if ids.size == 0 or ids.dtype.kind not in "uif" or (ids < 1).any() or (ids != ids.astype(int)).any():
@@ -329,13 +331,14 @@ def _matching(listed: list[Entry], pattern: str) -> dict[str, Entry]:
 
 
 def _unpacked(root: Path) -> Iterator[Entry]:
-    seen = set()
-    # Large archives are often links into a shared disk; a link that leads back is followed once.
+    inside: dict[str, tuple[str, ...]] = {}  # folder -> the true paths of itself and of those that it lies in
+    # Large archives are often links into a shared disk; one that leads back to where it lies is not followed.
     for folder, folders, names in os.walk(root, followlinks=True):
-        if (real := os.path.realpath(folder)) in seen:
+        above, real = inside.get(os.path.dirname(folder), ()), os.path.realpath(folder)
+        if real in above:
             folders.clear()
             continue
-        seen.add(real)
+        inside[folder] = (*above, real)
         folders[:] = sorted(name for name in folders if not _stray(name))
         for name in sorted(names):
             path = Path(folder, name)
@@ -350,7 +353,8 @@ def _zipped(path: Path) -> list[Entry]:
         name = info.filename.replace("\\", "/")
         if harm := "occurs twice" if name in listed else _harm(info, name.split("/")):
             raise ValueError(
-                f"{path}: the entry {info.filename!r} {harm}; nothing is read from it. Fetch the file from its publisher"
+                f"{path}: the entry {info.filename!r} {harm}; nothing is read from it. Fetch the file from its publisher, "
+                "or, if you trust it, unpack it and name the folder"
             )
         if not info.is_dir():
             listed[name] = Entry(name, str(path), info.filename, info.file_size)
@@ -361,6 +365,8 @@ def _harm(info: zipfile.ZipInfo, parts: list[str]) -> str:
     """Return what is wrong with an entry of a zip file, "" for a plain file or folder."""
     if ".." in parts or parts[0] == "" or ":" in parts[0]:
         return "points outside the archive"
+    if info.flag_bits & 1 or info.compress_type not in _METHODS:
+        return f"is {'encrypted' if info.flag_bits & 1 else 'packed by a method that Python lacks, as Deflate64'}"
     if (kind := stat.S_IFMT(info.external_attr >> 16)) not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a link" if kind == stat.S_IFLNK else "is a device or a pipe, not a file"
     if info.file_size > _BYTES:
