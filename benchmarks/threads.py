@@ -2,11 +2,11 @@
 
 Each measurement is a fresh process, since the policy is read when torch is imported. The three take turns, round after
 round, once with the machine as it is and once beside processes that only compute. A ratio is the median over rounds of
-clock times within one round, with the least and the largest. With `--full` also the smoke course as a user starts it, idle
-and beside four busy processes.
+clock times within one round, with the least and the largest.
 
     python benchmarks/threads.py                     about two minutes
-    python benchmarks/threads.py --full --write      more rounds, the course, and benchmarks/threads.json
+    python benchmarks/threads.py --course            also the smoke course as a user starts it, idle and beside four busy processes
+    python benchmarks/threads.py --full --write      more rounds, and benchmarks/threads.json
 """
 
 import os
@@ -81,7 +81,9 @@ def course(busy: int) -> float:
 
 
 def main() -> None:
-    given = arguments(__doc__).parse_args()
+    parser = arguments(__doc__)
+    parser.add_argument("--course", action="store_true", help="also the smoke course, idle and busy")
+    given = parser.parse_args()
     rounds, steps = (7, 10) if given.full else (3, 3)
     result = {"machine": machine()}
     own, *others = WAYS
@@ -92,13 +94,10 @@ def main() -> None:
         for way in others:
             result[load][way] = ratios(found[own], found[way])
             print(f"  {way:<12} {said(result[load][way])}")
-    if given.full:
-        turns = [(course(0), course(COURSE_BESIDE)) for _ in range(2)]
-        alone, busy = zip(*turns, strict=True)
-        found = {"processes beside it": COURSE_BESIDE, "seconds alone": alone, "seconds beside them": busy}
-        result["smoke course"] = found | {"times as long": ratios(busy, alone)}
-        print(f"\nthe smoke course beside {COURSE_BESIDE} busy processes takes times as long as alone:")
-        print(f"  {said(result['smoke course']['times as long'])}")
+    if given.course:
+        alone, busy = course(0), course(COURSE_BESIDE)
+        result["smoke course"] = {"processes beside it": COURSE_BESIDE, "seconds": [alone, busy]}
+        print(f"\nthe smoke course takes {busy / alone:.1f} times as long beside {COURSE_BESIDE} busy processes")
     if given.write:
         keep("threads", result)
 

@@ -1,14 +1,14 @@
 """What the code computes, as numbers: a run is known by them and not by the text of the code.
 
-For each stage tiny networks take a few true optimizer steps on fixed inputs, through the same functions that train at
-full size. The losses, gradient norms and weight norms that come out are compared with those of the released versions in
-`canary.json`. Code that computes the same is the same version, however it is written; code that computes something else
+For the stages that train, tiny networks take a few true optimizer steps on fixed inputs, through the same functions that
+train at full size: losses, gradient norms and weight norms come out. The stages "world" and "measures" draw two scenes and
+measure them. An arm is one such computation; its numbers are compared with those of the released versions in `canary.json`. Code that computes the same is the same version, however it is written; code that computes something else
 is "unreleased", and nothing that it trains is taken for a run of a released version.
 
     version("translation")    "translation-1", or "translation-unreleased-3f2a91c0"
 
-Arms in float64 agree between processors and thread counts to about 1e-12 and are compared at 1e-9. Arms that begin with
-"exact" or "types" are integers.
+Arms in float64 agree between processors and thread counts to about 1e-12 and are compared at 1e-9, relative; those that
+begin with "float32", on which nothing trains, at 1e-5. Counts and digests are whole numbers, and compared as strictly.
 
 `python -m semcg.canary` releases what the code computes now.
 """
@@ -96,7 +96,7 @@ def compute(stage: str, device: str = "cpu") -> Numbers:
 
 
 def settings(**changes: object) -> Config:
-    """Return the config of the canary's trainings: narrow networks, crops of 32 pixels, three steps."""
+    """Return the config of the canary's trainings: narrow networks, crops of 32 pixels, three or four steps."""
     small = {"crop": _SIDE, "segmenter_width": 1 / 16, "second_judge_width": 1 / 16}
     small |= dict.fromkeys(("judge_width", "downstream_width", "generator_width", "discriminator_width"), 4)
     small |= dict.fromkeys(("segmenter_steps", "judge_steps", "downstream_steps", "generator_depth"), 3)
@@ -117,7 +117,7 @@ _BASE = {"lambda_s": 0.0}
 TRANSLATIONS: dict[str, dict] = {
     "CycleGAN": _BASE,
     **{kind: {"semantic_loss": kind, "steps": 1} for kind in SEMANTIC_KINDS},
-    "scores_l2": {"steps": 3},
+    "scores_l2": {"steps": 3},  # the paper's reading, longer than the others above
     "paper's settings": _BASE | {"generator_skip": "half", "steps": 2, "seed": 1},
     "one segmenter": {"one_segmenter": True, "steps": 1},
     "identity, least squares": _BASE | {"identity": 5.0, "gan_loss": "lsgan", "steps": 2, "batch": 2},
@@ -163,7 +163,7 @@ def _translation(device: str, scratch: Path) -> Arms:
     yield "translations", _translates(settings(**_BASE, generator="recolor"), device)
     for precision in ("fp32", "bf16"):
         fabric, config = fabric_for(device, precision), settings(precision=precision, steps=1)
-        sems = _untrained("segmenter", "Sem_s", "Sem_t")
+        sems = _random_segmenters("segmenter", "Sem_s", "Sem_t")
         t, step = training.build_translation(config, fabric, steps=1, **sems)
         layers = [t.m.G_st.downs[0], t.m.D_t, t.m.Sem_s.layer1, t.m.Sem_t.layer1]
         nets = [t.m.G_st, t.m.G_ts, t.m.D_s, t.m.D_t]
@@ -192,7 +192,7 @@ def _measures(device: str, scratch: Path) -> Arms:
     counts = {"train": 0, "val": 0, "test": 4, "judge_train": 0, "judge_val": 0}
     root = write(scratch / "world", size=(64, 128), seed=1, **counts)
     with _float64():  # the first weights as well
-        nets = _untrained("judge", "judge", "second judge", "Sem_t")
+        nets = _random_segmenters("judge", "judge", "second judge", "Sem_t")
         reader = DigitReader(generator=torch.Generator().manual_seed(0))
     for net in (*nets.values(), reader):  # in float64: no pixel's class depends on how a processor rounds
         net.double().register_forward_pre_hook(lambda net, given: (given[0].double(),))
@@ -216,7 +216,7 @@ STAGES: dict[str, Callable[[str, Path], Arms]] = {
 
 
 def _waves(*shape: int, k: float) -> Tensor:
-    """Return sines in [-1, 1], no two values of which are close by construction; rounded from float64."""
+    """Return sines in [-1, 1] without a short period, computed in float64 and rounded to the default type."""
     places = torch.arange(math.prod(shape), dtype=torch.float64)
     return torch.sin(places * (0.371 + 0.0173 * k) + k).view(shape).to(torch.get_default_dtype())
 
@@ -270,16 +270,16 @@ def _deeplab_scores() -> list[float]:
         return [_norm([net(_waves(2, 3, 16, 16, k=3))])]
 
 
-def _untrained(kind: str, *names: str) -> dict[str, nn.Module]:
+def _random_segmenters(kind: str, *names: str) -> dict[str, nn.Module]:
     """Return segmenters of seeds 0, 1, ... by name."""
     build, cpu = training.build_segmentation, fabric_for("cpu")
     return {name: build(settings(segmenter_seed=i), kind, cpu)[0].net for i, name in enumerate(names)}
 
 
-def _trained(config: Config, device: str, *, start: int = 0, state: dict | None = None):
+def _translation_and_records(config: Config, device: str, *, start: int = 0, state: dict | None = None):
     """Return a translation's training, from a saved state if there is one, and its records from step `start` on."""
     fabric = fabric_for(device, "fp32")
-    sems = _untrained("segmenter", "Sem_s", "Sem_t") if config.lambda_s else {}
+    sems = _random_segmenters("segmenter", "Sem_s", "Sem_t") if config.lambda_s else {}
     t, step = training.build_translation(config, fabric, steps=config.steps, **sems)
     for name, saved in (state or {}).items():
         t.state()[name].load_state_dict(saved)
@@ -288,7 +288,7 @@ def _trained(config: Config, device: str, *, start: int = 0, state: dict | None 
 
 @_float64()
 def _train_translation(config: Config, device: str) -> list[float]:
-    t, records = _trained(config, device)
+    t, records = _translation_and_records(config, device)
     numbers = []
     for record in records:
         numbers += [v for name, v in record.items() if not name.startswith(("step", "gradient", "pull"))]
@@ -299,14 +299,14 @@ def _train_translation(config: Config, device: str) -> list[float]:
 @_float64()
 def _averages(config: Config, device: str) -> list[float]:
     """Return the norms of the moving averages of both generators after each step."""
-    t, records = _trained(config, device)
+    t, records = _translation_and_records(config, device)
     return [_norm(net.state_dict().values()) for _ in records for net in (t.G_st_ema, t.G_ts_ema)]
 
 
 @_float64()
 def _translates(config: Config, device: str) -> list[float]:
     """Return the norms of what both kinds of weights translate, their outputs large enough to be cut off."""
-    t, records = _trained(config, device)
+    t, records = _translation_and_records(config, device)
     next(records)
     x_s = _pair(0, 1, next(t.m.G_st.parameters()).device)[0]
     with torch.no_grad():
@@ -317,14 +317,16 @@ def _translates(config: Config, device: str) -> list[float]:
 @_float64()
 def _resumes(config: Config, device: str) -> list[int]:
     """Return whether two steps, a save, a load and a third step give the same bits as three steps: [1]."""
-    straight, records = _trained(config, device)
+    straight, records = _translation_and_records(config, device)
     next(records)
     next(records)
     saved = io.BytesIO()
     torch.save({name: part.state_dict() for name, part in straight.state().items()}, saved)
     saved.seek(0)
     next(records)
-    resumed, records = _trained(config, device, start=2, state=torch.load(saved, weights_only=True))
+    resumed, records = _translation_and_records(
+        config, device, start=2, state=torch.load(saved, weights_only=True)
+    )
     next(records)
     a, b = (t.m.G_st.state_dict() for t in (straight, resumed))
     return [int(all(torch.equal(a[name], b[name]) for name in a))]

@@ -104,16 +104,19 @@ class EdgePoints(NamedTuple):
 
     rows: np.ndarray  # (n, k) int: of the strip's pixels
     columns: np.ndarray  # (n, k) int
-    distance: np.ndarray  # (n, k) float: from a pixel's center to the boundary, along its normal, in pixels
+    distance: (
+        np.ndarray
+    )  # (n, k) float: pixels from the boundary to a pixel's center, along the normal; > 0 beyond it
     weight: np.ndarray  # (n, k) float: 1 for a pixel of the strip, 0 for filling
 
 
 def edge_points(label: np.ndarray) -> EdgePoints:
     """Choose boundary points at which one straight edge divides two regions; a function of the labels alone.
 
-    A point lies midway between two neighboring pixels of different class. Its normal is the gradient of its class's
-    indicator, smoothed. Points are left out where the strip across the boundary meets a third region, an unlabeled
-    pixel or the frame's rim, and of the rest, in the order of the rows, every n-th is taken.
+    A point lies midway between two neighboring pixels of different class, and its normal points from the first (left or
+    upper) region into the second. Of many points some are taken at even distances, in the order of the rows. Those are
+    left out whose strip across the boundary meets a third region, an unlabeled pixel or the frame's rim, and the rest is
+    thinned in the same way.
 
     Parameters
     ----------
@@ -146,7 +149,7 @@ def edge_points(label: np.ndarray) -> EdgePoints:
     first = label[place[:, 0], place[:, 1]][:, None]
     second = label[place[:, 0] + towards[:, 0], place[:, 1] + towards[:, 1]][:, None]
     y, x = dy - towards[:, :1] / 2, dx - towards[:, 1:] / 2  # from the point to a pixel's center
-    # The gradient of the indicator under a Gaussian of 1.5 px, by differentiating the Gaussian.
+    # The gradient of "not the first region", smoothed by a Gaussian of 1.5 px: the Gaussian is differentiated instead.
     pull = (seen != first) * np.exp(-(x * x + y * y) / (2 * 1.5**2))
     normal = np.stack([(pull * y).sum(1), (pull * x).sum(1)], 1)
     length = np.hypot(*normal.T)
@@ -169,7 +172,7 @@ def edge_points(label: np.ndarray) -> EdgePoints:
 def edge_widths(luminance: np.ndarray, points: EdgePoints) -> np.ndarray:
     """Fit an error function across the boundary at each point and return its sigma: how blurred a picture is there.
 
-    The model is m + a erf((d - d0) / (sqrt(2) sigma)) over the pixels of the strip, as they are: nothing is
+    The model is middle + half erf((d - place) / (sqrt(2) sigma)) over the pixels of the strip, as they are: nothing is
     interpolated, which would blur. A step that was blurred by a Gaussian of s px has sigma s, and blurring it by b
     more gives sqrt(s^2 + b^2). The edge may lie up to 1.5 px beside the label's boundary. All points are fitted at
     once by least squares (Levenberg-Marquardt).
@@ -196,6 +199,7 @@ def edge_widths(luminance: np.ndarray, points: EdgePoints) -> np.ndarray:
         return (value * where).sum(1) / np.maximum(where.sum(1), 1)
 
     before, after = mean(weight * (d < -1)), mean(weight * (d > 1))
+    # Of each point: middle, half of the difference between both sides, place, and log sigma.
     state = np.stack([(before + after) / 2, (after - before) / 2, np.zeros(len(d)), np.zeros(len(d))], 1)
     low = np.array([-np.inf, -np.inf, -OFF, np.log(NARROWEST)])
     high = np.array([np.inf, np.inf, OFF, np.log(WIDEST)])
@@ -203,10 +207,10 @@ def edge_widths(luminance: np.ndarray, points: EdgePoints) -> np.ndarray:
     rest, slopes = _model(state, d, value, weight)
     loss = (rest**2).sum(1)
     for _ in range(STEPS):
-        normal = slopes @ slopes.transpose(0, 2, 1)
-        diagonal = np.einsum("nii->ni", normal)
-        normal = normal + np.eye(4) * (damping[:, None] * diagonal + 1e-9)[:, None]
-        step = np.linalg.solve(normal, slopes @ rest[..., None])[..., 0]
+        gram = slopes @ slopes.transpose(0, 2, 1)
+        diagonal = np.einsum("nii->ni", gram)
+        damped = gram + np.eye(4) * (damping[:, None] * diagonal + 1e-9)[:, None]
+        step = np.linalg.solve(damped, slopes @ rest[..., None])[..., 0]
         tried = np.clip(state + step, low, high)
         tried_rest, tried_slopes = _model(tried, d, value, weight)
         tried_loss = (tried_rest**2).sum(1)
@@ -222,7 +226,7 @@ def edge_widths(luminance: np.ndarray, points: EdgePoints) -> np.ndarray:
 
 
 def _model(state, d, value, weight) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weighted residuals (n, k) and the model's slopes (n, 4, k) by middle, step, place and log sigma."""
+    """Return the weighted residuals (n, k) and the model's slopes (n, 4, k) by middle, half, place and log sigma."""
     middle, half, place, log_sigma = state.T[..., None]
     sigma = np.exp(log_sigma)
     u = (d - place) / (np.sqrt(2) * sigma)

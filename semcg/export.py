@@ -2,10 +2,10 @@
 
     images      (N, H, W, 3) uint8, RGB: whole frames of any size
     translated  (N, H, W, 3) uint8, to the nearest level
-    values      (N, H, W, 3) float32 in [-1, 1]: the same before rounding, computed on request alone
+    values      (N, H, W, 3) float32 in [-1, 1]: the same before rounding; a program may ask for either
 
 Everything around the generator is in the file: bytes to [-1, 1], the mirrored margin up to the sizes that the generator
-takes, and the way back. N, H and W are free, unless a size was given for the export.
+takes, and the way back. N is free, and so are H and W unless a size was given for the export.
 """
 
 import io
@@ -57,7 +57,7 @@ class Pictures(nn.Module):
         place, last = torch.arange(padded) - before, side - 1
         mirrored = last - (last - place.abs()).abs()
         repeated = place.clamp(0, last)
-        # A tensor on both sides of the question, so that it is asked of each frame and not once at the export.
+        # Compared as a tensor, so that it is asked of each frame and not once at the export.
         long_enough = (torch.zeros_like(place) + after) < side
         return torch.where(long_enough, mirrored, repeated).clamp(0, last), before
 
@@ -98,8 +98,9 @@ def onnx(
         raise ValueError(f"{out}: an ONNX file is called something.onnx")
     out = out.with_suffix(".onnx")
     device = next(G.parameters()).device
+    # Two unequal sides that need a margin, and two frames: the exporter would take equal sides, or 1, for fixed.
     height, width = size or (2 * G.multiple + 1, 3 * G.multiple + 1)
-    example = torch.zeros(2, height, width, 3, dtype=torch.uint8)  # a size of 1 would be taken for fixed
+    example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
     free = {0: torch.export.Dim("n")}
     if size is None:
         free |= {1: torch.export.Dim("height"), 2: torch.export.Dim("width")}

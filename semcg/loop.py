@@ -1,4 +1,4 @@
-"""The loop that yields, the optimizer step, and how the learning rate falls."""
+"""The training loop, the optimizer step that leaves the weights alone where a loss is not finite, and learning rates."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -9,11 +9,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 Step = Callable[..., dict[str, Tensor]]
-"""A function of one batch that takes one optimizer step and returns its loss terms."""
+"""A function of one batch that updates the weights once (of a CycleGAN: generators, then discriminators) and returns its
+loss terms."""
 BatchOf = Callable[[int], Iterable[Tensor]]
 """n -> the tensors of batch n, a function of n alone; that is what lets a run resume exactly."""
 Record = dict[str, float | Tensor]
-"""The number of a step, and its loss terms."""
+"""The number of a step, its loss terms, and norms: "gradient <network>", "pull <term>"."""
 
 
 def fit(step: Step, batch: BatchOf, steps: int, start: int = 0) -> Iterator[Record]:
@@ -78,7 +79,7 @@ def step_if_finite(optimizer: Optimizer, terms: Iterable[Tensor], *, fabric: Fab
         for gradient, averaged in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(averaged.view_as(gradient))
     norm = torch.nn.utils.get_total_norm(gradients)
-    # The sum is finite if all of them are; a copy of it is what the other processes must see as well.
+    # Finite only if every summand is; averaged over the processes, so that all decide alike.
     finite_if_all_are = fabric.all_reduce(norm + sum(term.detach() for term in terms), reduce_op="mean")
     finite = torch.isfinite(finite_if_all_are)
     optimizer.found_inf = (~finite).float()
@@ -92,5 +93,8 @@ def linear_decay(steps: int) -> Callable[[int], float]:
 
 
 def warm_poly(steps: int, *, warm: int = 50, power: float = 0.9) -> Callable[[int], float]:
-    """Return n -> factor of the learning rate at step n: `warm` steps of linear warm-up, times (1 - n/steps)^power."""
+    """Return n -> factor of the learning rate at step n: (1 - n/steps)^power, and a linear warm-up.
+
+    The warm-up takes `warm` steps, at most a quarter of all.
+    """
     return lambda n: min(1.0, (n + 1) / min(warm, max(1, steps // 4))) * (1 - n / steps) ** power

@@ -83,14 +83,14 @@ def settle(*, profile: str = "", device: str = "auto", **knobs: object) -> tuple
 def _tell_machine(_: object) -> None:
     """Tell whoever executes this notebook on what it runs, and how much memory it took at most so far.
 
-    After each cell and not at the end: a kernel that is killed has no end, and one that drew with processes of its
-    own is killed, since their tracker outlives the time that it is given.
+    After each cell and not at the end, since a kernel that is killed has no end. One that drew with worker processes is
+    always killed: Python's tracker of their resources lives longer than the kernel is given to end.
     """
     log_event("machine", **machine())
 
 
 def budget(config: Config, fabric: Fabric, name: str) -> None:
-    """Print what a notebook's trainings will cost before they start, under profile paper; days are not begun unseen.
+    """Print what a notebook's trainings will cost before they start, under profile paper, so that nobody starts days of work unaware.
 
     The other profiles take minutes, as the notebook's head says: of them nothing is printed or measured.
 

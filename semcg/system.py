@@ -31,7 +31,9 @@ def cores() -> int:
 
 @contextmanager
 def stop_signals(*, interrupt: bool = False) -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in a list while the block runs, so that it ends where it wants to.
+    """Collect SIGINT and SIGTERM in a list while the block runs, so that its code decides when to stop.
+
+    Outside of the main thread nothing is collected.
 
     Parameters
     ----------
@@ -168,7 +170,7 @@ def _text(path: Path) -> str:
 
 def _end_with_parent() -> None:
     """Let a process end when its parent is killed, so that none still writes during the next call."""
-    # An interrupt from the keyboard reaches all; the parent alone says so.
+    # Ctrl-C reaches every process; the workers leave it to the parent.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:

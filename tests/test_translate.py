@@ -109,7 +109,7 @@ def test_padding_and_cropping_keep_every_pixel_in_place():
 def test_a_color_table_by_hand():
     """One pair at an entry of the table: exactly that color there, the same change elsewhere, cut off at the ends."""
     x, y = np.zeros((50, 3)), np.tile([0.2, -0.4, 0.0], (50, 1))
-    table = ColorTable.fit(x, y, cells=9)
+    table = ColorTable.fit(x, y, entries=9)
     image = torch.tensor([[0.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.9, -0.9, 0.1]]).T.view(1, 3, 1, 3)
     got = table(image)[0, :, 0].T
     torch.testing.assert_close(got[0], torch.tensor([0.2, -0.4, 0.0]), atol=0.01, rtol=0)

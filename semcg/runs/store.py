@@ -1,7 +1,7 @@
 """Where a run lives, how it is saved and resumed, and what made it.
 
-A run trains in `results/<profile>/.<name>.partial/` and takes its place as `results/<profile>/<name>/` when it is
-complete; an older run of that name stays readable until then. In the folder:
+A run trains in `.<name>.partial/` in the results folder of its data and profile (`semcg.files.results_folder`), and takes
+its place beside that as `<name>/` when it is complete; an older run of that name stays readable until then. In the folder:
 
     <network>.safetensors   the trained weights
     state.pt                what a stopped training resumes from: weights, optimizers, schedules, pools, random numbers
@@ -41,7 +41,7 @@ from semcg.runs import checkpoint, edition_1
 from semcg.runs.checkpoint import as_csv
 from semcg.runs.recipes import Recipe, difference, initial_values
 
-VARIABLE = "SEMCG_EVENTS"
+EVENTS_VARIABLE = "SEMCG_EVENTS"
 """Environment variable with the path of the file that events are appended to; unset, none is written."""
 
 
@@ -84,11 +84,11 @@ class Run:
 
     @property
     def step(self) -> int:
-        """Number of steps that the loaded state has behind it: where `fit` starts."""
+        """Steps done so far. Just opened, those of the loaded state: where `fit` starts."""
         return int(self.history[-1]["step"]) if self.history else 0
 
     def _differs(self, folder: Path) -> list[str] | None:
-        """Return in which parts the run that is stored in a folder differs from this one; None if none is stored."""
+        """Return in which parts the run stored in a folder differs: [] if it is this run, None if none is stored."""
         record = _read_record(folder, self.recipe)
         if not record:
             return None
@@ -192,6 +192,7 @@ def open_run(
     if rank() == 0:
         _find(run)
     run.origin, run.why, step = gather((run.origin, run.why, run.step))[0]
+    # Process 0 has loaded the state in `_find`; the others do it here.
     saved = run.folder if run.origin is Origin.REUSED else run.partial
     if run.step != step and not (run._load(saved) and run.step == step):
         raise OSError(f"process {rank()} does not see what process 0 wrote in {run.folder.parent}")
@@ -244,6 +245,8 @@ def _full_batch(batch: BatchOf) -> BatchOf:
 
 def load(recipe: Recipe, **networks: nn.Module) -> dict:
     """Load the weights of a complete run into networks, and return its provenance.
+
+    Of an instrument, or a file of weights, that is its name and fingerprint.
 
     Parameters
     ----------
@@ -314,13 +317,13 @@ def _in_words(changed: list[str]) -> str:
 
 def log_event(event: str, **fields: object) -> None:
     """Append one event to the file that $SEMCG_EVENTS names, if it is set."""
-    if path := os.environ.get(VARIABLE):
+    if path := os.environ.get(EVENTS_VARIABLE):
         with open(path, "a", encoding="utf-8") as handle:
             handle.write(json.dumps({"event": event, **fields}) + "\n")
 
 
 def machine() -> dict:
-    """Return the device, the number of threads, and the most memory this process has held so far, in bytes."""
+    """Return the device, the number of threads, and the most memory this process has held so far (on a GPU its tensors), in bytes."""
     if torch.cuda.is_available():
         device, peak = torch.cuda.get_device_name(), torch.cuda.max_memory_allocated()
     else:

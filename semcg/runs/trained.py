@@ -88,6 +88,7 @@ def tensor_digest(net: nn.Module) -> str:
 
 
 def _load_recipe(recipe: recipes.Recipe, net: nn.Module, fabric: Fabric) -> nn.Module:
+    """Return a run's network, loaded into `net`; your own weights bring a network of their own."""
     if recipe.file:
         net = user_segmenter(recipe.file)
     else:
@@ -96,9 +97,10 @@ def _load_recipe(recipe: recipes.Recipe, net: nn.Module, fabric: Fabric) -> nn.M
 
 
 def generators(config: Config, fabric: Fabric, *, baseline: bool = False) -> tuple[nn.Module, nn.Module]:
-    """Return G_st and G_ts of a CycleGAN, trained, in evaluation mode. Raises as `semcg.runs.load` does.
+    """Return the trained G_st and G_ts in evaluation mode: the semantic CycleGAN's, or with `baseline` those of notebook 03.
 
-    With the weights that `config.generator_weights` names, and in `semcg.translate.Guided` if `config.guided`.
+    With the weights that `config.generator_weights` names, and in `semcg.translate.Guided` if `config.guided`. Raises as
+    `semcg.runs.load` does.
     """
     G_st, G_ts = generator_for(config), generator_for(config)
     end = "_ema" if config.generator_weights == "ema" else ""
@@ -112,7 +114,7 @@ def maybe_guided(config: Config, G_st: nn.Module, G_ts: nn.Module) -> tuple[nn.M
 
 
 def translate_image(G: Translator, x: torch.Tensor, fabric: Fabric) -> torch.Tensor:
-    """Return one image (3, H, W) as a generator translates it, on the CPU."""
+    """Return what a generator makes of one image (3, H, W), computed on the fabric's device, as float32 on the CPU."""
     with torch.inference_mode():
         return G(x[None].to(fabric.device))[0].float().cpu()
 

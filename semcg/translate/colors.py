@@ -34,7 +34,7 @@ class HistogramMatching(nn.Module):
     Parameters
     ----------
     counts : (3, 256) integer
-        Pixels of the target by channel and value, for example from `of`.
+        Pixels of the target by channel and value; `of` counts them.
     """
 
     def __init__(self, counts: Tensor | np.ndarray) -> None:
@@ -57,7 +57,7 @@ class HistogramMatching(nn.Module):
         return cls(counts)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return images (B, 3, H, W), each matched on its own, on the device of `x`; its values count as bytes."""
+        """Return images (B, 3, H, W), each rounded to 256 levels and matched on its own, on the device of `x`."""
         # In 16 bits: whole numbers are counted instead of sorted, and the function cuts its result down to whole
         # numbers, which on bytes would darken a frame by half a level.
         reference = (self.reference.cpu().numpy()[:, None] * 257).astype(np.uint16)
@@ -80,7 +80,7 @@ class ColorTable(nn.Module):
         self.register_buffer("table", torch.as_tensor(table, dtype=torch.float32))
 
     @classmethod
-    def fit(cls, x: np.ndarray, y: np.ndarray, *, cells: int = 33) -> "ColorTable":
+    def fit(cls, x: np.ndarray, y: np.ndarray, *, entries: int = 33) -> "ColorTable":
         """Return the table that comes nearest to given pairs of colors.
 
         Each pair is spread over the eight entries around x; an entry gets the mean change y - x of what reached it, and
@@ -90,24 +90,26 @@ class ColorTable(nn.Module):
         ----------
         x, y : (n, 3) float
             Colors in [-1, 1], before and after.
-        cells : int
+        entries : int
             Entries along an axis.
         """
-        place = (np.clip(x, -1, 1) + 1) / 2 * (cells - 1)
-        low = np.minimum(place.astype(int), cells - 2)
+        place = (np.clip(x, -1, 1) + 1) / 2 * (entries - 1)
+        low = np.minimum(place.astype(int), entries - 2)
         part = place - low
-        sums = np.zeros((4, cells, cells, cells))  # of the three changes and the weights; by red, green, blue
+        sums = np.zeros(
+            (4, entries, entries, entries)
+        )  # of the three changes and the weights; by red, green, blue
         for corner in np.ndindex(2, 2, 2):
             weight = np.where(corner, part, 1 - part).prod(1)
             at = tuple((low + corner).T)
             for total, value in zip(sums, (*(y - x).T, np.ones(len(x))), strict=True):
                 np.add.at(total, at, weight * value)
-        change = np.zeros((3, cells, cells, cells))
+        change = np.zeros((3, entries, entries, entries))
         for sigma in (8.0, 4.0, 2.0, 1.0, 0.5, 0.0):  # from far around to the entry itself
             *changed, reached = (gaussian_filter(total, sigma) if sigma else total for total in sums)
-            some = 1e-3 * len(x) / cells**3
+            some = 1e-3 * len(x) / entries**3
             change = (np.stack(changed) + some * change) / (reached + some)
-        red, green, blue = np.meshgrid(*[np.linspace(-1, 1, cells)] * 3, indexing="ij")
+        red, green, blue = np.meshgrid(*[np.linspace(-1, 1, entries)] * 3, indexing="ij")
         table = np.clip(np.stack([red, green, blue]) + change, -1, 1)
         return cls(torch.from_numpy(table.transpose(0, 3, 2, 1).copy()))
 
@@ -124,7 +126,7 @@ class ColorTable(nn.Module):
         x, y : (n, 3) float
             Colors of the source and of the target, equally many, from `pixels_of`.
         rounds, seed : int
-            How many directions are drawn, and of which stream.
+            Rounds of three directions each, and the seed that they are drawn with.
         """
         rng, moved = np.random.default_rng(seed), np.asarray(x, float).copy()
         for _ in range(rounds):
@@ -189,7 +191,7 @@ class Guided(nn.Module):
 
 
 class BorrowedColors:
-    """The control of `Guided`, which must fail: each frame gets the color maps of the test street after it.
+    """A control that must score worse than `Guided`: each frame gets the color maps of the test street after it.
 
     Strokes stay as they are, as with a street's own maps; sky, trees and cars get the colors of whatever is in their place
     in the other street. A measure on which both score alike does not see where the colors belong.

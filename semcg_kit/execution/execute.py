@@ -28,7 +28,7 @@ from traitlets.config import Config as TraitletsConfig
 
 from semcg import files, locks
 from semcg.devices import Place, place
-from semcg.runs.store import VARIABLE
+from semcg.runs.store import EVENTS_VARIABLE
 from semcg_kit.execution import Failed, Stopped, with_remedy
 from semcg_kit.execution.kernels import Installed, Own, Watch, last_words, lock_of, passing_signals, scratch
 
@@ -130,7 +130,7 @@ def execute(
         with scratch(output, here) as folder:
             # With our number: the kernel of a killed runner outlives it by a second, and must not tell us anything.
             events = folder / f"events.{os.getpid()}.jsonl"
-            environment = {VARIABLE: str(events), "TMPDIR": str(folder)}
+            environment = {EVENTS_VARIABLE: str(events), "TMPDIR": str(folder)}
             # Threads that spin while they wait take the cores from other programs; read when torch is imported.
             environment["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "passive")
             if fresh:

@@ -1,4 +1,4 @@
-"""What there is to prepare, and the codec of one frame: decoded, checked, resized and written, with a record of it."""
+"""What there is to prepare, and one frame of it: decoded, checked, resized and written, with a record."""
 
 import io
 import math
@@ -93,9 +93,10 @@ class Frame(NamedTuple):
     name : str
         Stem of the written files.
     image, label : Entry
-        Without a label all pixels are 255, ignored, where others have one.
+        The label is None if the frame has none; where the recipe writes labels, it then gets one of 255 throughout, ignored.
     made_of : tuple of int
-        What a changed file is noticed by: bytes of each file of an archive, CRC-32 of each of your own and of the mapping.
+        What a changed file is noticed by: of an archive the size of each file in bytes, of your own folders the CRC-32 of
+        each file and of the mapping.
     """
 
     split: str
@@ -120,7 +121,7 @@ class Recipe:
     plates : bool
         Write a mask of the license plates, 0 and 255, beside the labels.
     mapping, max_color_distance
-        As in `mappings.decode`.
+        As `to_train_ids` and `max_color_distance` of `mappings.decode`.
     strict : bool
         A frame that does not decode, or whose image and label differ in size, is an error, and is not left out.
     """
@@ -198,7 +199,7 @@ class Plan:
     def sized(self, size: tuple[int, int] | None, *, keep_aspect: bool = False) -> "Plan":
         """Return the plan with frames of another size, as in `Recipe`, and a note if that distorts them badly."""
         recipe, notes = replace(self.recipe, size=size, keep_aspect=keep_aspect), list(self.notes)
-        with suppress(ValueError):  # `write` leaves it out
+        with suppress(ValueError):  # `write` names it
             first = self.frames[0].image
             if warning := reshaped(pictures.image(first.name, first.read()).shape[:2], recipe):
                 notes.append(f"{self.domain}: {warning}")
