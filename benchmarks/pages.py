@@ -194,7 +194,30 @@ def rest_rows(data: dict, inference: dict) -> list[tuple[str, ...]]:
     return rows
 
 
-def table(step: dict, grown: dict, data: dict, inference: dict) -> str:
+def thread_rows(threads: dict) -> list[tuple[str, ...]]:
+    """What the passive policy of OpenMP costs and saves, and what a busy machine does to the smoke course."""
+    course = at(threads, "smoke course", "seconds")
+    return [
+        *(
+            (
+                f"a segmenter's step with the passive policy, {words}",
+                "no target",
+                said(threads[load]["passive"]),
+                "times as fast as with OpenMP's own; kernels and workers start with the passive one",
+            )
+            for load, words in (("idle", "machine idle"), ("busy", "beside four busy processes"))
+        ),
+        row(
+            "`make course PROFILE=smoke` beside four busy processes: at most 4 times as long",
+            4.0,
+            course and course[1] / course[0],
+            "`threads.py --course`, one round",
+            most=True,
+        ),
+    ]
+
+
+def table(step: dict, grown: dict, data: dict, inference: dict, threads: dict) -> str:
     """Return the table of targets, in Markdown."""
     foreign = "no one else's code in this project"
     beside = step.get("allocator", {"threads and the allocator's settings": None})
@@ -223,6 +246,7 @@ def table(step: dict, grown: dict, data: dict, inference: dict) -> str:
         ("operations over the formula: 1.00 at most", "yes", "", "`tests/test_training.py`, each run"),
         *size_rows(step, grown),
         *rest_rows(data, inference),
+        *thread_rows(threads),
         *tips,
         ("768, bf16, on a GPU: 60 ms; the GPU idles under 5 %", NOT_YET, "", "no GPU was at hand; see below"),
     ]
@@ -284,7 +308,7 @@ def _save(drawn, path: Path) -> None:
 
 
 def main(folder: Path = HERE) -> None:
-    names = ("step", "growth", "data", "inference")
+    names = ("step", "growth", "data", "inference", "threads")
     found = {name: files.read_json(HERE / f"{name}.json") for name in names}
     readme = folder / "README.md"
     text = readme.read_text(encoding="utf-8")

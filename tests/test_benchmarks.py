@@ -106,9 +106,8 @@ def test_the_cuts_of_the_segmenter_are_those_of_the_profile():
 
 @pytest.fixture
 def found():
-    return {
-        name: files.read_json(FOLDER / f"{name}.json") for name in ("step", "growth", "data", "inference")
-    }
+    names = ("step", "growth", "data", "inference", "threads")
+    return {name: files.read_json(FOLDER / f"{name}.json") for name in names}
 
 
 def test_the_page_shows_what_the_files_say(found):
@@ -139,7 +138,9 @@ def test_the_table_of_targets_by_hand(found):
     found["step"]["allocator"] = {
         "one arena": {"faster by the clock": {"median": 3, "least": 3, "largest": 3}, "variables": {"A": "1"}}
     }
+    found["threads"]["smoke course"]["seconds"] = [100.0, 401.0]
     made = pages.table(*found.values())
+    assert "at most 4 times as long | **no** | 4.01 |" in made
     assert "| narrow step, one arena, by the clock | no target | 3.00 (3.00 to 3.00) | `A=1` |" in made
     assert made.count("1.25 (1.00 to 2.00)") == 2
     assert "**no** | 1.25 (1.00 to 2.00)" in made
