@@ -1,16 +1,14 @@
 """What the code computes, as numbers: a run is known by them and not by the text of the code.
 
 For the stages that train, tiny networks take a few true optimizer steps on fixed inputs, through the same functions that
-train at full size: losses, gradient norms and weight norms come out. The stages "world" and "measures" draw two scenes and
-measure them. An arm is one such computation; its numbers are compared with those of the released versions in `canary.json`. Code that computes the same is the same version, however it is written; code that computes something else
-is "unreleased", and nothing that it trains is taken for a run of a released version.
+train at full size; "world" and "measures" draw two scenes and measure them. One such computation is an arm; `canary.json`
+has the numbers of every released version. Code that computes the same is the same version, however it is written; other
+code is "unreleased", and nothing that it trains is taken for a run of a released version.
 
     version("translation")    "translation-1", or "translation-unreleased-3f2a91c0"
 
 Arms in float64 agree between processors and thread counts to about 1e-12 and are compared at 1e-9, relative; those that
-begin with "float32", on which nothing trains, at 1e-5. Counts and digests are whole numbers, and compared as strictly.
-
-`python -m semcg.canary` releases what the code computes now.
+begin with "float32", on which nothing trains, at 1e-5. Counts and digests are whole numbers. `python -m semcg.canary` releases what the code computes now.
 """
 
 import inspect
@@ -130,7 +128,8 @@ TRANSLATIONS: dict[str, dict] = {
 
 
 @contextmanager
-def _float64() -> Iterator[None]:
+def in_float64() -> Iterator[None]:
+    """Let torch make new tensors in float64 while the block runs."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
@@ -141,7 +140,7 @@ def _float64() -> Iterator[None]:
 
 def _segmenter(device: str, scratch: Path) -> Arms:
     for arm, (kind, changes) in SEGMENTERS.items():
-        yield arm, _train_segmenter(settings(**changes), kind, device)
+        yield arm, train_segmenter(settings(**changes), kind, device)
     yield "deeplabv3, scores", _deeplab_scores()
     for precision in ("fp32", "bf16"):
         fabric = fabric_for(device, precision)
@@ -157,9 +156,9 @@ def _segmenter(device: str, scratch: Path) -> Arms:
 
 def _translation(device: str, scratch: Path) -> Arms:
     for arm, changes in TRANSLATIONS.items():
-        yield arm, _train_translation(settings(**changes), device)
+        yield arm, train_translation(settings(**changes), device)
     yield "resumed", _resumes(settings(**_BASE), device)
-    yield "averages", _averages(settings(**_BASE, steps=2), device)
+    yield "averages", train_averages(settings(**_BASE, steps=2), device)
     yield "translations", _translates(settings(**_BASE, generator="recolor"), device)
     for precision in ("fp32", "bf16"):
         fabric, config = fabric_for(device, precision), settings(precision=precision, steps=1)
@@ -191,7 +190,7 @@ def _measures(device: str, scratch: Path) -> Arms:
     yield "scores", [*scores, *filter(math.isfinite, map(float, shares))]
     counts = {"train": 0, "val": 0, "test": 4, "judge_train": 0, "judge_val": 0}
     root = write(scratch / "world", size=(64, 128), seed=1, **counts)
-    with _float64():  # the first weights as well
+    with in_float64():  # the first weights as well
         nets = _random_segmenters("judge", "judge", "second judge", "Sem_t")
         reader = DigitReader(generator=torch.Generator().manual_seed(0))
     for net in (*nets.values(), reader):  # in float64: no pixel's class depends on how a processor rounds
@@ -246,8 +245,9 @@ def _state_norms(*nets: nn.Module) -> list[float]:
     return norms
 
 
-@_float64()
-def _train_segmenter(config: Config, kind: str, device: str) -> list[float]:
+@in_float64()
+def train_segmenter(config: Config, kind: str, device: str) -> list[float]:
+    """Return the norm of a segmenter's scores, and the loss and norms of weights and gradients after each step."""
     fabric = fabric_for(device, "fp32")
     weights = training.class_weights(_waves(19, k=7).double().square() / 19)
     t, step = training.build_segmentation(config, kind, fabric, weights=weights)
@@ -259,7 +259,7 @@ def _train_segmenter(config: Config, kind: str, device: str) -> list[float]:
     return numbers
 
 
-@_float64()
+@in_float64()
 def _deeplab_scores() -> list[float]:
     with torch.device("meta"):  # drawing 40 million weights takes longer than using them
         net = training.network_for(settings(segmenter="deeplabv3"), "segmenter")
@@ -276,7 +276,7 @@ def _random_segmenters(kind: str, *names: str) -> dict[str, nn.Module]:
     return {name: build(settings(segmenter_seed=i), kind, cpu)[0].net for i, name in enumerate(names)}
 
 
-def _translation_and_records(config: Config, device: str, *, start: int = 0, state: dict | None = None):
+def _translating(config: Config, device: str, *, start: int = 0, state: dict | None = None):
     """Return a translation's training, from a saved state if there is one, and its records from step `start` on."""
     fabric = fabric_for(device, "fp32")
     sems = _random_segmenters("segmenter", "Sem_s", "Sem_t") if config.lambda_s else {}
@@ -286,9 +286,10 @@ def _translation_and_records(config: Config, device: str, *, start: int = 0, sta
     return t, fit(step, lambda n: _pair(n, config.batch, fabric.device), config.steps, start=start)
 
 
-@_float64()
-def _train_translation(config: Config, device: str) -> list[float]:
-    t, records = _translation_and_records(config, device)
+@in_float64()
+def train_translation(config: Config, device: str) -> list[float]:
+    """Return the losses of a CycleGAN, and the norms of its networks' weights and gradients, after each step."""
+    t, records = _translating(config, device)
     numbers = []
     for record in records:
         numbers += [v for name, v in record.items() if not name.startswith(("step", "gradient", "pull"))]
@@ -296,17 +297,17 @@ def _train_translation(config: Config, device: str) -> list[float]:
     return numbers
 
 
-@_float64()
-def _averages(config: Config, device: str) -> list[float]:
+@in_float64()
+def train_averages(config: Config, device: str) -> list[float]:
     """Return the norms of the moving averages of both generators after each step."""
-    t, records = _translation_and_records(config, device)
+    t, records = _translating(config, device)
     return [_norm(net.state_dict().values()) for _ in records for net in (t.G_st_ema, t.G_ts_ema)]
 
 
-@_float64()
+@in_float64()
 def _translates(config: Config, device: str) -> list[float]:
     """Return the norms of what both kinds of weights translate, their outputs large enough to be cut off."""
-    t, records = _translation_and_records(config, device)
+    t, records = _translating(config, device)
     next(records)
     x_s = _pair(0, 1, next(t.m.G_st.parameters()).device)[0]
     with torch.no_grad():
@@ -314,19 +315,16 @@ def _translates(config: Config, device: str) -> list[float]:
         return [_norm([t.generators(which)[0](x_s)]) for which in ("raw", "ema")]
 
 
-@_float64()
+@in_float64()
 def _resumes(config: Config, device: str) -> list[int]:
     """Return whether two steps, a save, a load and a third step give the same bits as three steps: [1]."""
-    straight, records = _translation_and_records(config, device)
-    next(records)
-    next(records)
+    straight, records = _translating(config, device)
+    next(records), next(records)
     saved = io.BytesIO()
     torch.save({name: part.state_dict() for name, part in straight.state().items()}, saved)
     saved.seek(0)
     next(records)
-    resumed, records = _translation_and_records(
-        config, device, start=2, state=torch.load(saved, weights_only=True)
-    )
+    resumed, records = _translating(config, device, start=2, state=torch.load(saved, weights_only=True))
     next(records)
     a, b = (t.m.G_st.state_dict() for t in (straight, resumed))
     return [int(all(torch.equal(a[name], b[name]) for name in a))]

@@ -116,7 +116,7 @@ def fabric_for(device: str = "auto", precision: str = "fp32", *, shared: bool = 
     if index:
         what = f"{here.ranks} processes take one device each"
         raise ValueError(f"device = {device!r}: {what}; use auto, cpu or cuda")
-    own = torch.device("cuda", _device_of(here)) if cuda else torch.device("cpu")
+    own = torch.device("cuda", device_of(here)) if cuda else torch.device("cpu")
     environment = SLURMEnvironment() if here.slurm else TorchElasticEnvironment()
     strategy = _LaunchedProcesses(parallel_devices=[own], cluster_environment=environment)
     fabric = Fabric(strategy=strategy, devices=1, **kind)
@@ -192,7 +192,7 @@ def _group() -> "distributed.ProcessGroup":
     return distributed.new_group(backend="gloo")
 
 
-def _device_of(here: Place) -> int:
+def device_of(here: Place) -> int:
     """Return the number of the CUDA device that a process takes."""
     seen = torch.cuda.device_count()
     if here.slurm and seen == 1:  # Slurm may show each process its own device only

@@ -79,9 +79,9 @@ def python() -> Seen:
 
 
 def packages() -> Seen:
-    if absent := _absent(_needed()):
+    if absent := not_installed(required_packages()):
         return f"not installed or incomplete: {', '.join(absent)}", "absent"
-    if absent := _absent(_EXPORT):
+    if absent := not_installed(_EXPORT):
         return f"not installed: {', '.join(absent)}", "no export"
     lock = ROOT / "requirements.lock"
     if not lock.is_file():
@@ -178,11 +178,11 @@ def memory() -> Seen:
             int(Path("/sys/fs/cgroup", f"memory.{name}").read_text()) for name in ("max", "current")
         )
         free = min(free, limit - used)
-    return _space(free, _MEMORY, "memory")
+    return room(free, _MEMORY, "memory")
 
 
 def disk() -> Seen:
-    return _space(shutil.disk_usage(_existing(files.home())).free, _DISK, "disk")
+    return room(shutil.disk_usage(_existing(files.home())).free, _DISK, "disk")
 
 
 def kernel() -> Seen:
@@ -266,7 +266,7 @@ def setup_seconds(environment: Path) -> int:
         return 0
 
 
-def _needed() -> list[str]:
+def required_packages() -> list[str]:
     """Return the packages that semcg depends on, according to the repository or else to its installation."""
     if (project := ROOT / "pyproject.toml").is_file():
         lines = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"]
@@ -275,7 +275,7 @@ def _needed() -> list[str]:
     return [re.match(r"[\w.-]+", line)[0] for line in lines]
 
 
-def _absent(names: Iterable[str]) -> list[str]:
+def not_installed(names: Iterable[str]) -> list[str]:
     """Return the packages that Python does not find; one whose folder is left without files counts."""
     specs = {n: importlib.util.find_spec(_IMPORTED_AS.get(n, n.replace("-", "_"))) for n in names}
     return [name for name, spec in specs.items() if spec is None or spec.origin is None]
@@ -290,7 +290,8 @@ def _has_card() -> bool:
     return listed.returncode == 0 and "GPU" in listed.stdout
 
 
-def _space(free: float, needed: float, problem: str) -> Seen:
+def room(free: float, needed: float, problem: str) -> Seen:
+    """Return how many of the bytes that are needed are free, and the problem if there are too few."""
     words = f"{free / _GIB:.1f} GiB free; the course needs about {needed / _GIB:.0f} GiB"
     return words, "" if free >= needed else problem
 

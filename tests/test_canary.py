@@ -168,12 +168,12 @@ def test_a_changed_field_moves_the_numbers(field, stage):
             )
             if field == "generator_grain":
                 config = canary.settings(steps=4, generator="recolor")
-            with canary._float64():
-                train = canary._averages if field == "generator_ema" else canary._train_translation
+            with canary.in_float64():
+                train = canary.train_averages if field == "generator_ema" else canary.train_translation
                 return train(config.model_copy(update=change), "cpu")
         kind = "second judge" if field == "second_judge_width" else stage
-        with canary._float64():
-            return canary._train_segmenter(canary.settings().model_copy(update=change), kind, "cpu")
+        with canary.in_float64():
+            return canary.train_segmenter(canary.settings().model_copy(update=change), kind, "cpu")
 
     before, after = numbers(), numbers(**{field: OTHER[field]})
     assert canary.difference({"": after}, {"": before})

@@ -37,9 +37,9 @@ def test_the_last_line_is_a_verdict():
 
 def test_versions_are_compared_with_the_lock(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "ROOT", tmp_path)
-    monkeypatch.setattr(doctor, "_absent", lambda names: [])
+    monkeypatch.setattr(doctor, "not_installed", lambda names: [])
     (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = ["one>=1,<2", "two-three ; x"]\n')
-    assert doctor._needed() == ["one", "two-three"]
+    assert doctor.required_packages() == ["one", "two-three"]
     assert doctor.packages() == ("no requirements.lock: pip chose the versions", "")
     (tmp_path / "requirements.lock").write_text("# comment\nnumpy==0.1\nonly-elsewhere==1.0\n")
     words, problem = doctor.packages()
@@ -49,10 +49,13 @@ def test_versions_are_compared_with_the_lock(tmp_path, monkeypatch):
 
 
 def test_what_is_absent(tmp_path, monkeypatch):
-    assert doctor._absent(doctor._needed()) == []
+    assert doctor.not_installed(doctor.required_packages()) == []
     (tmp_path / "left_behind").mkdir()  # a folder that an uninstaller left
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert doctor._absent(["left-behind", "no-such-package", "numpy"]) == ["left-behind", "no-such-package"]
+    assert doctor.not_installed(["left-behind", "no-such-package", "numpy"]) == [
+        "left-behind",
+        "no-such-package",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -69,8 +72,8 @@ def test_threads_and_the_load_of_the_machine(monkeypatch, number, cores, load, p
 
 
 def test_space_and_writing(tmp_path, monkeypatch, home):
-    assert doctor._space(16 * GIB, 3 * GIB, "memory") == ("16.0 GiB free; the course needs about 3 GiB", "")
-    assert doctor._space(1 * GIB, 3 * GIB, "memory")[1] == "memory"
+    assert doctor.room(16 * GIB, 3 * GIB, "memory") == ("16.0 GiB free; the course needs about 3 GiB", "")
+    assert doctor.room(1 * GIB, 3 * GIB, "memory")[1] == "memory"
     assert doctor.writing() == ("allowed", "")
     monkeypatch.setattr(doctor.tempfile, "TemporaryFile", lambda dir: (tmp_path / "no" / "where").open("w"))
     words, problem = doctor.writing()

@@ -279,12 +279,12 @@ def test_D5_devices_pipes_and_sparse_files_are_refused_before_they_are_read(tmp_
 
 
 def test_D5_a_picture_to_look_at_is_shrunk(tmp_path, capsys):
-    x = images._shrunk(translate.image(picture_of(tmp_path, 80, 4000)))
+    x = images.shrunk(translate.image(picture_of(tmp_path, 80, 4000)))
     assert x.shape == (3, 20, 1024)
     assert "shrunk from 80x4000 to 20x1024" in capsys.readouterr().out
     with pytest.raises(ValueError, match="of 2x16000 .* is too narrow to show"):
-        images._shrunk(translate.image(picture_of(tmp_path, 2, 16000)))
-    assert images._shrunk(x) is x
+        images.shrunk(translate.image(picture_of(tmp_path, 2, 16000)))
+    assert images.shrunk(x) is x
 
 
 def picture_of(root: Path, height: int, width: int) -> Path:

@@ -172,13 +172,13 @@ def test_a2b_an_evaluation_with_settings_leaves_the_profile_s_own_alone(home):
     assert own.name == "evaluation-lambda_c=5.0-s1"
     for texts in ("usual", "with settings"):
         for settings in ({}, {"lambda_c": 5.0}) if texts == "usual" else ({"lambda_c": 5.0},):
-            with course._own_evaluation(made, settings):
+            with course.own_evaluation(made, settings):
                 files.write_text(usual / "table.txt", f"{texts} {settings}")
     assert (usual / "table.txt").read_text() == "usual {}"
     assert (own / "table.txt").read_text() == "with settings {'lambda_c': 5.0}"
     shutil.move(usual, usual.with_name(f".{usual.name}.usual"))  # as a kill leaves it
     files.write_text(usual / "table.txt", "killed")
-    with course._own_evaluation(made, {"lambda_c": 5.0}):
+    with course.own_evaluation(made, {"lambda_c": 5.0}):
         assert not usual.exists()
     assert (usual / "table.txt").read_text() == "usual {}"
 

@@ -14,7 +14,7 @@ def records(n, **losses):
 def test_the_running_mean_by_hand():
     """Window 3 of 30 values: each is the mean of itself and its neighbors, two values at the ends."""
     values = np.arange(30.0) ** 2
-    mean = curves._running_mean(values, 3)
+    mean = curves.running_mean(values, 3)
     assert mean[0] == (0 + 1) / 2
     assert mean[5] == pytest.approx((16 + 25 + 36) / 3)
     assert mean[29] == (28**2 + 29**2) / 2

@@ -171,11 +171,11 @@ def test_processes_take_one_device_each(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(ValueError, match="'cuda:1': 2 processes take one device each; use auto, cpu or cuda"):
         devices.fabric_for("cuda:1", shared=True)
-    assert [devices._device_of(Place(r, 4, r % 2)) for r in range(4)] == [0, 1, 0, 1]
+    assert [devices.device_of(Place(r, 4, r % 2)) for r in range(4)] == [0, 1, 0, 1]
     with pytest.raises(ValueError, match="process 3 on this machine finds 2 CUDA devices"):
-        devices._device_of(Place(2, 4, 2))
+        devices.device_of(Place(2, 4, 2))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert devices._device_of(Place(1, 2, 1, slurm=True)) == 0
+    assert devices.device_of(Place(1, 2, 1, slurm=True)) == 0
 
 
 def test_the_record_of_a_batch_from_those_of_its_shares():

@@ -483,6 +483,6 @@ def test_a_learners_step_is_part_of_the_recipe():
         return x
 
     own.__module__ = "__main__"
-    assert "return x" in recipes._notebook_source(own)
-    assert recipes._notebook_source(runs.keep) == ""
-    assert recipes._notebook_source(None) == ""
+    assert "return x" in recipes.notebook_source(own)
+    assert recipes.notebook_source(runs.keep) == ""
+    assert recipes.notebook_source(None) == ""

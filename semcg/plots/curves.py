@@ -71,7 +71,7 @@ def training_curves(
         for training, table in tables.items():
             if name in table:
                 ax.plot(table["step"], table[name], color=colors[training], alpha=0.2, linewidth=0.8)
-                mean = _running_mean(table[name], _WINDOW)
+                mean = running_mean(table[name], _WINDOW)
                 ax.plot(table["step"], mean, color=colors[training], linewidth=1.8, label=training)
         ax.set(title=name, xlabel="step")
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -81,7 +81,7 @@ def training_curves(
     return drawn
 
 
-def _running_mean(values: Sequence[float], window: int) -> np.ndarray:
+def running_mean(values: Sequence[float], window: int) -> np.ndarray:
     """Mean over the `window` values around each, fewer at the ends."""
     half = min(window, len(values) // 10) // 2
     return pd.Series(values).rolling(2 * half + 1, center=True, min_periods=1).mean().to_numpy()

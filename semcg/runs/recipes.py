@@ -144,7 +144,7 @@ def translation(config: Config, *, baseline: bool = False, step: Callable | None
         del parts["config"]["semantic_loss"]
     if config.target_layout != "own":
         parts["control"] = files.data_digest(control_folder(config))
-    if own := _notebook_source(step):
+    if own := notebook_source(step):
         parts["step"] = own
     made_by = "03_cyclegan" if baseline else "04_semantic_cyclegan"
     return Recipe(f"{name}-s{config.seed}", made_by, config, parts)
@@ -175,7 +175,7 @@ def downstream(config: Config, condition: str, reads: str) -> Recipe:
     return Recipe(f"downstream-{slug(condition)}-s{config.seed}", "05_evaluation", config, parts)
 
 
-def _notebook_source(step: Callable | None) -> str:
+def notebook_source(step: Callable | None) -> str:
     """Return the source of a step that was defined in a notebook (or a script), "" for the package's own."""
     while hasattr(step, "func"):
         step = step.func

@@ -38,7 +38,7 @@ def first_look(
     from semcg.runs import shipped
 
     fabric = fabric_for(device)
-    x, oracle = shipped.street(street) if image is None else (_shrunk(translate.image(image)), None)
+    x, oracle = shipped.street(street) if image is None else (shrunk(translate.image(image)), None)
     seen = {"game": x} | shipped.translations(x, fabric)
     if oracle is None:
         known = "These generators were trained on the synthetic world only"
@@ -213,7 +213,7 @@ def figures(profile: Profile = "", seed: Seed = None, device: Device = "auto", d
         print(path)
 
 
-def _shrunk(x):
+def shrunk(x):
     """Return an image (3, H, W) with sides of at most `LONGEST` pixels; says so where it had longer ones."""
     from torchvision.transforms.v2.functional import resize
 

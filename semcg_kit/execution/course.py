@@ -92,7 +92,7 @@ def evaluation_folder(config: Config, settings: Mapping[str, object]) -> Path:
 
 
 @contextmanager
-def _own_evaluation(config: Config, settings: Mapping[str, object]) -> Iterator[None]:
+def own_evaluation(config: Config, settings: Mapping[str, object]) -> Iterator[None]:
     """Move what notebook 05 writes with settings into a folder of its own, and leave the profile's as it was."""
     own, usual = evaluation_folder(config, settings), evaluation_folder(config, {})
     aside = usual.with_name(f".{usual.name}.usual")
@@ -146,7 +146,7 @@ def run(
         return stored
     say(f"{notebook.stem}: running")
     options = {"kernel": kernel, "fresh": fresh, "cell_timeout": cell_timeout, "settings": settings}
-    with _own_evaluation(config, settings) if notebook.stem == EVALUATION else nullcontext():
+    with own_evaluation(config, settings) if notebook.stem == EVALUATION else nullcontext():
         record = execute(notebook, output, parameters, say=say, **options)
     if place().rank == 0:
         files.write_json(output.with_suffix(".json"), record | {"key": key})
