@@ -97,7 +97,9 @@ def main() -> None:
     if given.course:
         alone, busy = course(0), course(COURSE_BESIDE)
         result["smoke course"] = {"processes beside it": COURSE_BESIDE, "seconds": [alone, busy]}
-        print(f"\nthe smoke course takes {busy / alone:.1f} times as long beside {COURSE_BESIDE} busy processes")
+        print(
+            f"\nthe smoke course takes {busy / alone:.1f} times as long beside {COURSE_BESIDE} busy processes"
+        )
     if given.write:
         keep("threads", result)
 
