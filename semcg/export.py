@@ -23,7 +23,7 @@ from semcg.data import to_bytes
 from semcg.translate.frames import SMALLEST
 
 
-class Pictures(nn.Module):
+class BytesGenerator(nn.Module):
     """A generator from pictures to pictures, in operations that hold for any height and width.
 
     Equal to `translate.Padded`, whose padding asks in Python how large a frame is; here the margin is read through
@@ -105,7 +105,7 @@ def onnx(
     if size is None:
         free |= {1: torch.export.Dim("height"), 2: torch.export.Dim("width")}
     names = {"input_names": ["images"], "output_names": ["translated", "values"]}
-    net = Pictures(G).eval().cpu()
+    net = BytesGenerator(G).eval().cpu()
     try:
         with _silence(), torch.no_grad():
             program = torch.onnx.export(

@@ -46,7 +46,7 @@ def check_finite(record: Record) -> None:
     bad = [name for name, value in record.items() if not math.isfinite(value)]
     if bad:
         # A gradient is never finite where a loss is not, so the losses come first and say enough.
-        losses = [name for name in bad if not name.startswith("gradient")] or bad
+        losses = [name for name in bad if not name.startswith(("gradient", "pull"))] or bad
         what = "the gradient of" if losses[0].startswith("gradient") else "the loss term"
         names = ", ".join(name.removeprefix("gradient ") for name in losses)
         raise FloatingPointError(

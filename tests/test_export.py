@@ -54,7 +54,7 @@ def agree(path, G, images):
 def test_the_margin_is_that_of_padded(G, size):
     images = pictures(0, 2, *size)
     with torch.no_grad():
-        translated, values = export.Pictures(G)(images)
+        translated, values = export.BytesGenerator(G)(images)
     np.testing.assert_array_equal(values.numpy(), expected(G, images)[1])
     np.testing.assert_array_equal(translated.numpy(), expected(G, images)[0])
 

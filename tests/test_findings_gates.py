@@ -20,7 +20,7 @@ from semcg_kit import __main__ as command_line
 from semcg_kit import commands, prepare
 from semcg_kit.__main__ import app
 from semcg_kit.commands import images
-from semcg_kit.prepare.frames import Recipe, reshaped
+from semcg_kit.prepare.frames import Recipe, distortion
 
 H, W = 32, 64
 
@@ -190,7 +190,7 @@ def test_B7_frames_are_consecutive_by_number_and_not_by_letter(tmp_path):
     ],
 )
 def test_B8_a_size_that_distorts_frames_is_told_before_anything_is_written(own, size, message):
-    told = reshaped(own, Recipe(size))
+    told = distortion(own, Recipe(size))
     assert message in told
     assert bool(told) == bool(message)
     if told:

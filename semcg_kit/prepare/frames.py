@@ -20,7 +20,7 @@ from PIL import Image
 from semcg import files, mappings, pictures
 from semcg.labels import IGNORE
 
-__all__ = ["Plan", "Recipe", "reshaped", "size_of", "write"]
+__all__ = ["Plan", "Recipe", "distortion", "size_of", "write"]
 
 ARCHIVES = "prepare archives"  # `made_by` of GTA5 and Cityscapes, by which `semcg.runs.shipped` knows them
 FOLDERS = "prepare folder"  # `made_by` of your own folders
@@ -201,7 +201,7 @@ class Plan:
         recipe, notes = replace(self.recipe, size=size, keep_aspect=keep_aspect), list(self.notes)
         with suppress(ValueError):  # `write` names it
             first = self.frames[0].image
-            if warning := reshaped(pictures.image(first.name, first.read()).shape[:2], recipe):
+            if warning := distortion(pictures.image(first.name, first.read()).shape[:2], recipe):
                 notes.append(f"{self.domain}: {warning}")
         return replace(self, recipe=recipe, notes=notes)
 
@@ -293,7 +293,7 @@ def size_of(height: int, width: int, size: tuple[int, int] | None, *, keep_aspec
     return scaled
 
 
-def reshaped(own: tuple[int, int], recipe: Recipe) -> str:
+def distortion(own: tuple[int, int], recipe: Recipe) -> str:
     """Return a warning if frames of (H, W) = `own` will be badly distorted, else ""."""
     if recipe.size is None or recipe.keep_aspect:
         return ""
