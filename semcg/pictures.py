@@ -249,8 +249,8 @@ def _decoded(name: Path | str, content: bytes | None, *, label: bool, turn: bool
     picture = _opened(name, io.BytesIO(content))
     _check_mode(picture, name, label=label)
     with _readable(name):
-        if picture.format == "PNG":
-            Image.open(io.BytesIO(content), formats=("PNG",)).verify()  # the checksums of pixel data, which `load` passes over
+        if picture.format == "PNG":  # its checksums, which `load` passes over
+            Image.open(io.BytesIO(content), formats=("PNG",)).verify()
         picture.load()
     if picture.mode == "L" and isinstance(picture.info.get("transparency"), int):
         picture.info["transparency"] *= _stretch(picture)  # which Pillow leaves out here
