@@ -220,11 +220,11 @@ def versions_of(edits: list[tuple[str, str, str]], tmp_path: Path) -> str:
     return done.stdout.splitlines()[1]
 
 
-def test_harmless_edits_do_not_move_it(tmp_path):
+def test_b2_harmless_edits_do_not_move_it(tmp_path):
     assert "unreleased" not in versions_of(HARMLESS, tmp_path)
 
 
-def test_computing_in_bf16_is_another_code(tmp_path):
+def test_b2_computing_in_bf16_is_another_code(tmp_path):
     seen = versions_of([BF16], tmp_path)
     assert seen.count("unreleased") == 2
     assert "segmenter-unreleased" in seen

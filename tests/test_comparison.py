@@ -30,7 +30,7 @@ def provenance(folder, config, recipe, **measures):
     return folder
 
 
-def test_differences_by_hand(tmp_path):
+def test_e3_differences_by_hand(tmp_path):
     """E3: two CycleGANs differ in settings, in losses, and in the rows of the evaluation."""
     a = provenance(
         tmp_path / "cyclegan-s1",

@@ -187,6 +187,10 @@ def test_where_things_lie(tmp_path, monkeypatch):
     assert files.data_folder("streets", "mini") == tmp_path.resolve() / "data/streets"
     assert files.data_folder(str(tmp_path / "x"), "mini") == tmp_path / "x"
     assert files.results_folder("world", "mini") == tmp_path.resolve() / "results/mini"
+
+
+def test_a2_results_of_your_data_lie_where_their_digest_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMCG_HOME", str(tmp_path))
     for parent in ("a", "b"):  # two folders of one name
         (tmp_path / parent / "mine").mkdir(parents=True)
         (tmp_path / parent / "mine" / "scenes.jsonl").write_text(parent)

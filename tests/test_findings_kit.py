@@ -12,9 +12,10 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from semcg import config, devices, evaluate, files, labels
+from semcg import config, devices, evaluate, files, labels, metrics
 from semcg_kit import doctor
 from semcg_kit.commands import images
 from semcg_kit.execution import course
@@ -328,6 +329,53 @@ def test_score_is_the_published_evaluation(as_published):
     assert "3 frames, predictions read as train ids; 18 of 19 classes are labeled" in done.stdout
     assert "is --ids right?" not in done.stdout
     assert "predicted to be none of the 19 classes; is --ids right?" in semcg("score", flat, truth).stdout
+
+
+def test_b13_what_was_not_measured_or_is_equal_is_not_called_higher(capsys):
+    """The sentences of notebook 05 on frames without vehicles, buildings, signs and sky, and on equal translations."""
+    cells = {
+        c.id: c.source for c in nbformat.read(ROOT / "notebooks" / "05_evaluation.ipynb", as_version=4).cells
+    }
+    names = {"evaluate": evaluate, "metrics": metrics, "mark": "", "nets": ("CycleGAN", "semantic")}
+    road = torch.zeros(19, 20, dtype=torch.int64)
+    road[0, 0] = 100
+    names["counts"] = {"CycleGAN": road, "semantic": road}
+    for cell in ("c14", "c16"):
+        exec(cells[cell], names)
+    said = capsys.readouterr().out
+    assert said.count("not to be compared") == 3
+    assert "mean of all       CycleGAN 1.000, semantic 1.000: not higher" in said
+    assert "loses most of the sky" not in said
+
+
+def test_b14_figures_are_the_course_s_whatever_the_user_s_matplotlibrc_says(tmp_path):
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nfont.size: 40\nimage.origin: lower\n")
+    code = """
+import sys, numpy as np
+from semcg.plots import frames, styled
+picture = frames.sheet([[np.arange(600, dtype=np.uint8).reshape(10, 20, 3)]], names=["a"], titles=["b"])
+with styled():
+    picture.savefig(sys.argv[1])
+"""
+    made = []
+    for name, setting in (("plain", {}), ("theirs", {"MATPLOTLIBRC": str(tmp_path / "matplotlibrc")})):
+        command = [sys.executable, "-c", code, str(tmp_path / f"{name}.png")]
+        done = subprocess.run(command, env=os.environ | setting, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        made.append(np.array(Image.open(tmp_path / f"{name}.png")))
+    np.testing.assert_array_equal(*made)
+
+
+def test_e5_translations_of_deleted_frames_are_told(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    for name in "abc":
+        Image.fromarray(np.full((16, 16, 3), ord(name), np.uint8)).save(tmp_path / "in" / f"{name}.png")
+    weights = ROOT / "results" / "reference" / "generators" / "semantic_recolor"
+    images.translate(tmp_path / "in", tmp_path / "out", weights, device="cpu")
+    assert "any more" not in capsys.readouterr().out
+    (tmp_path / "in" / "b.png").unlink()
+    images.translate(tmp_path / "in", tmp_path / "out", weights, device="cpu")
+    assert "1 more there, for example b.png, have no frame in" in capsys.readouterr().out
 
 
 def test_b4_evaluate_warns_of_labels_that_are_implausible_for_streets(tmp_path, capsys):

@@ -164,6 +164,15 @@ def test_the_shipped_sweep_is_found_and_shown():
     assert str(cells["c27d"].outputs).count("<img") == 3
 
 
+def test_d9_a_cell_that_varies_tells_nbval_so():
+    bad = copy.deepcopy(read(NOTEBOOKS[0]))
+    varies = next(cell for cell in code_cells(bad) if "varies" in tags(cell))
+    varies.metadata["tags"].remove(IGNORED)
+    assert faults(bad) == [
+        f"cell {varies.id} does not tell nbval what it tells its readers: {sorted(tags(varies))}"
+    ]
+
+
 def test_a_null_count_and_other_faults_are_found():
     notebook = read(NOTEBOOKS[0])
     for spoil, word in (

@@ -157,7 +157,7 @@ def test_finished_work_is_replaced_when_asked(home):
 
 
 @pytest.mark.parametrize("at", [100, -1, -400])
-def test_one_flipped_bit_in_a_weight_is_named(home, at):
+def test_b1_one_flipped_bit_in_a_weight_is_named(home, at):
     train()
     path = home / "results" / "smoke" / "toy-s0" / "net.safetensors"
     content = bytearray(path.read_bytes())
@@ -176,7 +176,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, what):
         checkpoint.load_weights(nn.Linear(3, 2), tmp_path / "net.safetensors")
 
 
-def test_weights_of_another_type_or_shape_are_refused(tmp_path):
+def test_d2_weights_of_another_type_or_shape_are_refused(tmp_path):
     path = tmp_path / "net.safetensors"
     save_file({"weight": torch.zeros(2, 3, dtype=torch.int32), "bias": torch.zeros(2)}, path)
     with pytest.raises(ValueError, match="weight is I32, expected floating-point"):
@@ -189,7 +189,7 @@ def test_weights_of_another_type_or_shape_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("record", ["{}", "[]", "", "x", "\xff\xfe"])
-def test_a_damaged_record_counts_as_not_stored(home, record, caplog):
+def test_d1_a_damaged_record_counts_as_not_stored(home, record, caplog):
     _, first, _ = train()
     path = home / "results" / "smoke" / "toy-s0" / "provenance.json"
     path.write_bytes(record.encode("latin-1"))
@@ -243,7 +243,7 @@ def test_a_run_of_the_first_edition_is_recognized(home):
         runs.load(wanted, net=nn.Linear(3, 2))
 
 
-def test_data_are_known_by_their_pixels(tmp_path):
+def test_d10_data_are_known_by_their_pixels(tmp_path):
     """Written by another encoder, at another time: the same data. One pixel changed: other data."""
     small = config.make("smoke")
     drawn(small, tmp_path / "a")

@@ -235,7 +235,7 @@ def test_a_site_is_replaced_by_the_same_site(built, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["thesis.tex", ".notes", "figures/mine.png", "README.html"])
-def test_a_folder_with_a_file_of_somebody_else_is_refused(name, built, tmp_path):
+def test_a1_a_folder_with_a_file_of_somebody_else_is_refused(name, built, tmp_path):
     """Also where a site was built before, and where one of its pages was changed by hand."""
     for out in (shutil.copytree(built, tmp_path / "site"), tmp_path / "home"):
         (out / name).parent.mkdir(parents=True, exist_ok=True)

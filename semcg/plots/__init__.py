@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import seaborn
-from matplotlib import rc_context
+from matplotlib import style as styles
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -32,10 +32,10 @@ def condition_colors(conditions: Iterable[str]) -> dict[str, str]:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw in the course's style while the block (or the decorated function) runs; other figures are not changed."""
+    """Draw in the course's style while the block (or the decorated function) runs, whatever the user's matplotlibrc says."""
     style = seaborn.axes_style("whitegrid") | seaborn.plotting_context("notebook", font_scale=0.9)
     white = dict.fromkeys(("figure.facecolor", "savefig.facecolor"), "white")
-    with rc_context(style | white | {"figure.dpi": 110, "svg.hashsalt": "semcg"}):
+    with styles.context(style | white | {"figure.dpi": 110, "svg.hashsalt": "semcg"}, after_reset=True):
         yield
 
 

@@ -103,6 +103,9 @@ def translate(
         for done, of, _ in translation.folder(run, in_folder, out_folder, batch=batch):
             show("translated", done, of)
     print(f"after {time.monotonic() - begun:.1f} s, {of} translated frames are in {out_folder}")
+    made_of = translation.stems(in_folder)
+    if others := sorted(path.name for path in out_folder.glob("*.png") if path.stem not in made_of):
+        print(f"{len(others)} more there, for example {others[0]}, have no frame in {in_folder} any more")
 
 
 def export(
