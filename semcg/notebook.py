@@ -90,7 +90,7 @@ def _tell_machine(_: object) -> None:
 
 
 def budget(config: Config, fabric: Fabric, name: str) -> None:
-    """Print what a notebook's trainings will cost before they start, under profile paper, so that nobody starts days of work unaware.
+    """Print what a notebook's trainings will cost before they start, under profile paper: it may be days of work.
 
     The other profiles take minutes, as the notebook's head says: of them nothing is printed or measured.
 

@@ -77,6 +77,13 @@ def test_a_sheet_of_pictures_has_no_legend_and_keeps_their_shape(picture):
     assert wide / 3 / high == pytest.approx(8 / 6)
 
 
+@pytest.mark.parametrize("name", ["game", "semantic recolor", "CycleGAN, half skip, guided"])
+def test_a_name_of_several_lines_lies_inside_the_sheet(name):
+    drawn = sheet([[np.zeros((128, 256, 3), np.uint8)]] * 3, names=[name] * 3, width=7)
+    drawn.draw_without_rendering()
+    assert all(ax.yaxis.label.get_window_extent().x0 >= 0 for ax in drawn.axes)
+
+
 def test_a_sheet_refuses_what_does_not_fit(picture):
     for rows in ([], [[]], [[picture], [picture, picture]]):
         with pytest.raises(ValueError, match="rows of one length"):

@@ -325,7 +325,7 @@ def test_devices_are_checked():
 
 
 def test_a_processor_that_plays_a_lesser_one_computes_as_that_does():
-    """In bf16 without the instructions for it a step took five times as long."""
+    """In bf16 without the instructions for it a step took many times as long."""
     code = "from semcg import devices; print(devices.precision_for('auto', 'cpu'))"
     lesser = os.environ | {"ATEN_CPU_CAPABILITY": "avx2"}
     assert subprocess.run([sys.executable, "-c", code], env=lesser, capture_output=True).stdout == b"fp32\n"

@@ -91,7 +91,9 @@ def sheet(
     found = sorted({*map(int, classes), *(int(v) for panel in maps for v in np.unique(panel))})
     per_row = min(6, max(1, int(width / 1.6)))
     legend = 0.25 * -(-len(found) // per_row) + 0.1 * bool(found)
-    tall = len(rows) * (width - 0.3 * bool(names)) / columns * high / wide
+    names = [textwrap.fill(name, 11) for name in names]
+    left = max((0.3 + 0.2 * name.count("\n") for name in names), default=0)  # inches
+    tall = len(rows) * (width - left) / columns * high / wide
     drawn, axes = figure(len(rows), columns, size=(width, tall + 0.3 * bool(titles) + legend))
     drawn.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.005, hspace=0.005)
     for ax, panel in zip(axes.flat, (panel for row in rows for panel in row), strict=True):
@@ -99,7 +101,8 @@ def sheet(
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
     for ax, name in zip(axes[:, 0] if names else (), names, strict=True):
-        ax.set_ylabel(textwrap.fill(name, 11), fontsize=9)
+        ax.set_ylabel(name, fontsize=9)
+        ax.set_anchor("E")  # what is left of the width goes to the name
     for ax, title in zip(axes[0] if titles else (), titles, strict=True):
         ax.set_title(title, fontsize=11)
     if found:
