@@ -331,14 +331,17 @@ def _matching(listed: list[Entry], pattern: str) -> dict[str, Entry]:
 
 
 def _unpacked(root: Path) -> Iterator[Entry]:
-    inside: dict[str, tuple[str, ...]] = {}  # folder -> the true paths of itself and of those that it lies in
-    # Large archives are often links into a shared disk; one that leads back to where it lies is not followed.
+    seen: dict[str, str] = {}  # true path of a folder -> the name that it was read by
+    # Large archives are often links into a shared disk; one that leads back to a folder around it is not followed.
     for folder, folders, names in os.walk(root, followlinks=True):
-        above, real = inside.get(os.path.dirname(folder), ()), os.path.realpath(folder)
-        if real in above:
+        first = seen.setdefault(os.path.realpath(folder), folder)
+        if first != folder:
+            if not Path(folder).is_relative_to(first):
+                raise ValueError(
+                    f"{first} and {folder} are one folder, by a link; its frames would count twice"
+                )
             folders.clear()
             continue
-        inside[folder] = (*above, real)
         folders[:] = sorted(name for name in folders if not _stray(name))
         for name in sorted(names):
             path = Path(folder, name)
