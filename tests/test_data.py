@@ -334,7 +334,8 @@ def test_loader_processes_change_nothing_and_name_a_bad_file(root):
         assert all(same(batch, there(n)) for n, batch in enumerate(here, 4))
         running = there._stream._workers
         assert len(running) == 2
-        Image.new("L", (W, H), 77).save(root / "labels" / "f0.png")
+        Image.new("L", (W, H), 77).save(root / "bad.png")
+        (root / "bad.png").replace(root / "labels" / "f0.png")  # at once: the loaders read ahead meanwhile
         with pytest.raises(ValueError, match=r"f0\.png holds values that are no train id, .*: 77"):
             [there(n) for n in range(9, 20)]
         time.sleep(1)  # torch aborts a loader process that is ended in the middle of sending a batch
