@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from semcg import protocol as protocols
+from semcg.system import duration
 from semcg_kit.commands import Data, Device, Profile, Seed, checked, say, settings_of
 
 __all__ = ["course", "draw", "run", "sweep"]
@@ -164,8 +165,8 @@ def sweep(
         for task in tasks:
             say(f"{'to do' if task in todo else 'finished':<16}  {task.name}")
         if todo and notebooks is None:  # what another notebook trains is not known
-            hours = plan.estimate_seconds(todo, device) / 3600
-            say(f"about {hours:.1f} hours one after the other, estimated from steps timed now")
+            seconds = plan.estimate_seconds(todo, device)
+            say(f"about {duration(seconds)} for what is to do, one after the other; from steps timed now")
         return
     if settings:
         say(
