@@ -132,12 +132,11 @@ def semantic(before: Tensor, after: Tensor, *, kind: str, labels: Tensor | None 
     Raises
     ------
     ValueError
-        For an unknown kind, scores of different shapes, or "ce_labels" without fitting labels.
+        For an unknown kind, scores of different shapes where they are compared, or "ce_labels" without fitting labels.
     """
     _check_kind(kind, SEMANTIC_KINDS, "semantic loss")
-    before, after = _checked_pair(before.detach(), after, "scores")
     if kind != "ce_labels":
-        return _COMPARE[kind](before, after)
+        return _COMPARE[kind](before.detach(), after)
     if labels is None:
         instead = 'use "ce_pseudo" where there are none'
         raise ValueError(f'the semantic loss "ce_labels" needs labels (B, H, W); {instead}')

@@ -242,8 +242,6 @@ SURVIVORS = {
     "segmenters: def level(*c: int, stride: int=1, bias: bool=True) -> nn.Sequential:": "biases that a normalization "
     "cancels; tests/test_instruments.py loads the shipped weights",
     "loop: yield {'step': n + 2, **step(*batch(n))}": "the number of a step; tests/test_ranks.py",
-    "loop: losses = [name for name in bad if not name.startswith('gradient')] and bad": "names in a message; "
-    "tests/test_training.py",
     "training: seeing = torch.channels_last if fabric.device.type != 'cpu' else layout": "the same numbers in more time",
     "losses: return losses.sum() / (labels != IGNORE).sum().clamp(min=2)": "a crop with a single labeled pixel",
     "gan: self.ups.append(nn.Sequential(nn.ReLU(inplace=False), conv, *norm))": "the same numbers in more memory",

@@ -231,15 +231,12 @@ def read_parts(path: Path | zipfile.Path) -> Parts:
             entries = parts.setdefault(part, {}).setdefault(item, {})
             if key in entries:
                 raise ValueError(f"{where}: {part}, {item}, {key} occurs twice")
+            number = int if written.lstrip("-").isdecimal() else float
             try:
-                entries[key] = written if key in TEXTS else _number(written)
+                entries[key] = written if key in TEXTS else number(written)
             except ValueError:
                 raise ValueError(f"{where}: {written!r} is not a number") from None
     return parts
-
-
-def _number(written: str) -> int | float:
-    return int(written) if written.lstrip("-").isdecimal() else float(written)
 
 
 def flip_share(counts: Tensor, source: str = "", to: str = "") -> float:
