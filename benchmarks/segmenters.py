@@ -1,4 +1,4 @@
-"""What each cut of a segmenter's training costs in mIoU and saves in time: Sem_t on the drawn world of profile mini.
+"""What each cut of a segmenter's training costs in mIoU and saves in time: Sem_t on the synthetic world of profile mini.
 
 Steps are timed in turn, round after round, by the process's own time; a ratio is the median over rounds, with the least and
 the largest, times the ratio of the numbers of steps. Scores are mIoU on target/val after a whole training of each.

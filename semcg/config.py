@@ -192,7 +192,7 @@ class Config(BaseModel):
         return self.steps or self.epochs * -(-epoch // self.batch)
 
 
-_DRAWN = {  # what every profile on the drawn world shares
+_DRAWN = {  # what every profile on the synthetic world shares
     "segmenter_start": "random",
     "segmenter_optimizer": "adamw",
     "segmenter_lr": 2e-3,
@@ -263,7 +263,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "save_every": 2,
     },
 }
-"""Profile -> what it changes against the paper. `gpu`, `mini` and `smoke` run on the drawn world."""
+"""Profile -> what it changes against the paper. `gpu`, `mini` and `smoke` run on the synthetic world."""
 
 
 def make(profile: str = "", **changes: Any) -> Config:

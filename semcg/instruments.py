@@ -1,4 +1,4 @@
-"""The instruments of the drawn world, trained once and used as shipped: Sem_s, Sem_t, three judges and the plate reader.
+"""The instruments of the synthetic world, trained once and used as shipped: Sem_s, Sem_t, three judges and the plate reader.
 
 `results/instruments/` holds their weights as float16, and `instruments.json`: for each what network it is, the SHA-256
 of its file, its score and how it was trained. The command there trains it again.

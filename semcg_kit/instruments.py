@@ -1,4 +1,4 @@
-"""Train instruments of the drawn world, score them and write them into results/instruments.
+"""Train instruments of the synthetic world, score them and write them into results/instruments.
 
     python -m semcg_kit.instruments Sem_t [judge ...]    those named; without a name every one
 
@@ -130,7 +130,7 @@ def _network(name: str, config: Config) -> tuple[str, dict, str]:
 
 
 def main(names: Annotated[list[str] | None, typer.Argument(help=", ".join(HOME))] = None) -> None:
-    """Train instruments of the drawn world in float32, score them and write them; without a name every one."""
+    """Train instruments of the synthetic world in float32, score them and write them; without a name every one."""
     for name in names or HOME:
         typer.echo(f"{name}: {train(name, configs.make('mini', precision='fp32'))['score']}")
 

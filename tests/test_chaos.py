@@ -87,7 +87,7 @@ def patch():
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory, patch) -> tuple[Place, Place, Path]:
-    """A calm home, a troubled one with the same drawn world, and the notebook."""
+    """A calm home, a troubled one with the same synthetic world, and the notebook."""
     root = tmp_path_factory.mktemp("chaos")
     book = shortened(root / "03_short.ipynb")
     calm, troubled = Place(root / "calm", patch), Place(root / "troubled", patch)

@@ -256,7 +256,7 @@ def test_the_statistics_of_the_exercises_are_those_of_the_report():
     assert statistics.sign_flip(np.ones(8)) * 7 == least > decided.alpha
     assert 2 / 2**decided.least_seeds * len(decided.correction) <= decided.alpha, "and ten pairs can do it"
     assert (decided.least_seeds, len(decided.seeds), len(decided.correction)) == (10, 12, 8)
-    assert "eight claims, so it asks for at least ten pairs, and plans twelve" in ALL["05.1"].why
+    assert "(8 · 2/2⁹ = 0.031). It asks for ten, and plans twelve" in ALL["05.1"].why
     for sd, effect in ((0.02, 0.01), (0.05, 0.04), (0.02, 0.0055)):
         n = solution("my_pairs")(sd, effect)
         assert effect < statistics.detectable(sd, n), "Student's t asks for a few pairs more"

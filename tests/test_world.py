@@ -1,4 +1,4 @@
-"""The drawn world: frozen label maps, exact geometry, the two looks, and folders without chance."""
+"""The synthetic world: frozen label maps, exact geometry, the two looks, and folders without chance."""
 
 import hashlib
 import json

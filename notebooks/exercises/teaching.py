@@ -145,7 +145,7 @@ class Minutes:
         run = "its time to run is not measured yet"
         if self.seconds is not None:
             run = f"{_spoken(self.seconds)} to run (measured, profile `{self.profile}`)"
-        return f"about {self.read} minutes to read, quiz and exercises apart; {run}."
+        return f"about {self.read} minutes to read, without quiz and exercises; {run}."
 
 
 def reading(notebook: NotebookNode) -> int:

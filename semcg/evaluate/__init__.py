@@ -206,7 +206,7 @@ def oracle_distance(
     Raises
     ------
     FileNotFoundError, ValueError
-        As `Pictures`. Only the drawn world has an oracle.
+        As `Pictures`. Only the synthetic world has an oracle.
     """
     oracle, run, sums = Pictures(oracle_folder), any_size(translate), Counter()
     with torch.inference_mode():

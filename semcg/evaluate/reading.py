@@ -1,6 +1,6 @@
 """What must stay legible: plates and signs, by a trained reader, and road markings, by their contrast.
 
-The drawn world notes what is written where. Labels do not tell markings from asphalt, both are road; in the source they
+The synthetic world notes what is written where. Labels do not tell markings from asphalt, both are road; in the source they
 can be told, since markings are the road's bright pixels. What is bright there is followed through the translation, pixel by
 pixel.
 """
@@ -30,13 +30,13 @@ VARIANTS = 4
 """Crops of each digit that the training sees."""
 
 BRIGHTER = 0.2
-"""By how much a marking's luminance exceeds the median of its frame's road. On the drawn world nine tenths of the
+"""By how much a marking's luminance exceeds the median of its frame's road. On the synthetic world nine tenths of the
 pixels found are painted ones, and nine tenths of the painted ones are found."""
 RING = 3
 """Pixels around a marking that count as the asphalt beside it."""
 
 KEPT = 0.25
-"""Share of its contrast with which a marking pixel counts as kept. In the drawn world the perfect translation halves the
+"""Share of its contrast with which a marking pixel counts as kept. In the synthetic world the perfect translation halves the
 contrast, and keeps 0.87 of the pixels by this rule, about as many as are painted ones."""
 
 
@@ -46,7 +46,7 @@ def notes(folder: Path | str, domain: str, split: str) -> dict[str, dict[str, li
     Parameters
     ----------
     folder : path
-        Of the data. `scenes.jsonl` in it holds a line per frame of the drawn world.
+        Of the data. `scenes.jsonl` in it holds a line per frame of the synthetic world.
     domain, split : str
 
     Returns

@@ -36,7 +36,7 @@ def draw(config: Config, *, processes: int = 0, progress: Callable[[int, int], N
 def target_train(config: Config) -> Path:
     """Return the folder of the target's training frames, as `config.target_layout` wants them.
 
-    "own" is that of the data. "source" is the control of the drawn world, which is drawn here unless it lies there: as
+    "own" is that of the data. "source" is the control of the synthetic world, which is drawn here unless it lies there: as
     many frames in the target's style, of streets that are built like the source's. If a translation makes buildings
     of the sky because the target has less sky, it has no reason to do so there.
 
@@ -91,7 +91,7 @@ def data(config: Config) -> Path:
     FileNotFoundError
         If there are no such data; says which command makes them.
     ValueError
-        If files are missing, added or changed, or the drawn world is another config's.
+        If files are missing, added or changed, or the synthetic world is another config's.
     """
     folder = files.data_folder(config.data, config.profile)
     command = f"semcg prepare gta5, cityscapes or folder, with --out {folder} (data/README.md)"
@@ -143,7 +143,7 @@ def with_labels(crops: Scenes) -> Scenes:
 
 
 def differs(folder: Path, wanted: dict) -> list[str]:
-    """Return in which parts a drawn world is another than `wanted` (`recipes.world`); ["data"] where none was drawn."""
+    """Return in which parts a synthetic world is another than `wanted` (`recipes.world`); ["data"] where none was drawn."""
     about = files.read_record(folder / "about.json")
     if not (folder / "manifest.csv").is_file() or not isinstance(about.get("recipe"), dict):
         return ["data"]

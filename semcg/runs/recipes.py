@@ -58,7 +58,7 @@ def world(config: Config) -> dict:
 
 
 def control_folder(config: Config) -> Path:
-    """Return the folder of the control: the drawn world with target streets that are built like the source's."""
+    """Return the folder of the control: the synthetic world with target streets that are built like the source's."""
     return files.data_folder(f"world-source_layout-{config.profile}", config.profile)
 
 
@@ -100,7 +100,7 @@ def judge(config: Config, *, second: bool = False, plain: bool = False) -> Recip
 def instrument(config: Config, name: str) -> Recipe | None:
     """Return the recipe of the shipped instrument that a config uses: its file. None where the config trains its own.
 
-    It is used on the drawn world of profile mini, with the numbers that it was trained with; its precision is its own, float32.
+    It is used on the synthetic world of profile mini, with the numbers that it was trained with; its precision is its own, float32.
     """
     if config.instruments == "trained" or config.data != "world":
         return None

@@ -21,7 +21,7 @@ from semcg.world import Scene, render
 GENERATORS = REFERENCE / "generators"
 """Where they lie in this repository: a folder for each condition."""
 UNSEEN = 5 * 10**6
-"""Where the seeds begin of which no split of the drawn world makes use (`semcg.world.STREAMS`)."""
+"""Where the seeds begin of which no split of the synthetic world makes use (`semcg.world.STREAMS`)."""
 
 PUBLISHED = REFERENCE / "published.csv"
 ARCHIVES = "prepare archives"  # `semcg_kit.prepare.frames.ARCHIVES`

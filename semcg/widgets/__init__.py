@@ -72,7 +72,7 @@ def microscope(look: Look, *, frames: int, conditions: Sequence[str], first: str
     return explorer(redraw, frame, condition)
 
 
-# ---------------------------------------------------------------- the drawn world
+# ---------------------------------------------------------------- the synthetic world
 
 
 def street_panels(
@@ -120,7 +120,7 @@ def street_panels(
 
 
 def street(*, size: tuple[int, int] = (128, 256), seeds: int = 200) -> ipywidgets.VBox:
-    """Walk through the drawn world: choose a street, how open it is, the camera's height, and the style.
+    """Walk through the synthetic world: choose a street, how open it is, the camera's height, and the style.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """The perfect translation, and the same with one thing spoiled: what a measure says of them shows what it sees.
 
-Blur, a checkerboard, the wrong class, or the wrong street. Only the drawn world has them.
+Blur, a checkerboard, the wrong class, or the wrong street. Only the synthetic world has them.
 """
 
 from collections.abc import Callable, Sequence
