@@ -45,7 +45,7 @@ def test_the_sentences_above_the_table_are_those_of_the_ledger():
     assert f"in {rows['C1']['seeds']} pairs" in readme
     assert f"rises from {rows['C1']['mean_a']:.3f} to {rows['C1']['mean_b']:.3f}" in readme
     assert (
-        f"(a training step takes {rows['C7']['difference']:.2f} times as long), and the others are open"
+        f"segmenters a training step takes {rows['C7']['difference']:.2f} times as long), and the others are open"
         in readme
     )
     table = re.search(r"<!-- ledger.*?-->\n(.*?)<!--", text_of("README.md"), re.S)[1]
@@ -57,6 +57,34 @@ def test_the_sentences_above_the_table_are_those_of_the_ledger():
     held = NUMBERS[sum(verdict.startswith("holds") for verdict in halves)]
     said = f"{held} of the {NUMBERS[len(halves)]} that were tested with it hold"
     assert said in readme, said
+
+
+def test_the_sentences_beside_the_verdicts_are_those_of_the_measures():
+    page = " ".join(text_of("docs/results.md").split())
+    measures = pd.read_csv(REFERENCE / "measures.csv")
+    measures = measures[measures["seed"].isna() | measures["seed"].isin(range(30, 42))]
+    rows = {row["id"]: row for row in json.loads(text_of("results/reference/ledger.json"))}
+
+    def mean(condition: str, measure: str, of_class: str = "all") -> str:
+        same = (measures["condition"] == condition) & (measures["measure"] == measure)
+        return f"{measures['value'][same & (measures['class'] == of_class)].mean():.3f}"
+
+    second, downstream, vehicle = "second judge mIoU", "downstream mIoU", "vehicle (category)"
+    for said in (
+        f"{100 * rows['C8']['margin'] / rows['C8']['mean_a']:.0f} % of CycleGAN's KID ({rows['C8']['margin']:.3f}) or {rows['B7']['margin']} of",
+        f"has a judge mIoU of {mean('color transfer', 'judge mIoU')}: more",
+        f"no clear difference ({mean('color transfer', downstream)} and {mean('semantic', downstream)})",
+        f"better ({mean('color transfer', 'downstream IoU', vehicle)} and {mean('semantic', 'downstream IoU', vehicle)})",
+        f"({mean('CycleGAN', 'sign numbers read')} → {mean('semantic', 'sign numbers read')})",
+        f"the oracle keeps only {mean('oracle', 'markings kept')}",
+        f"by less ({-rows['C6']['difference']:.3f}) than the smallest effect of interest ({rows['C6']['smallest_effect']})",
+        f"over semantic ({mean('semantic recolor', second)} and {mean('semantic', second)})",
+        f"at all twelve seeds ({mean('recolor', second)})",
+        f"at all twelve ({mean('semantic recolor', downstream)} and {mean('semantic', downstream)})",
+        f"{float(mean('semantic', 'judge IoU', vehicle)) - float(mean('semantic, guided', 'judge IoU', vehicle)):.2f} of vehicle IoU "
+        f"and raises KID from {mean('semantic', 'KID')} to {mean('semantic, guided', 'KID')}, both at every seed",
+    ):
+        assert said in page, said
 
 
 def test_the_minutes_of_the_course_are_those_of_the_notebooks():
