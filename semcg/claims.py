@@ -179,7 +179,7 @@ def protocol_rows(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:
         margin, seeds, verdict. Numbers are None where nothing, or only one seed, was measured.
     """
     reported = measures[measures["seed"].isin(protocol.seeds)]
-    compared = [_row(reported, row, margin_of(measures, row), protocol) for row in protocol.rows]
+    compared = [_row(reported, row, margin_of(measures, row, protocol), protocol) for row in protocol.rows]
     rows, corrected = [row for row, _ in compared], {}
     for family in protocol.corrected:
         primary = {row["id"]: row for row in rows if row["primary"] and row["claim"] in family}
@@ -222,14 +222,14 @@ def _compare(
     return of | means | {"margin": margin}, signed
 
 
-def margin_of(measures: pd.DataFrame, row: Row) -> float | None:
+def margin_of(measures: pd.DataFrame, row: Row, protocol: Protocol) -> float | None:
     """Return what `b` may be worse by; None where what it is a share of was not measured."""
     if row.margin is None:
         return 0.0
     if row.margin.value:
         return row.margin.value
-    values = _chosen(measures, row.margin.of, row.measure, row.of_class)["value"]
-    return abs(row.margin.share * float(values.mean())) if len(values) else None
+    values = values_of(measures, row.margin.of, row.measure, row.of_class, protocol.seeds)
+    return abs(row.margin.share * float(np.nanmean(values))) if values else None
 
 
 def _verdict(row: dict, signed: Interval | None, asked: Row, protocol: Protocol) -> str:
@@ -342,7 +342,7 @@ def weight_rows(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:
         if asked is None or not (chosen and others):
             continue
         best = (max if asked.better == "higher" else min)(others, key=others.__getitem__)
-        margin = margin_of(measures, asked) if asked.margin else asked.smallest_effect
+        margin = margin_of(measures, asked, protocol) if asked.margin else asked.smallest_effect
         found |= {"condition_a": best, "verdict": statistics.undecided(len(seeds)), "mean_a": others[best]}
         found["mean_b"] = float(np.mean([chosen[seed] for seed in seeds]))
         if len(seeds) < 2 or margin is None:

@@ -339,7 +339,7 @@ def table(*profiles: str) -> pd.DataFrame:
         if name in ("profile", "data"):
             continue
         row = {"field": name, "paper": _shown(field.default), "source": field.json_schema_extra["source"]}
-        for profile in profiles or [p for p in PROFILES if p != "paper"]:
+        for profile in [p for p in profiles or PROFILES if p != "paper"]:
             row[profile] = _shown(PROFILES[profile][name]) if name in PROFILES[profile] else ""
         rows.append(row | {"meaning": field.description})
     return pd.DataFrame(rows).set_index("field")

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from semcg.translate.frames import padded
 
-WORKSPACE = 1.5  # memory of a pass over that of its tensors: convolutions rearrange what they read and write
+PASS_WORKSPACE = 1.5  # memory of a pass over that of its tensors: convolutions rearrange what they read
 
 Step = Callable[..., object]
 
@@ -53,7 +53,7 @@ def seconds(
             begun = clock()
             step(*batch)
             if cuda:
-                torch.cuda.synchronize()
+                torch.cuda.synchronize(batch[0].device)
             if n >= warm:
                 found[name].append(clock() - begun)
     return found
@@ -114,7 +114,7 @@ def peak_bytes(G: nn.Module, shape: tuple[int, int, int, int]) -> int:
 def needed_bytes(G: nn.Module, *, height: int, width: int, batch: int = 1, tile: int = 0) -> int:
     """Return about how many bytes one pass over frames (batch, 3, height, width) needs, whole or in tiles.
 
-    `WORKSPACE` times the living tensors, and the weights once more, which convolutions re-pack; the frames themselves,
+    `PASS_WORKSPACE` times the living tensors, and the weights once more, which convolutions re-pack; the frames themselves,
     padded, come on top where tiles are blended.
     """
     sides = [padded(side, G.multiple) for side in (height, width)]
@@ -122,7 +122,7 @@ def needed_bytes(G: nn.Module, *, height: int, width: int, batch: int = 1, tile:
     if tile:
         sides = [min(side, tile) for side in sides]
     weights = max((p.numel() * p.element_size() for p in G.parameters()), default=0)
-    return int(WORKSPACE * peak_bytes(G, (batch, 3, *sides))) + weights + (3 * frames if tile else 0)
+    return int(PASS_WORKSPACE * peak_bytes(G, (batch, 3, *sides))) + weights + (3 * frames if tile else 0)
 
 
 def free_bytes(device: torch.device) -> int:

@@ -101,7 +101,7 @@ def fabric_for(device: str = "auto", precision: str = "fp32", *, shared: bool = 
         If the device is unknown or not on this machine, or is one device for several processes.
     """
     name, _, index = device.partition(":")
-    if name not in ("auto", "cpu", "cuda") or (index and not index.isdigit()):
+    if name not in ("auto", "cpu", "cuda") or (index and not (name == "cuda" and index.isdigit())):
         raise ValueError(f"device = {device!r}: allowed: auto, cpu, cuda, cuda:0, cuda:1, ...")
     if name == "cuda" and int(index or 0) >= (seen := torch.cuda.device_count()):
         raise ValueError(f"device = {device!r}: this machine has {seen} CUDA devices; use auto or cpu")

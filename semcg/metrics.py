@@ -6,10 +6,8 @@ frames or ranks are added with `+`; a score is computed once, from the sum, so t
 the pixels were dealt out. The conventions are those of cityscapesScripts (Cordts et al., CVPR 2016):
 
 - pixels labeled 255 are left out, whatever was predicted there;
-- a prediction outside the classes, on a labeled pixel, is a miss of the labeled class and a false positive
-of none;
-- a class that occurs neither in the labels nor in the predictions has no score: NaN, skipped by the means.
-Codes that
+- a prediction outside the classes, on a labeled pixel, is a miss of the labeled class and a false positive of none;
+- a class that occurs neither in the labels nor in the predictions has no score: NaN, skipped by the means. Codes that
   count it as 0 (through an epsilon) or as 1 report other numbers from the same pixels.
 """
 

@@ -162,7 +162,7 @@ def pairs(images: Path | str, labels: Path | str) -> dict[str, tuple[Path, Path]
     first, second = by_stem(images), by_stem(labels)
     for key in (bare, _normal):
         images_of, labels_of = ({key(stem): path for stem, path in of.items()} for of in (first, second))
-        if images_of.keys() == labels_of.keys() and len(images_of) == len(first):
+        if images_of.keys() == labels_of.keys() and len(images_of) == len(first) == len(second):
             return {path.stem: (path, labels_of[stem]) for stem, path in images_of.items()}
     check_paired(("image", images, images_of), ("label", labels, labels_of))
     raise ValueError(f"two files of {images} have names that differ in Unicode normal form only; rename one")

@@ -311,7 +311,9 @@ def translation_step(
         compute = {
             "gan": lambda: losses.generator(d.D(fake), kind=gan_loss),
             "cycle": lambda: losses.cycle(x, d.G_back(fake)),
-            "semantic": lambda: losses.semantic(d.Sem(x), d.Sem_to(fake), kind=d.reading, labels=y),
+            "semantic": lambda: losses.semantic(
+                None if d.reading == "ce_labels" else d.Sem(x), d.Sem_to(fake), kind=d.reading, labels=y
+            ),
             "identity": lambda: losses.identity(x_to, d.G(x_to)),
         }
         for name in compute:
@@ -349,6 +351,8 @@ def translation_step(
         return losses.discriminator(on_real, on_fake, kind=gan_loss)
 
     def step(x_s: Tensor, y_s: Tensor, x_t: Tensor, y_t: Tensor) -> dict[str, Tensor]:
+        for G in (m.G_st, m.G_ts):
+            G.train()  # whoever looked at them in between may have left them in evaluation mode
         t.adam_G.zero_grad(set_to_none=True)
         x_st, terms, pulls = run_back(s_to_t, x_s, y_s, x_t)
         x_ts, others, _ = run_back(t_to_s, x_t, None, x_s)

@@ -256,6 +256,16 @@ def test_the_margin_of_the_weight_is_that_of_its_measure():
     assert found["verdict"] == "not measured", "the protocol says of no row which direction is better"
 
 
+def test_a_development_seed_moves_no_margin():
+    values = table(A_m=0.10 + NOISE, B_m=0.15 + NOISE)
+    asked = decided([row("C8", better="lower", margin={"share": 0.31, "of": "A"})])
+    seen = pd.DataFrame([("A", s, "m", "all", 0.8, f"A-s{s}") for s in (0, 1, 2)], columns=values.columns)
+    (without,), (among,) = (claims.protocol_rows(m, asked) for m in (values, pd.concat([values, seen])))
+    assert among == without
+    assert without["margin"] == pytest.approx(0.031)
+    assert without["verdict"] == "does not hold here"
+
+
 def test_every_claim_has_a_row_with_every_column():
     real = protocol.read()
     rows = claims.ledger(table(), real)

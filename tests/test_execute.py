@@ -132,10 +132,8 @@ def test_a_kernel_reaches_no_other_machine(place):
 def test_a_bad_end_is_said_in_a_sentence_and_kept(place, cell, status, words, capfd):
     """Also of a kernel that is shut down while it answers: what it says of its closed sockets is shown to nobody."""
     book = notebook(place / "00_book.ipynb", "print('so far')", cell)
-    begun = time.monotonic()
     with pytest.raises(Failed, match=words):
-        execute(book, place / "out.ipynb", {}, cell_timeout=3)
-    assert time.monotonic() - begun < 45
+        execute(book, place / "out.ipynb", {}, cell_timeout=3 if status == "timeout" else None)
     assert files.read_json(place / "out.json")["status"] == status
     assert "so far" in (place / "out.failed.ipynb").read_text()
     assert not (place / "out.ipynb").exists()
@@ -196,7 +194,7 @@ from semcg.loop import fit
 toy = t.Toy()
 run = runs.open_run(t.recipe(), steps=t.STEPS, state=toy.state, batch=toy.batch)
 def batch(k):
-    time.sleep(0.3 * n)
+    time.sleep(0.9 * n if k > 4 else 0)
     return toy.batch(k)
 for record in runs.keep(run, fit(toy.step, batch, t.STEPS, start=run.step)):
     pass

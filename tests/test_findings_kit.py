@@ -177,11 +177,12 @@ def test_a2b_an_evaluation_with_settings_leaves_the_profile_s_own_alone(home):
                 files.write_text(usual / "table.txt", f"{texts} {settings}")
     assert (usual / "table.txt").read_text() == "usual {}"
     assert (own / "table.txt").read_text() == "with settings {'lambda_c': 5.0}"
-    shutil.move(usual, usual.with_name(f".{usual.name}.usual"))  # as a kill leaves it
-    files.write_text(usual / "table.txt", "killed")
-    with course.own_evaluation(made, {"lambda_c": 5.0}):
-        assert not usual.exists()
-    assert (usual / "table.txt").read_text() == "usual {}"
+    for settings in ({"lambda_c": 5.0}, {}):
+        shutil.move(usual, usual.with_name(f".{usual.name}.usual"))  # as a kill leaves it
+        files.write_text(usual / "table.txt", "killed")
+        with course.own_evaluation(made, settings):
+            assert not usual.exists() if settings else (usual / "table.txt").read_text() == "usual {}"
+        assert (usual / "table.txt").read_text() == "usual {}"
 
 
 def test_b9_a_name_means_the_course_s_notebook_and_a_path_any(home, book, monkeypatch):

@@ -13,7 +13,7 @@ import torch
 
 
 def course(home: Path, *, kill_after: float | None = None) -> int:
-    """Run the smoke course; with `kill_after`, kill its whole process group after so many seconds."""
+    """Run the smoke course; with `kill_after`, kill it after so many seconds."""
     command = [sys.executable, "-m", "semcg_kit", "course", "--profile", "smoke", "--device", "cpu"]
     child = subprocess.Popen(
         command,

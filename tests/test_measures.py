@@ -355,6 +355,8 @@ def test_markings_by_hand():
         "asphalt after": pytest.approx(24 * 0.2),
     }
     assert marking_contrast(sums) == pytest.approx(1), "an exposure is no contrast"
+    assert marking_contrast(marking_sums(label, source, np.zeros_like(source))) == 0, "all is black"
+    assert values({"grid": {"0": {"peak": 0.0, "around": 0.0}}}) == {}, "frames of one color"
     faded = np.where(source == 0.8, 0.4 * 1.1, 0.4)  # contrast .04 / .84, less than a quarter of .4 / 1.2
     assert marking_sums(label, source, faded)["kept"] == 0
     faded = np.where(source == 0.8, 0.4 * 1.3, 0.4)  # .12 / .92

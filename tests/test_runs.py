@@ -18,7 +18,7 @@ from torch import nn
 from semcg import config, files, runs
 from semcg.files import data_digest
 from semcg.loop import fit
-from semcg.runs import checkpoint, edition_1, recipes
+from semcg.runs import checkpoint, edition_1, recipes, store
 from semcg.runs.recipes import Recipe
 
 STEPS = 12
@@ -77,6 +77,20 @@ def equal(a, b) -> bool:
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(map(equal, a, b))
     return a == b
+
+
+def test_a_loop_that_is_left_among_the_last_records_is_saved(home):
+    train(until=STEPS - 1)
+    assert train()[2].why == f"resumed after step {STEPS}"
+
+
+def test_a_machine_without_git_trains_too(home, monkeypatch):
+    store.software.cache_clear()
+    monkeypatch.setenv("PATH", "")
+    try:
+        assert store.software()["commit"] is None
+    finally:
+        store.software.cache_clear()
 
 
 def test_a_complete_run_holds_everything(home):

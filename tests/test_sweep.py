@@ -19,7 +19,7 @@ from chaos import promises
 from semcg import config, files, protocol, runs
 from semcg.runs.recipes import Recipe
 from semcg_kit.execution import Failed, Stopped
-from semcg_kit.sweep import attempt, plan
+from semcg_kit.sweep import attempt, plan, worker
 from semcg_kit.sweep import pool as pools
 from semcg_kit.sweep.attempt import Outcome, Task
 
@@ -270,22 +270,42 @@ def test_each_process_takes_one_gpu_and_waits_if_all_are_taken(monkeypatch, tmp_
     def take() -> None:
         attempt.take_gpu("auto")
         (tmp_path / f"{os.getpid()}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
-        time.sleep(60)
+        time.sleep(600)
 
-    first, second, third = (forked(take) for _ in range(3))
-    wait_for(lambda: len(list(tmp_path.glob("[0-9]*"))) == 2, 20)
-    time.sleep(0.6)
-    took = {int(path.name): path.read_text() for path in tmp_path.glob("[0-9]*")}
-    assert sorted(took.values()) == ["0", "1"], "a third run began on a GPU that is taken"
-    ended = next(iter(took))
-    os.kill(ended, signal.SIGKILL)
-    wait_for(lambda: len(list(tmp_path.glob("[0-9]*"))) == 3, 20)
-    (late,) = {first, second, third} - took.keys()
-    assert (tmp_path / f"{late}").read_text() == took[ended]
-    for child in (first, second, third):
-        with suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    def taken() -> dict[int, str]:
+        return {int(p.name): gpu for p in tmp_path.glob("[0-9]*") if (gpu := p.read_text())}
+
+    children = [forked(take) for _ in range(3)]
+    try:
+        wait_for(lambda: len(taken()) == 2)
+        time.sleep(0.6)
+        took = taken()
+        assert sorted(took.values()) == ["0", "1"], "a third run began on a GPU that is taken"
+        ended = next(iter(took))
+        os.kill(ended, signal.SIGKILL)
+        wait_for(lambda: len(taken()) == 3)
+        (late,) = {*children} - took.keys()
+        assert taken()[late] == took[ended]
+    finally:
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def test_evidence_that_cannot_be_kept_fails_the_task_with_the_reason(home, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise ValueError("protocol.toml is not committed as it is")
+
+    reasons: list[str] = []
+    monkeypatch.setattr(worker, "reusable", lambda *_: {"runs": {}})
+    monkeypatch.setattr(worker, "collect", refuse)
+    monkeypatch.setattr(worker, "write_failure", lambda task, output, reason: reasons.append(reason))
+    monkeypatch.setattr(worker.plan, "key_of", lambda *_: {})
+    parameters = {"profile": "smoke", "data": "world", "device": "cpu", "seed": 3}
+    task = Task("a-s3", parameters, ("train.ipynb",), str(home), protocol="protocol.toml")
+    assert worker._execute(task) == 1
+    assert reasons == ["train: ValueError: protocol.toml is not committed as it is"]
 
 
 # ---------------------------------------------------------------- the order of things, without processes

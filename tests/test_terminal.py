@@ -55,7 +55,8 @@ class Two:
     capacity = 2
 
 
-def test_the_table_of_a_sweep_has_a_row_for_each_running_task():
+def test_the_table_of_a_sweep_has_a_row_for_each_running_task(monkeypatch):
+    monkeypatch.setattr("semcg_kit.sweep.pool.time.monotonic", lambda: 0.0)
     lines: list[str] = []
     first, second = (
         Task(name, {"data": "world", "profile": "smoke"}, ("train.ipynb",), "/nowhere")

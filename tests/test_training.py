@@ -314,7 +314,7 @@ def test_learning_rates_by_hand():
 
 
 def test_devices_are_checked():
-    for wrong in ("gpu", "cuda:x", "tpu"):
+    for wrong in ("gpu", "cuda:x", "tpu", "auto:7", "cpu:3"):
         with pytest.raises(ValueError, match="allowed: auto, cpu, cuda"):
             devices.fabric_for(wrong)
     if not torch.cuda.is_available():

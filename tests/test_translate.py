@@ -294,13 +294,13 @@ def test_reading_and_writing_go_on_while_a_frame_is_computed(tmp_path, monkeypat
 
     def pixels(path, content):
         if path.stem == "02":  # a read that ends only once the first frame is being computed
-            assert computing[0].wait(10), "nothing is computed while this frame is read"
+            assert computing[0].wait(300), "nothing is computed while this frame is read"
             read.set()
         return folders_pixels(path, content)
 
     def save_later(made, frame):
         if frame.out.stem == "00":
-            assert computing[1].wait(10), "nothing is computed while this frame is written"
+            assert computing[1].wait(300), "nothing is computed while this frame is written"
             written.set()
         folders_save(made, frame)
 
@@ -309,9 +309,9 @@ def test_reading_and_writing_go_on_while_a_frame_is_computed(tmp_path, monkeypat
             k = self.seen
             computing[k].set()
             if k == 0:
-                assert read.wait(10), "no frame is read while this one is computed"
+                assert read.wait(300), "no frame is read while this one is computed"
             if k == 1:
-                assert written.wait(10), "no frame is written while this one is computed"
+                assert written.wait(300), "no frame is written while this one is computed"
             return super().forward(x)
 
     folders_pixels, folders_save = translate.pictures.image, translate._save

@@ -50,6 +50,18 @@ def test_it_leaves_sheets_weights_and_scores_and_changes_nothing(cfg):
     assert weights(without)[1] == trained
 
 
+def test_looking_at_a_recoloring_generator_changes_nothing_either(cfg):
+    """It clamps in evaluation mode alone, and its last weights are looked at, not their averages."""
+    looked = cfg.model_copy(update={"generator": "recolor", "generator_weights": "raw", "lr": 0.05})
+    trained = []
+    for made in (looked, looked.model_copy(update={"keep_every": 0})):
+        trainings.translation(made, FABRIC)
+        folder, found = weights(made)
+        trained.append(found)
+        (folder / "provenance.json").unlink()
+    assert trained[0] == trained[1]
+
+
 def test_a_stopped_training_goes_on_with_its_sheets(cfg):
     seen = []
 

@@ -96,8 +96,8 @@ def contradictions(parts: Parts) -> list[str]:
     tables = {name: counts_of(parts, name) for name in ("judge", "second judge", "Sem_t") if name in parts}
     labeled = {name: table.sum(1) for name, table in tables.items()}
     for name, row in labeled.items():
-        if not torch.equal(row, labeled["judge"]):
-            wrong.append(f"{name} and judge counted other numbers of labeled pixels")
+        if not torch.equal(row, labeled[first := next(iter(labeled))]):
+            wrong.append(f"{name} and {first} counted other numbers of labeled pixels")
     if "judge frames" in parts:
         for added, counted in zip(frame_counts(parts), metrics.hits_and_unions(tables["judge"]), strict=True):
             if not np.array_equal(added.sum(0), counted):
@@ -143,7 +143,8 @@ def values(parts: Parts) -> dict[tuple[str, str], float]:
             found["markings kept", "all"] = sums["kept"] / sums["markings"]
     if "grid" in parts:
         sums = _summed(parts["grid"].values())
-        found["grid index", "all"] = sums["peak"] / sums["around"]
+        if sums["around"]:  # frames of one color have neither
+            found["grid index", "all"] = sums["peak"] / sums["around"]
     for what in ("oracle", "cycle"):
         if what in parts:
             sums = _summed(parts[what].values())

@@ -240,6 +240,6 @@ def marking_contrast(sums: dict[str, int | float]) -> float:
 
     def contrast(when: str) -> float:
         m, a = (sums[f"{what} {when}"] / sums[what] for what in ("markings", "asphalt"))
-        return (m - a) / (m + a)
+        return (m - a) / (m + a) if m + a else 0.0  # black on black
 
     return contrast("after") / contrast("before")

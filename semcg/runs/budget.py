@@ -22,7 +22,7 @@ from semcg.runs import recipes
 from semcg.system import cores
 from semcg.training import build_segmentation, build_translation, network_for
 
-WORKSPACE = 1.8
+STEP_WORKSPACE = 1.8
 """Bytes over the counted ones of what passes in a step, since convolutions rearrange what they read and write: the factor
 that `benchmarks/growth.py` measured on a CPU."""
 
@@ -134,7 +134,7 @@ def step_on_noise(kind: str, config: Config, fabric: Fabric) -> tuple[Callable, 
 def needed_bytes(stage: Stage, *, process: int = 0) -> int:
     """Count the bytes that a step of a stage needs, without taking it.
 
-    What is kept (weights, moments, two full image pools), `WORKSPACE` times what passes (activations, gradients), and
+    What is kept (weights, moments, two full image pools), `STEP_WORKSPACE` times what passes (activations, gradients), and
     the bytes of a `process` that has trained nothing yet.
     """
     config = stage.config
@@ -142,7 +142,7 @@ def needed_bytes(stage: Stage, *, process: int = 0) -> int:
     counted = count(lambda: step_on_noise(stage.kind, config, fabric))
     held = min(config.pool, stage.steps * config.batch) if stage.kind == "translation" else 0
     pools = 2 * held * 3 * config.crop**2 * 4
-    return int(process + counted["kept"] + pools + WORKSPACE * counted["passing"])
+    return int(process + counted["kept"] + pools + STEP_WORKSPACE * counted["passing"])
 
 
 def check(stage: Stage, free: int, where: str) -> None:

@@ -27,7 +27,7 @@ CAPTIONS = {
         "Figure 2: the framework. In blue the two cycles, in orange what the two frozen segmenters compare, as the paper "
         "colors them. What differs from the paper: code draws the diagram, and its arrows differ in dashes and dots as "
         "well as in color. Its pictures are one test frame of each domain, its translation by this run's semantic CycleGAN "
-        "with the paper's loss, and the frame after the cycle."
+        "with this run's loss, and the frame after the cycle."
     ),
     "figure_3": (
         "Figure 3: translations, first from target to source, then from source to target. What differs from the paper: it "
@@ -51,14 +51,14 @@ def paper_figures(config: Config, *, device: str = "auto") -> dict[str, Figure]:
     Parameters
     ----------
     config : Config
-        Of the runs to draw; its `lambda_s` and `semantic_loss` do not matter.
+        Of the runs to draw; its `lambda_s` and `semantic_loss` choose the semantic one.
     device : str
         As in `semcg.devices.fabric_for`.
 
     Returns
     -------
     dict
-        "figure_1" to "figure_3". Figure 2 shows the semantic CycleGAN as the paper words it.
+        "figure_1" to "figure_3". Figure 2 shows the semantic CycleGAN.
 
     Raises
     ------

@@ -108,6 +108,7 @@ def _keep_new(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
                             f"{run.name} is saved at step {run.step}; the same command resumes from there"
                         )
                     yield from new
+            yield from read()
         except (MemoryError, RuntimeError) as error:
             if not _is_memory(error):
                 raise
@@ -121,7 +122,6 @@ def _keep_new(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
                 read()
                 run.save()
             raise
-        yield from read()
     run.save()
     if run.step == run.steps:
         run.finish()

@@ -25,6 +25,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from functools import cache
 from importlib.metadata import version
@@ -324,7 +325,7 @@ def log_event(event: str, **fields: object) -> None:
 
 def machine() -> dict:
     """Return the device, the number of threads, and the most memory this process has held so far (on a GPU its tensors), in bytes."""
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():  # there may be a GPU that this process does not use
         device, peak = torch.cuda.get_device_name(), torch.cuda.max_memory_allocated()
     else:
         device, peak = f"CPU ({torch.backends.cpu.get_cpu_capability()})", _most_resident()
@@ -344,13 +345,17 @@ def _most_resident() -> int:
 @cache
 def software() -> dict:
     """Return the commit of this package, whether its files differ from it, and the versions it runs with."""
-    git = ["git", "-C", str(Path(__file__).resolve().parent)]
-    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
-    changed = subprocess.run([*git, "status", "--porcelain", "--", ".."], capture_output=True, text=True)
+    where = str(Path(__file__).resolve().parent)
+
+    def git(*what: str) -> str:
+        with suppress(FileNotFoundError):  # there is no git here
+            return subprocess.run(["git", "-C", where, *what], capture_output=True, text=True).stdout.strip()
+        return ""
+
     names = ("semcg", "torch", "torchvision", "numpy", "pillow", "lightning-fabric")
     return {
-        "commit": head.stdout.strip() or None,
-        "uncommitted_changes": bool(changed.stdout.strip()),
+        "commit": git("rev-parse", "HEAD") or None,
+        "uncommitted_changes": bool(git("status", "--porcelain", "--", "..")),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": {name: version(name) for name in names},

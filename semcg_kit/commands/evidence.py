@@ -20,6 +20,7 @@ def ledger(profile: Profile = "", protocol: Protocol = None, data: Data = "") ->
     from semcg_kit.evidence.measuring import write_floor
 
     decided, config, folder = _evidence(profile, protocol, data)
+    config = devices.with_precision(config)
     floor = write_floor(config, devices.fabric_for("auto", config.precision), folder)
     rows = evidence.gather(folder, decided, histories=folder.parent)
     for row in rows:
@@ -65,19 +66,18 @@ def ship(protocol: Protocol = None) -> None:
 
 
 def _evidence(profile: str, protocol: Path | None, data: str) -> tuple:
-    """Return the protocol, the config of its data on this machine, and the folder of what a sweep measured.
+    """Return the protocol, the config of its data, and the folder of what a sweep measured.
 
     A protocol that names its test frames has its evidence beside it, any other one in the results of its data.
     """
     from semcg import config as configs
     from semcg import protocol as protocols
-    from semcg.devices import with_precision
     from semcg_kit.evidence import measuring
     from semcg_kit.sweep import plan
 
     decided = protocols.read(protocol)
     fields = plan.settings_at(decided, profile) | {"data": data or decided.data}
-    made = with_precision(configs.make(profile or decided.profile, **fields))
+    made = configs.make(profile or decided.profile, **fields)
     beside = plan.keeps(decided, profile, data)
     folder = (protocol or protocols.DEFAULT).parent if beside else measuring.evidence_folder(made)
     return decided, made, folder
@@ -117,6 +117,7 @@ def replicate(
     """Train the two main conditions at one seed here, and report whether the results lie where the shipped seeds predict."""
     from semcg import config as configs
     from semcg import protocol as protocols
+    from semcg.devices import with_precision
     from semcg.runs import datasets
     from semcg_kit.evidence import measures_of
     from semcg_kit.evidence import replicate as replicates
@@ -126,6 +127,7 @@ def replicate(
     rows, confidence = replicates.rows_of(decided, path.with_name("replicate.toml"))
     region = replicates.region(measures_of(path.parent), decided, rows, confidence, without=seed)
     config = configs.make(decided.profile, data=decided.data, seed=seed, **decided.settings)
+    config = with_precision(config, device)
     both = {name: config.changed(decided.condition(name).parameters) for name in (rows[0].a, rows[0].b)}
     datasets.draw(config)
     say(f"training {' and '.join(both)} at seed {seed}; this takes minutes")

@@ -159,7 +159,7 @@ def evaluate(
 
     fabric, stated = fabric_for(device), height_width(size)
     truth = [label for _, label, _ in evaluation.frames.label_pairs(images, labels).values()]
-    labeled = sorted({pictures.size(label, label="values") for label in truth})
+    labeled = sorted({pictures.size(label, label=True) for label in truth})
     if str(judge) in instruments.SEGMENTERS and not judge.exists():
         net = instruments.load_instrument(str(judge)).to(fabric.device)
     else:

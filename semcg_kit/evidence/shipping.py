@@ -211,6 +211,6 @@ def ship_front(fabric: Fabric, *, out: Path = GENERATORS.parent / "front.png") -
     """Write `front_picture` with 256 colors, and return its path."""
     drawn = io.BytesIO()
     front_picture(fabric).savefig(drawn, dpi=100, bbox_inches="tight")
-    with Image.open(drawn) as opened, files.atomic(out) as partial:
+    with Image.open(drawn, formats=("PNG",)) as opened, files.atomic(out) as partial:
         opened.convert("RGB").quantize(256).save(partial, format="PNG", optimize=True)
     return out

@@ -96,12 +96,14 @@ def own_evaluation(config: Config, settings: Mapping[str, object]) -> Iterator[N
     """Move what notebook 05 writes with settings into a folder of its own, and leave the profile's as it was."""
     own, usual = evaluation_folder(config, settings), evaluation_folder(config, {})
     aside = usual.with_name(f".{usual.name}.usual")
+    if not place().rank and aside.exists():  # a call with settings was killed: what lies there is its own
+        shutil.rmtree(usual, ignore_errors=True)
+        aside.rename(usual)
     if place().rank or own == usual:
         yield
         return
-    if usual.exists() and not aside.exists():
+    if usual.exists():
         usual.rename(aside)
-    shutil.rmtree(usual, ignore_errors=True)  # there are both after a kill: then the one with settings
     try:
         yield
     finally:
@@ -141,12 +143,12 @@ def run(
     output = output_of(notebook, config, changes)
     key = {"code": code_digest(notebook), "parameters": parameters, "kernel": kernel}
     key |= {"settings": settings} if settings else {}
-    if not fresh and (stored := reusable(output, key)):
-        say(f"{notebook.stem}: reused, nothing it depends on has changed")
-        return stored
-    say(f"{notebook.stem}: running")
     options = {"kernel": kernel, "fresh": fresh, "cell_timeout": cell_timeout, "settings": settings}
     with own_evaluation(config, settings) if notebook.stem == EVALUATION else nullcontext():
+        if not fresh and (stored := reusable(output, key)):
+            say(f"{notebook.stem}: reused, nothing it depends on has changed")
+            return stored
+        say(f"{notebook.stem}: running")
         record = execute(notebook, output, parameters, say=say, **options)
     if place().rank == 0:
         files.write_json(output.with_suffix(".json"), record | {"key": key})

@@ -185,14 +185,14 @@ class Watch(threading.Thread):
 
     def _line(self) -> str:
         """Return "name  step 120/1000  gan 1.23 ...  8.1 steps/s  1:48 left", or "" if no run is training."""
-        if self._run is None or not (record := _last_row(Path(self._run["folder"]) / "history.csv")):
+        if not (run := self._run) or not (record := _last_row(Path(run["folder"]) / "history.csv")):
             return ""
-        step, steps, now = int(record.pop("step")), self._run["steps"], time.monotonic()
-        self._first = self._first or (now, step)
+        step, steps, now = int(record.pop("step")), run["steps"], time.monotonic()
+        first = self._first = self._first or (now, step)
         shown = {k: v for k, v in record.items() if not k.startswith(("gradient", "pull"))}
         losses = "  ".join(f"{name} {float(value):.3f}" for name, value in shown.items())
-        line = f"  {self._run['run']}  step {step}/{steps}  {losses}"
-        if (gone := now - self._first[0]) > 1 and (done := step - self._first[1]):
+        line = f"  {run['run']}  step {step}/{steps}  {losses}"
+        if (gone := now - first[0]) > 1 and (done := step - first[1]):
             line += f"  {done / gone:.1f} steps/s  {duration((steps - step) * gone / done)} left"
         return line
 

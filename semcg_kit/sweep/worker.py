@@ -65,6 +65,8 @@ def _execute(task: Task) -> int:
             if before is None:
                 before = execute(notebook, output, task.parameters, settings=task.settings)
                 files.write_json(output.with_suffix(".json"), before | {"key": key})
+            if task.protocol and notebook == [*task.outputs][-1]:
+                collect(Path(task.protocol), measuring.evidence_folder(plan.config_of(task)))
         except Stopped:
             raise
         except Failed:  # the record says why
@@ -72,8 +74,6 @@ def _execute(task: Task) -> int:
         except Exception as error:  # any error is this task's alone: the other tasks continue
             write_failure(task, output, f"{notebook.stem}: {type(error).__name__}: {error}")
             return 1
-    if task.protocol:
-        collect(Path(task.protocol), measuring.evidence_folder(plan.config_of(task)))
     return 0
 
 
