@@ -107,14 +107,14 @@ def write(
     return missing
 
 
-def estimate(plans: list[Plan], out: Path | str) -> Estimate:
+def estimate(plans: list[Plan], out: Path | str, *, tries: int = 6) -> Estimate:
     """Return what `write` would do, from the measured time and bytes of a few frames; `out` is left unchanged.
 
     Raises as `write` does.
     """
     place = _place(plans, Path(out))
     missing = [(plan, frame) for plan in plans for frame in _missing(plan, _kept(plan, place))]
-    done, count = sum(len(plan.frames) for plan in plans) - len(missing), min(6, len(missing))
+    done, count = sum(len(plan.frames) for plan in plans) - len(missing), min(tries, len(missing))
     with tempfile.TemporaryDirectory() as scratch:
         begun, size = time.perf_counter(), 0
         for plan, frame in (missing[k * len(missing) // count] for k in range(count)):
