@@ -172,8 +172,8 @@ def test_ledger_tells_data_without_a_measure_from_conditions_not_measured(monkey
         row("B1", "plates read", "0.9", "semantic recolor", 0),
         row("C7", "seconds per step, ratio", "CycleGAN", "semantic", None),
     ]
-    config = type("", (), {"precision": "fp32"})()
-    monkeypatch.setattr(commands, "_evidence", lambda *_: (DECIDED, config, tmp_path))
+    made = config.make("smoke", precision="fp32")
+    monkeypatch.setattr(commands, "_evidence", lambda *_: (DECIDED, made, tmp_path))
     monkeypatch.setattr(measuring, "write_floor", lambda *_: False)
     monkeypatch.setattr(evidence, "gather", lambda *_, **__: rows)
     monkeypatch.setattr(claims, "claim_verdict", lambda *_: "")
