@@ -110,7 +110,7 @@ def identity(x: Tensor, same: Tensor) -> Tensor:
     return cycle(x, same)
 
 
-def semantic(before: Tensor | None, after: Tensor, *, kind: str, labels: Tensor | None = None) -> Tensor:
+def semantic(before: Tensor, after: Tensor, *, kind: str, labels: Tensor | None = None) -> Tensor:
     """Semantic consistency, one direction of Eq. (4): E L[Sem(x), Sem'(G(x))].
 
     The equation leaves L open and the text says "L2-norm", without the quantity or its scale; each kind is one
@@ -119,7 +119,7 @@ def semantic(before: Tensor | None, after: Tensor, *, kind: str, labels: Tensor 
     Parameters
     ----------
     before, after : (B, C, h, w) float
-        Class scores of the images ("ce_labels" does not look at them) and of their translations, at the segmenter's stride.
+        Class scores of the images and of their translations, at the segmenter's stride.
     kind : str
         One of `SEMANTIC_KINDS`, each a function of this module.
     labels : (B, H, W) int64, optional

@@ -1,11 +1,13 @@
 """What an evidence folder holds, as tables, and its verdicts as the pages of the repository print them.
 
-A run is two files there, records/<run>.json and counts/<run>.csv; `semcg ship` packs those of a finished sweep into runs.zip.
+A run is two files there, records/<run>.json and counts/<run>.csv; `semcg ship` packs those of a finished sweep into runs.zip.xz.
 
 No condition is named here: which ones are compared, and in what they differ, follows from the protocol.
 """
 
+import io
 import json
+import lzma
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,8 +21,8 @@ from semcg.protocol import REFERENCE, Protocol
 
 FLOOR = "floor.json"
 """What each reading of Eq. (4) charges the perfect translation, in an evidence folder."""
-PACKED = "runs.zip"
-"""Records and counts of a finished sweep, in an evidence folder."""
+PACKED = "runs.zip.xz"
+"""Records and counts of a finished sweep, in an evidence folder: compressed as a whole, since runs are alike."""
 
 
 def folder_of(evidence: str, profile: str = "") -> Path:
@@ -41,8 +43,15 @@ def folder_of(evidence: str, profile: str = "") -> Path:
 
 def stored(folder: Path, part: str) -> dict[str, Path | zipfile.Path]:
     """Return where the "records" or the "counts" of each run are, by its name, sorted; packed or not."""
-    packed, found = folder / PACKED, {}
-    for root in [zipfile.Path(packed), folder] if packed.is_file() else [folder]:
+    packed, roots, found = folder / PACKED, [folder], {}
+    if packed.is_file():
+        try:
+            archive = zipfile.ZipFile(io.BytesIO(lzma.decompress(packed.read_bytes())))
+        except (lzma.LZMAError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{packed} is damaged ({error}): get it again") from None
+        archive.filename = str(packed)
+        roots = [zipfile.Path(archive), folder]
+    for root in roots:
         if (root / part).is_dir():
             found |= {place.name.rpartition(".")[0]: place for place in (root / part).iterdir()}
     return dict(sorted(found.items()))

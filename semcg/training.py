@@ -311,9 +311,7 @@ def translation_step(
         compute = {
             "gan": lambda: losses.generator(d.D(fake), kind=gan_loss),
             "cycle": lambda: losses.cycle(x, d.G_back(fake)),
-            "semantic": lambda: losses.semantic(
-                None if d.reading == "ce_labels" else d.Sem(x), d.Sem_to(fake), kind=d.reading, labels=y
-            ),
+            "semantic": lambda: losses.semantic(d.Sem(x), d.Sem_to(fake), kind=d.reading, labels=y),
             "identity": lambda: losses.identity(x_to, d.G(x_to)),
         }
         for name in compute:

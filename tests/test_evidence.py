@@ -1,6 +1,8 @@
 """What is shipped: every number follows from the counts beside it, and the front page says what the ledger says."""
 
+import io
 import json
+import lzma
 import re
 import shutil
 import zipfile
@@ -25,7 +27,7 @@ def copied(tmp_path) -> Path:
     """The shipped evidence, free to be spoiled: unpacked."""
     folder = tmp_path / "evidence"
     shutil.copytree(REFERENCE, folder)
-    with zipfile.ZipFile(folder / report.PACKED) as packed:
+    with lzma.open(folder / report.PACKED) as whole, zipfile.ZipFile(io.BytesIO(whole.read())) as packed:
         packed.extractall(folder)
     (folder / report.PACKED).unlink()
     evidence.seal(folder)

@@ -1,8 +1,10 @@
 """The ledger computed again from the counts by other code: csv, numpy and the protocol's text, nothing of the packages."""
 
 import csv
+import io
 import itertools
 import json
+import lzma
 import tomllib
 import zipfile
 from collections import defaultdict
@@ -136,7 +138,7 @@ def part_of(measure):
 
 def test_the_ledger_follows_from_the_counts():
     decided = tomllib.loads((REFERENCE / "protocol.toml").read_text())
-    with zipfile.ZipFile(REFERENCE / "runs.zip") as packed:
+    with lzma.open(REFERENCE / "runs.zip.xz") as whole, zipfile.ZipFile(io.BytesIO(whole.read())) as packed:
         texts = {name: packed.read(name).decode() for name in packed.namelist()}
     records = [json.loads(text) for name, text in texts.items() if name.startswith("records/")]
     needed = {r[side] for r in decided["rows"] for side in ("a", "b") if side in r}

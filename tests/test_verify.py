@@ -1,6 +1,8 @@
 """Whatever is altered in the shipped evidence, verifying it names the file; and what is whole is called whole."""
 
+import io
 import json
+import lzma
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -29,7 +31,7 @@ def copied(tmp_path, derived, monkeypatch) -> Path:
     """The shipped evidence, unpacked, free to be spoiled; its counts are read once for all tests, as none changes them."""
     folder = tmp_path / "evidence"
     shutil.copytree(REFERENCE, folder)
-    with zipfile.ZipFile(folder / report.PACKED) as packed:
+    with lzma.open(folder / report.PACKED) as whole, zipfile.ZipFile(io.BytesIO(whole.read())) as packed:
         packed.extractall(folder)
     (folder / report.PACKED).unlink()
     (folder / "digests.json").unlink()

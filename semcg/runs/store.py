@@ -25,7 +25,6 @@ import resource
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
 from enum import StrEnum
 from functools import cache
 from importlib.metadata import version
@@ -345,12 +344,11 @@ def _most_resident() -> int:
 @cache
 def software() -> dict:
     """Return the commit of this package, whether its files differ from it, and the versions it runs with."""
-    where = str(Path(__file__).resolve().parent)
+    where = Path(__file__).resolve().parent
 
     def git(*what: str) -> str:
-        with suppress(FileNotFoundError):  # there is no git here
-            return subprocess.run(["git", "-C", where, *what], capture_output=True, text=True).stdout.strip()
-        return ""
+        command = [shutil.which("git") or sys.executable, *what]  # Python fails too, where there is no git
+        return subprocess.run(command, cwd=where, capture_output=True, text=True).stdout.strip()
 
     names = ("semcg", "torch", "torchvision", "numpy", "pillow", "lightning-fabric")
     return {

@@ -1,6 +1,6 @@
 """What follows from a sweep's counts: measures, curves and the ledger, which anybody can derive again.
 
-evidence/counts/, records/    what `semcg_kit.evidence.measuring` kept of each run; of a finished sweep in runs.zip
+evidence/counts/, records/    what `semcg_kit.evidence.measuring` kept of each run; of a finished sweep in runs.zip.xz
 evidence/runs.csv             the records, a row each
 evidence/measures.csv         condition, seed, measure, class, value, run: a row per run and measure
 evidence/curves.csv           the trainings' losses and gradient norms, means of fifty steps
@@ -15,6 +15,7 @@ finds damage and whatever changed unnoticed, and no forger, who would write the 
 import hashlib
 import io
 import json
+import lzma
 import math
 import shutil
 import subprocess
@@ -311,13 +312,15 @@ def pack(folder: Path) -> Path:
     Curves of single runs, which `gather` has put into curves.csv, go too.
     """
     packed = folder / report.PACKED
-    with files.atomic(packed) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_LZMA) as archive:
+    with (
+        files.atomic(packed) as partial,
+        lzma.open(partial, "wb") as file,
+        zipfile.ZipFile(file, "w") as archive,
+    ):
         for part in ("records", "counts"):
             for place in report.stored(folder, part).values():
                 # The date of the format's beginning, so that equal runs give equal bytes.
-                archive.writestr(
-                    zipfile.ZipInfo(f"{part}/{place.name}"), place.read_bytes(), zipfile.ZIP_LZMA
-                )
+                archive.writestr(zipfile.ZipInfo(f"{part}/{place.name}"), place.read_bytes())
     for part in ("records", "counts", "curves"):
         shutil.rmtree(folder / part, ignore_errors=True)
     return packed
