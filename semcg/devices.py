@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning_fabric.plugins import environments as envs
 from lightning_fabric.strategies import DDPStrategy
 from torch import distributed
 
@@ -106,18 +106,19 @@ def fabric_for(device: str = "auto", precision: str = "fp32", *, shared: bool = 
     if name == "cuda" and int(index or 0) >= (seen := torch.cuda.device_count()):
         raise ValueError(f"device = {device!r}: this machine has {seen} CUDA devices; use auto or cpu")
     cuda = name == "cuda" or (name == "auto" and torch.cuda.is_available())
-    kind = {"accelerator": "cuda" if cuda else "cpu"}
-    kind |= {"precision": "bf16-mixed" if precision == "bf16" else "32-true"}
+    bits = "bf16-mixed" if precision == "bf16" else "32-true"
+    kind = {"accelerator": "cuda" if cuda else "cpu", "precision": bits}
     # Fabric would tell every notebook that it uses bf16; `semcg.notebook.settle` says so already.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     here = place()
     if not shared or here.ranks == 1:
-        return Fabric(devices=[int(index or 0)] if cuda else 1, **kind)
+        # Named, since Fabric would take a batch script of Slurm with several tasks for these tasks.
+        return Fabric(devices=[int(index or 0)] if cuda else 1, plugins=[envs.LightningEnvironment()], **kind)
     if index:
         what = f"{here.ranks} processes take one device each"
         raise ValueError(f"device = {device!r}: {what}; use auto, cpu or cuda")
     own = torch.device("cuda", device_of(here)) if cuda else torch.device("cpu")
-    environment = SLURMEnvironment() if here.slurm else TorchElasticEnvironment()
+    environment = envs.SLURMEnvironment() if here.slurm else envs.TorchElasticEnvironment()
     strategy = _LaunchedProcesses(parallel_devices=[own], cluster_environment=environment)
     fabric = Fabric(strategy=strategy, devices=1, **kind)
     fabric.launch()

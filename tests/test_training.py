@@ -313,6 +313,12 @@ def test_learning_rates_by_hand():
     assert poly(999) == pytest.approx(0.001**0.9)
 
 
+def test_a_batch_script_of_slurm_with_several_tasks_computes_alone(monkeypatch):
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    monkeypatch.setenv("SLURM_JOB_NAME", "train")
+    assert devices.fabric_for("cpu").world_size == 1
+
+
 def test_devices_are_checked():
     for wrong in ("gpu", "cuda:x", "tpu", "auto:7", "cpu:3"):
         with pytest.raises(ValueError, match="allowed: auto, cpu, cuda"):

@@ -10,7 +10,7 @@ from PIL import Image
 from skimage.exposure import match_histograms
 from torch import nn
 
-from semcg import translate
+from semcg import files, translate
 from semcg.data import Scenes
 from semcg.gan import Recolor, ResNet9, UNet
 from semcg.translate import (
@@ -379,9 +379,7 @@ def test_two_translations_do_not_mix(tmp_path):
     source, out = frames(tmp_path) / "images", tmp_path / "out"
     list(folder(generator(0), source, out))
     list(folder(Padded(generator(0)), source, out))  # the same network
-    with pytest.raises(
-        FileExistsError, match="holds 4 images made by .*UNet.*not by .*UNet.*remove that folder"
-    ):
+    with pytest.raises(FileExistsError, match="holds 4 images made by .*UNet.*not by .*UNet.*remove it"):
         next(folder(generator(1), source, out))
     with pytest.raises(FileExistsError, match="not by .*identity"):
         next(folder(identity, source, out))
@@ -399,6 +397,11 @@ def test_folder_spares_what_is_not_its_own(tmp_path):
         with pytest.raises(FileExistsError, match="by something else"):
             next(folder(identity, source, tmp_path / "mine", replace=replace))
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["photo.png"]
+    notes = tmp_path / "data" / "about.json"
+    files.write_json(notes, {"made_by": "prepare"})
+    with pytest.raises(FileExistsError, match=r"holds about\.json made by something else"):
+        next(folder(identity, source, notes.parent))
+    assert files.read_json(notes) == {"made_by": "prepare"}
 
 
 def test_bad_images_are_named(tmp_path):

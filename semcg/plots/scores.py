@@ -1,6 +1,5 @@
 """Scores and their differences, condition by condition, class by class, and which classes flipped into which."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -29,9 +28,7 @@ def class_points(scores: Mapping[str, np.ndarray]) -> Figure:
     place = np.arange(len(CLASSES))
     drawn, [[ax]] = figure(size=(8.5, 6.4))
     ax.hlines(place, percent.min(axis=1), percent.max(axis=1), color="#CCCCCC", lw=3, zorder=1)
-    for (name, color), marker in zip(
-        condition_colors(percent).items(), itertools.cycle(_MARKERS), strict=False
-    ):
+    for (name, color), marker in zip(condition_colors(percent).items(), _MARKERS * 9, strict=False):
         look = {"s": 38, "marker": marker, "color": color, "edgecolor": "white", "lw": 0.5}
         ax.scatter(percent[name], place, zorder=2, label=name, **look)
     ax.set(xlabel="intersection over union, %", xlim=(-2, 102))

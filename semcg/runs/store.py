@@ -344,11 +344,11 @@ def _most_resident() -> int:
 @cache
 def software() -> dict:
     """Return the commit of this package, whether its files differ from it, and the versions it runs with."""
-    where = Path(__file__).resolve().parent
 
     def git(*what: str) -> str:
         command = [shutil.which("git") or sys.executable, *what]  # Python fails too, where there is no git
-        return subprocess.run(command, cwd=where, capture_output=True, text=True).stdout.strip()
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
+        return done.stdout.strip()
 
     names = ("semcg", "torch", "torchvision", "numpy", "pillow", "lightning-fabric")
     return {

@@ -257,10 +257,10 @@ def _claim(out_folder: Path, about: dict, replace: bool, *, passed_over: str) ->
     ours = isinstance(earlier, dict) and earlier.get("made_by") == WHAT
     if not (ours and about.items() <= earlier.items()):
         old = [p for p in out_folder.glob("[!.]*") if p.suffix.lower() in files.IMAGES]
-        if old and not (ours and replace):
+        if (path.is_file() and not ours) or (old and not (ours and replace)):
             whose = f"{earlier['translation']}, not by {about['translation']}" if ours else "something else"
-            advice = "remove that folder or name another one"
-            raise FileExistsError(f"{out_folder} holds {len(old)} images made by {whose}; {advice}")
+            held = f"{len(old)} images" if old else path.name
+            raise FileExistsError(f"{out_folder} holds {held} made by {whose}; remove it or name another one")
         for image_path in old:
             image_path.unlink()
     if earlier != (full := about | {"passed_over": passed_over}):

@@ -66,6 +66,11 @@ def _value(text: str) -> object:
         return text
 
 
+def resolved(data: str) -> str:
+    """Return the full path of data that are a folder, seen from the working folder; else `data` as it is."""
+    return str(Path(data).resolve()) if data not in ("", "world") and Path(data).is_dir() else data
+
+
 def checked(
     profile: str, data: str, seed: int | None, device: str, settings: dict[str, object] | None = None
 ) -> tuple["Config", dict[str, object]]:
@@ -81,9 +86,7 @@ def checked(
 
     options = {"profile": profile, "data": data, "seed": seed}
     fields = (settings or {}) | {name: value for name, value in options.items() if value not in ("", None)}
-    folder = Path(str(fields.get("data", "world")))
-    if folder != Path("world") and folder.is_dir():
-        fields["data"] = str(folder.resolve())
+    fields |= {"data": resolved(str(fields["data"]))} if "data" in fields else {}
     config = configs.make(**fields)
     if device != "auto":
         from semcg.devices import fabric_for

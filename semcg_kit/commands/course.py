@@ -9,7 +9,7 @@ import typer
 
 from semcg import protocol as protocols
 from semcg.system import duration
-from semcg_kit.commands import Data, Device, Profile, Seed, checked, say, settings_of
+from semcg_kit.commands import Data, Device, Profile, Seed, checked, resolved, say, settings_of
 
 __all__ = ["course", "draw", "run", "sweep"]
 
@@ -137,7 +137,7 @@ def sweep(
 
     if table:
         measured = notebooks is None or (notebooks / "measure.ipynb").is_file()
-        runs = plan.progress(read, profile, data=data, exploratory=few, measured=measured)
+        runs = plan.progress(read, profile, data=resolved(data), exploratory=few, measured=measured)
         print(plan.overview(runs).to_string())
         for (condition, seed), reason in runs.loc[runs["reason"] != "", "reason"].items():
             print(f"{condition}, seed {seed}: {reason}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from semcg import files
-from semcg_kit.commands import Data, Device, Profile, say
+from semcg_kit.commands import Data, Device, Profile, resolved, say
 
 __all__ = ["cost", "ledger", "replicate", "report", "ship", "verify", "watch"]
 
@@ -75,7 +75,7 @@ def _evidence(profile: str, protocol: Path | None, data: str) -> tuple:
     from semcg_kit.evidence import measuring
     from semcg_kit.sweep import plan
 
-    decided = protocols.read(protocol)
+    decided, data = protocols.read(protocol), resolved(data)
     fields = plan.settings_at(decided, profile) | {"data": data or decided.data}
     made = configs.make(profile or decided.profile, **fields)
     beside = plan.keeps(decided, profile, data)

@@ -49,7 +49,7 @@ def first_look(
             print(f"{title:<20} {127.5 * (picture - oracle).abs().mean():6.1f}")
         print("A small distance can be misleading: look at the sky in the picture too.")
         seen["oracle"] = oracle
-    name = f"street_{street}" if image is None else image.stem
+    name = f"street_{street}" if image is None else f"{image.stem}_translated"
     path = (out or files.home() / "results" / "first_look") / f"{name}.png"
     with styled(), files.atomic(path) as partial:
         sheet = frames.sheet([[picture] for picture in seen.values()], names=list(seen), width=7.0)
