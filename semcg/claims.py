@@ -229,7 +229,7 @@ def margin_of(measures: pd.DataFrame, row: Row, protocol: Protocol) -> float | N
     if row.margin.value:
         return row.margin.value
     values = values_of(measures, row.margin.of, row.measure, row.of_class, protocol.seeds)
-    return abs(row.margin.share * float(np.nanmean(values))) if values else None
+    return abs(row.margin.share * float(pd.Series(values).mean())) if values else None
 
 
 def _verdict(row: dict, signed: Interval | None, asked: Row, protocol: Protocol) -> str:

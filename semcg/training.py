@@ -349,9 +349,8 @@ def translation_step(
         return losses.discriminator(on_real, on_fake, kind=gan_loss)
 
     def step(x_s: Tensor, y_s: Tensor, x_t: Tensor, y_t: Tensor) -> dict[str, Tensor]:
-        nn.ModuleList(
-            [m.G_st, m.G_ts]
-        ).train()  # whoever looked at them may have left them in evaluation mode
+        for G in (m.G_st, m.G_ts):
+            G.train()  # a look at their translations leaves them in evaluation mode
         t.adam_G.zero_grad(set_to_none=True)
         x_st, terms, pulls = run_back(s_to_t, x_s, y_s, x_t)
         x_ts, others, _ = run_back(t_to_s, x_t, None, x_s)

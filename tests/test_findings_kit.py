@@ -167,6 +167,14 @@ def test_a2b_other_parameters_have_another_executed_notebook_and_settings_are_in
     assert (notebooks / "mine-s0.ipynb").read_bytes() == before
 
 
+BESIDE = """
+from semcg import config
+from semcg_kit.execution import course
+with course.own_evaluation(config.make("smoke", seed=1), {}):
+    raise SystemExit("it began beside the other")
+"""
+
+
 def test_a2b_an_evaluation_with_settings_leaves_the_profile_s_own_alone(home):
     made = config.make("smoke", seed=1)
     usual, own = course.evaluation_folder(made, {}), course.evaluation_folder(made, {"lambda_c": 5.0})
@@ -177,6 +185,12 @@ def test_a2b_an_evaluation_with_settings_leaves_the_profile_s_own_alone(home):
                 files.write_text(usual / "table.txt", f"{texts} {settings}")
     assert (usual / "table.txt").read_text() == "usual {}"
     assert (own / "table.txt").read_text() == "with settings {'lambda_c': 5.0}"
+    with course.own_evaluation(made, {"lambda_c": 5.0}):
+        files.write_text(usual / "table.txt", "being written")
+        beside = subprocess.run([sys.executable, "-c", BESIDE], capture_output=True, text=True)
+        assert "the evaluation in" in beside.stderr.splitlines()[-1]
+        assert (usual / "table.txt").read_text() == "being written"
+    assert (usual / "table.txt").read_text() == "usual {}"
     for settings in ({"lambda_c": 5.0}, {}):
         shutil.move(usual, usual.with_name(f".{usual.name}.usual"))  # as a kill leaves it
         files.write_text(usual / "table.txt", "killed")

@@ -75,7 +75,7 @@ def _draw(folder: Path, config: Config, counts: dict[str, int], wanted: dict, **
         try:
             splits = dict.fromkeys(("train", "val", "test", "judge_train", "judge_val"), 0) | counts
             same = {"size": config.size, "seed": config.world_seed, "strength": config.style_strength}
-            if differs(folder, wanted):  # nobody drew it while we waited
+            if differs(folder, wanted):  # else another process drew it while we waited
                 drawn.write(folder, **splits, **same, recipe=wanted, **{"processes": cores()} | options)
         finally:
             locks.release(lock)

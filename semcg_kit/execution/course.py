@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 
-from semcg import canary, files
+from semcg import canary, files, locks
 from semcg import config as configs
 from semcg.config import Config
 from semcg.devices import place
@@ -96,22 +96,24 @@ def own_evaluation(config: Config, settings: Mapping[str, object]) -> Iterator[N
     """Move what notebook 05 writes with settings into a folder of its own, and leave the profile's as it was."""
     own, usual = evaluation_folder(config, settings), evaluation_folder(config, {})
     aside = usual.with_name(f".{usual.name}.usual")
-    if not place().rank and aside.exists():  # a call with settings was killed: what lies there is its own
-        shutil.rmtree(usual, ignore_errors=True)
-        aside.rename(usual)
-    if place().rank or own == usual:
+    if place().rank:
         yield
         return
-    if usual.exists():
-        usual.rename(aside)
+    locks.hold(lock := usual.with_name(f".{usual.name}.lock"), f"the evaluation in {usual}")
     try:
+        if aside.exists():  # a call with settings was killed: what lies there is its own
+            shutil.rmtree(usual, ignore_errors=True)
+            aside.rename(usual)
+        if own != usual and usual.exists():
+            usual.rename(aside)
         yield
     finally:
-        if usual.exists():
+        if own != usual and usual.exists():
             shutil.rmtree(own, ignore_errors=True)
             usual.rename(own)
         if aside.exists():
             aside.rename(usual)
+        locks.release(lock)
 
 
 def run(
