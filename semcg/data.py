@@ -9,6 +9,7 @@ number of loader processes, and several ranks see together what one would have s
 import copy
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -99,10 +100,8 @@ class Scenes:
         self.flip, self.color, self.artifacts = flip, color, artifacts
         images = self.folder / "images"
         self.labeled = labels and (self.folder / "labels").is_dir()
-        if self.labeled:  # paired by stem: sorted file names may differ in order where suffixes do
-            frames = pictures.pairs(images, self.folder / "labels")
-        else:
-            frames = {stem: (path, None) for stem, path in pictures.by_stem(images).items()}
+        # Paired by stem: sorted file names may differ in order where suffixes do.
+        frames = pictures.pairs(images, self.folder / "labels" if self.labeled else None)
         self.names = sorted(frames)
         self._files = [frames[name] for name in self.names]
         self._sizes = [pictures.size(image) for image, _ in self._files]
@@ -229,6 +228,7 @@ class Scenes:
         return x, y
 
 
+@dataclass(frozen=True)
 class Unpaired:
     """Two domains side by side, each in its own order and with its own crops.
 
@@ -243,9 +243,12 @@ class Unpaired:
         The longer of both lengths: that many items show every frame at least once.
     """
 
-    def __init__(self, source: Scenes, target: Scenes):
-        self.source, self.target = source, target
-        self.epoch = max(len(source), len(target))
+    source: Scenes
+    target: Scenes
+
+    @property
+    def epoch(self) -> int:
+        return max(len(self.source), len(self.target))
 
     def check_one_size(self) -> None:
         """Raise ValueError unless the items of either domain have one size."""

@@ -313,19 +313,15 @@ class ImagePool:
     def __call__(self, images: Tensor) -> Tensor:
         """Exchange images (B, 3, H, W) for a batch of the same shape, detached."""
         images = images.detach()
-        if self.size == 0:
-            return images
-        return torch.stack([self._exchange(image) for image in images])  # (B, 3, H, W)
-
-    def _exchange(self, image: Tensor) -> Tensor:
-        if len(self.images) < self.size:
-            self.images.append(image.clone())
-            return image
-        if torch.rand((), generator=self.generator) < 0.5:
-            return image
-        k = int(torch.randint(self.size, (), generator=self.generator))
-        old, self.images[k] = self.images[k], image.clone()
-        return old.to(image)  # a restored pool may lie on another device
+        chosen = list(images)
+        for i, image in enumerate(images if self.size else ()):
+            if len(self.images) < self.size:
+                self.images.append(image.clone())
+            elif torch.rand((), generator=self.generator) >= 0.5:
+                k = int(torch.randint(self.size, (), generator=self.generator))
+                chosen[i] = self.images[k].to(image)  # a restored pool may be on another device
+                self.images[k] = image.clone()
+        return torch.stack(chosen)  # (B, 3, H, W)
 
     def state_dict(self) -> dict[str, list[Tensor] | Tensor]:
         """Return all that decides the pool's future, as tensors (which torch.load accepts with weights_only)."""

@@ -84,7 +84,7 @@ def cycle(x: Tensor, back: Tensor) -> Tensor:
     ValueError
         If the shapes differ.
     """
-    x, back = _checked_pair(x, back, "images")
+    x, back = _float32("images", x, back)
     return (back - x).abs().mean()
 
 
@@ -134,7 +134,8 @@ def semantic(before: Tensor, after: Tensor, *, kind: str, labels: Tensor | None 
     ValueError
         For an unknown kind, scores of different shapes where they are compared, or "ce_labels" without fitting labels.
     """
-    _check_kind(kind, SEMANTIC_KINDS, "semantic loss")
+    if kind not in SEMANTIC_KINDS:
+        raise ValueError(f"unknown semantic loss {kind!r}; known: {', '.join(SEMANTIC_KINDS)}")
     if kind != "ce_labels":
         return _COMPARE[kind](before.detach(), after)
     if labels is None:
@@ -149,7 +150,7 @@ def scores_l2(before: Tensor, after: Tensor) -> Tensor:
     Score maps, because hidden channels of two separately trained networks do not correspond. The form is that of
     BDL (Li, Yuan and Vasconcelos, CVPR 2019) without its instance normalization.
     """
-    before, after = _checked_pair(before, after, "scores")
+    before, after = _float32("scores", before, after)
     return (after - before).square().mean()
 
 
@@ -158,14 +159,14 @@ def scores_norm(before: Tensor, after: Tensor) -> Tensor:
 
     At after = before, where the norm has a corner, the gradient is 0.
     """
-    before, after = _checked_pair(before, after, "scores")
+    before, after = _float32("scores", before, after)
     norms = torch.linalg.vector_norm(after - before, dim=(1, 2, 3))  # (B,); its backward pass gives 0 at 0
     return norms.mean() / after[0].numel() ** 0.5
 
 
 def softmax_l2(before: Tensor, after: Tensor) -> Tensor:
     """Squared difference of the class probabilities, summed over classes, averaged over positions: 0 to 2."""
-    before, after = _checked_pair(before, after, "scores")
+    before, after = _float32("scores", before, after)
     return (after.softmax(dim=1) - before.softmax(dim=1)).square().sum(dim=1).mean()
 
 
@@ -174,7 +175,7 @@ def ce_pseudo(before: Tensor, after: Tensor) -> Tensor:
 
     The loss of CyCADA's paper (Hoffman et al., ICML 2018), there with one network for both sides.
     """
-    before, after = _checked_pair(before, after, "scores")
+    before, after = _float32("scores", before, after)
     return F.cross_entropy(after, before.argmax(dim=1), reduction="none").mean()
 
 
@@ -202,20 +203,21 @@ def ce_labels(after: Tensor, labels: Tensor) -> Tensor:
     rows, columns = (torch.arange(n, device=labels.device) * N // n for n, N in ((h, H), (w, W)))
     labels = labels[:, rows][:, :, columns].long()  # (B, h, w)
     # Summed here: the mean inside cross_entropy is 0 / 0 if nothing counts, and not deterministic on CUDA.
-    losses = F.cross_entropy(_to_float32(after), labels, ignore_index=IGNORE, reduction="none")  # (B, h, w)
+    (after,) = _float32("scores", after)
+    losses = F.cross_entropy(after, labels, ignore_index=IGNORE, reduction="none")  # (B, h, w)
     return losses.sum() / (labels != IGNORE).sum().clamp(min=1)
 
 
 def kl(before: Tensor, after: Tensor) -> Tensor:
     """KL(before || after) of the class probabilities, averaged over positions (MADAN: Zhao et al., NeurIPS 2019)."""
-    before, after = _checked_pair(before, after, "scores")
+    before, after = _float32("scores", before, after)
     p, q = before.log_softmax(dim=1), after.log_softmax(dim=1)  # (B, C, h, w)
     return (p.exp() * (p - q)).sum(dim=1).mean()
 
 
 def scores_in(before: Tensor, after: Tensor) -> Tensor:
     """`scores_l2` of maps that were instance-normalized, each channel by itself: BDL's own form (CVPR 2019)."""
-    before, after = _checked_pair(before, after, "scores")
+    before, after = _float32("scores", before, after)
     return scores_l2(F.instance_norm(before), F.instance_norm(after))
 
 
@@ -227,25 +229,18 @@ SEMANTIC_KINDS = (*_COMPARE, "ce_labels")
 
 def _gan_loss(logits: Tensor, aim: float, kind: str) -> Tensor:
     """How far logits are from saying `aim` (1 real, 0 fake), a mean."""
-    _check_kind(kind, GAN_KINDS, "GAN loss")
-    logits = _to_float32(logits)
+    if kind not in GAN_KINDS:
+        raise ValueError(f"unknown GAN loss {kind!r}; known: {', '.join(GAN_KINDS)}")
+    (logits,) = _float32("logits", logits)
     aims = torch.full_like(logits, aim)
     return F.binary_cross_entropy_with_logits(logits, aims) if kind == "log" else F.mse_loss(logits, aims)
 
 
-def _to_float32(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))  # float64 stays
-
-
-def _checked_pair(x: Tensor, y: Tensor, what: str) -> tuple[Tensor, Tensor]:
-    if x.shape != y.shape:  # broadcasting would hide it
-        remedy = (
-            "; segmenters in one loss need one stride: give both sem_s and sem_t" if what == "scores" else ""
-        )
-        raise ValueError(f"{what} differ in shape: {tuple(x.shape)} and {tuple(y.shape)}{remedy}")
-    return _to_float32(x), _to_float32(y)
-
-
-def _check_kind(kind: str, kinds: tuple[str, ...], what: str) -> None:
-    if kind not in kinds:
-        raise ValueError(f"unknown {what} {kind!r}; known: {', '.join(kinds)}")
+def _float32(what: str, x: Tensor, *others: Tensor) -> list[Tensor]:
+    """Return tensors of one shape in float32 at least."""
+    for y in others:
+        if x.shape != y.shape:  # broadcasting would hide it
+            remedy = "; segmenters in one loss need one stride: give both sem_s and sem_t"
+            remedy = remedy if what == "scores" else ""
+            raise ValueError(f"{what} differ in shape: {tuple(x.shape)} and {tuple(y.shape)}{remedy}")
+    return [v.to(torch.promote_types(v.dtype, torch.float32)) for v in (x, *others)]  # float64 stays

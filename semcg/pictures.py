@@ -13,10 +13,10 @@ import stat
 import struct
 import unicodedata
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -26,7 +26,17 @@ from semcg import files
 LARGEST = 2**26  # pixels of a picture, at most: 8192 x 8192, 32 times those of a Cityscapes frame
 LONGEST = 2**14  # pixels of a side, at most
 _BYTES = 2**28  # a picture of LARGEST pixels without any compression
-_IMAGES, _LABELS = ("RGB", "RGBA", "L", "LA"), ("L", "P", "RGB", "RGBA")  # modes of Pillow
+# Whether it is a label -> modes of Pillow, and what they mean.
+_MODES = {
+    False: (("RGB", "RGBA", "L", "LA"), "images are 8-bit RGB, gray, or opaque RGBA: convert it to RGB"),
+    True: (("L", "P", "RGB", "RGBA"), "labels are gray PNG of 2 to 8 bits, palette PNG, or RGB"),
+}
+# What Pillow raises on a damaged file.
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error),
+    *(Image.DecompressionBombError, Image.DecompressionBombWarning),
+)
+_NFC = partial(unicodedata.normalize, "NFC")
 _ENDINGS = re.compile("(_leftImg8bit|(_gtFine)?_labelTrainIds|_gtFine_labelIds)$")
 _KINDS = {
     b"GIF8": "a GIF",
@@ -42,6 +52,10 @@ _KINDS = {
 
 class Damaged(ValueError):
     """A file does not decode."""
+
+
+class _Refused(ValueError):
+    """A file decodes, but is of a kind that is not taken."""
 
 
 class Stored(NamedTuple):
@@ -92,16 +106,16 @@ def image(name: Path | str, content: bytes | None = None, *, turn: bool = True) 
     ValueError
         If the file is no such image, see above; names the file.
     """
-    picture = _decoded(name, content, label=False, turn=turn)
+    picture = _opened(name, content, label=False, turn=turn)
     return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
 
 
 def stored(name: Path | str, content: bytes | None = None) -> Stored:
     """Return what a label picture stores; parameters and errors as in `image`."""
-    picture = _decoded(name, content, label=True, turn=False)
+    picture = _opened(name, content, label=True, turn=False)
     lossless = picture.format == "PNG"
     if picture.mode == "L":
-        return Stored("gray", np.array(picture) // _stretch(picture), None, lossless)
+        return Stored("gray", np.array(picture) // picture.stretch, None, lossless)
     if picture.mode == "P":
         palette = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
         colors = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
@@ -120,30 +134,24 @@ def size(path: Path | str, *, label: bool = False, turn: bool = False) -> tuple[
     turn : bool
         As in `image`: then the size is that of the upright picture.
     """
-    _check_file(path)
-    with open(path, "rb") as handle:
-        picture = _opened(path, handle)
-        _check_mode(picture, path, label=label)
-        if label and picture.mode.startswith("RGB"):
-            raise ValueError(f"{path} is a color picture; `semcg prepare folder` converts it to train ids")
-        # Asking a PNG for EXIF data that its header lacks would decode it.
-        has_exif = picture.format != "PNG" or "exif" in picture.info
-        on_its_side = has_exif and _orientation(picture, path, turn) >= 5
-        return picture.size if on_its_side else picture.size[::-1]
+    picture = _opened(path, label=label, turn=turn, header=True)
+    if label and picture.mode.startswith("RGB"):
+        raise ValueError(f"{path} is a color picture; `semcg prepare folder` converts it to train ids")
+    return picture.size if picture.turned else picture.size[::-1]
 
 
-def by_stem(folder: Path | str) -> dict[str, Path]:
-    """Return the pictures of a folder by stem, in natural order, refusing two of one stem."""
-    paths: dict[str, Path] = {}
-    for path in files.images_in(Path(folder)).images:
-        if path.stem in paths:
-            raise ValueError(f"{paths[path.stem]} and {path} have the same stem; rename or remove one")
-        paths[path.stem] = path
-    return paths
+def by_stem(paths: Iterable[Path], key: Callable[[str], str] = str) -> dict[str, Path]:
+    """Return pictures by what `key` makes of their stems, in the same order; refuse two with the same."""
+    named: dict[str, Path] = {}
+    for path in paths:
+        if (other := named.setdefault(key(path.stem), path)) is not path:
+            what = "stem" if key is str else "name, but for its ending or Unicode form"
+            raise ValueError(f"{other} and {path} have the same {what}; rename or remove one")
+    return named
 
 
-def pairs(images: Path | str, labels: Path | str) -> dict[str, tuple[Path, Path]]:
-    """Pair the pictures of two folders by stem.
+def pairs(images: Path | str, labels: Path | str | None) -> dict[str, tuple[Path, Path | None]]:
+    """Pair the pictures of two folders by stem; without labels each has None.
 
     Stems are compared in Unicode normal form C, and without the endings of Cityscapes if they do not pair otherwise.
 
@@ -157,15 +165,18 @@ def pairs(images: Path | str, labels: Path | str) -> dict[str, tuple[Path, Path]
     FileNotFoundError
         If a folder does not exist or holds no picture.
     ValueError
-        If a file has no partner; names the first few, and one of the other folder.
+        If a file has no partner, or two of a folder have one; names the first few, and one of the other folder.
     """
-    first, second = by_stem(images), by_stem(labels)
-    for key in (bare, _normal):
-        images_of, labels_of = ({key(stem): path for stem, path in of.items()} for of in (first, second))
-        if images_of.keys() == labels_of.keys() and len(images_of) == len(first) == len(second):
-            return {path.stem: (path, labels_of[stem]) for stem, path in images_of.items()}
-    check_paired(("image", images, images_of), ("label", labels, labels_of))
-    raise ValueError(f"two files of {images} have names that differ in Unicode normal form only; rename one")
+    first, second = (
+        by_stem(files.images_in(Path(folder)).images) if folder else {} for folder in (images, labels)
+    )
+    if labels is None:
+        return {stem: (path, None) for stem, path in first.items()}
+    images_of, labels_of = ({_NFC(stem): path for stem, path in of.items()} for of in (first, second))
+    if not (images_of.keys() == labels_of.keys() and len(images_of) == len(first) == len(second)):
+        images_of, labels_of = by_stem(first.values(), bare), by_stem(second.values(), bare)
+        check_paired(("image", images, images_of), ("label", labels, labels_of))
+    return {path.stem: (path, labels_of[stem]) for stem, path in images_of.items()}
 
 
 def check_paired(*sides: tuple[str, Path | str, dict[str, Path]]) -> None:
@@ -181,38 +192,99 @@ def check_paired(*sides: tuple[str, Path | str, dict[str, Path]]) -> None:
             )
 
 
-@contextmanager
-def _readable(name: Path | str) -> Iterator[None]:
-    """Turn whatever Pillow raises on a damaged file into a `Damaged` that names it."""
+def _opened(
+    name: Path | str, content: bytes | None = None, *, label: bool, turn: bool, header: bool = False
+) -> Image.Image:
+    """Return a picture after all checks, decoded; with `header`, after those that its header allows.
+
+    Two attributes are added: `stretch`, by which Pillow multiplies gray of fewer than 8 bits (it gives class 1 of four
+    bits as 17), and `turned`, whether EXIF data exchange height and width.
+    """
+    if content is None:
+        _check_file(name)
     try:
-        yield
-    except (
-        *(OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error),
-        *(Image.DecompressionBombError, Image.DecompressionBombWarning),
-    ) as error:
+        content = Path(name).read_bytes() if content is None and not header else content
+        with open(name, "rb") if content is None else io.BytesIO(content) as handle:
+            head = handle.read(32)
+            handle.seek(0)
+            try:
+                picture = Image.open(handle, formats=("PNG", "JPEG"))  # Pillow's other decoders stay shut
+            except UnidentifiedImageError:
+                raise ValueError(f"it is {_kind(head)}") from None
+            png = picture.format == "PNG"
+            if png and head[12:16] != b"IHDR":
+                raise ValueError("it does not begin with a PNG header")
+            if picture.width * picture.height > LARGEST or max(picture.size) > LONGEST:
+                most = f"pictures have sides of at most {LONGEST:,} and {LARGEST:,} pixels in all"
+                raise _Refused(f"is {picture.height}x{picture.width} (height x width); {most}")
+            bits, (modes, needed) = head[24] if png else 8, _MODES[label]
+            if bits > 8:
+                raise _Refused(f"has {bits} bits a channel; convert it to 8 by its range of values")
+            if png and getattr(picture, "n_frames", 1) > 1:
+                raise _Refused(f"is an animation of {picture.n_frames} frames; save the frame that you need")
+            if picture.mode not in modes or (bits < 8 and not label):
+                raise _Refused(f"is a picture of mode {picture.mode} with {bits} bits; {needed}")
+            if label and picture.mode == "L" and not png:
+                raise _Refused("is a gray JPEG, which does not keep values; labels by value are PNG")
+            if png and not header:  # `load` passes over checksums and missing rows
+                Image.open(io.BytesIO(content), formats=("PNG",)).verify()
+            if not header:
+                picture.load()
+            if png and not header:
+                _check_rows(content, picture)
+            # Asking a PNG for EXIF data that its header lacks would decode it.
+            known = not (png and header) or "exif" in picture.info
+            turned = picture.getexif().get(ExifTags.Base.Orientation, 1) if known else 1
+    except _Refused as refusal:
+        raise ValueError(f"{name} {refusal}") from None
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's error, not Pillow's
+            raise OSError(error.errno, error.strerror, str(name)) from error
         raise Damaged(f"{name} does not decode: {error}; get it again, or remove it") from error
-
-
-def _opened(name: Path | str, handle: BinaryIO) -> Image.Image:
-    """Open a picture without decoding it, once its header was checked; adds the attribute `bits`."""
-    head = handle.read(32)
-    handle.seek(0)
-    with _readable(name):
-        try:
-            picture = Image.open(handle, formats=("PNG", "JPEG"))  # Pillow's other decoders stay shut
-        except UnidentifiedImageError:
-            raise ValueError(f"it is {_kind(head)}") from None
-        if picture.format == "PNG" and head[12:16] != b"IHDR":
-            raise ValueError("it does not begin with a PNG header")
-    if picture.width * picture.height > LARGEST or max(picture.size) > LONGEST:
-        most = f"pictures have sides of at most {LONGEST:,} and {LARGEST:,} pixels in all"
-        raise ValueError(f"{name} is {picture.height}x{picture.width} (height x width); {most}")
-    picture.bits = head[24] if picture.format == "PNG" else 8
-    if picture.bits > 8:
-        raise ValueError(f"{name} has {picture.bits} bits a channel; convert it to 8 by its range of values")
-    if picture.format == "PNG" and getattr(picture, "n_frames", 1) > 1:
-        raise ValueError(f"{name} is an animation of {picture.n_frames} frames; save the frame that you need")
+    if not turn and turned in range(2, 9):
+        why = f"is turned by its EXIF data (orientation {turned}), so that image and label may not match"
+        raise ValueError(f"{name} {why}; store it upright, without that entry")
+    picture.stretch, picture.turned = 255 // (2**bits - 1), turned in range(5, 9)
+    if header:
+        return picture
+    if picture.mode == "L" and isinstance(picture.info.get("transparency"), int):
+        picture.info["transparency"] *= picture.stretch  # which Pillow leaves out here
+    # Whether an alpha channel, a palette or a color key says so.
+    if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+        raise ValueError(f"{name} is partly transparent; add a background, or drop its alpha channel")
     return picture
+
+
+def _check_rows(content: bytes, picture: Image.Image) -> None:
+    """Raise ValueError if the data of a PNG end before its last row: Pillow leaves the rest 0, which is a class."""
+    w, h = picture.size
+    # In an interlaced picture the last row may be whole and the one before it not.
+    if np.array(picture.crop((0, max(0, h - 2), w, h))).reshape(min(h, 2), -1).any(1).all():
+        return
+    at, data = 8, []
+    while at < len(content):
+        length, kind = struct.unpack(">I4s", content[at : at + 8])
+        data += [content[at + 8 : at + 8 + length]] if kind == b"IDAT" else []
+        at += length + 12
+    channels, interlaced = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[content[25]], content[28]
+    passes = [
+        (0, 0, 8, 8),
+        (4, 0, 8, 8),
+        (0, 4, 4, 8),
+        (2, 0, 4, 4),
+        (0, 2, 2, 4),
+        (1, 0, 2, 2),
+        (0, 1, 1, 2),
+    ]
+    sizes = [
+        (-((x - w) // dx), -((y - h) // dy)) for x, y, dx, dy in (passes if interlaced else [(0, 0, 1, 1)])
+    ]
+    # A row begins with a byte for its filter.
+    needed = sum(
+        rows * (1 - (-columns * channels * content[24] // 8)) for columns, rows in sizes if columns > 0
+    )
+    if len(zlib.decompressobj().decompress(b"".join(data), needed)) < needed:
+        raise ValueError("it ends before its last row")
 
 
 def _kind(head: bytes) -> str:
@@ -232,56 +304,6 @@ def _check_file(path: Path | str) -> None:
         raise ValueError(f"{path} has {status.st_size:,} bytes; pictures have at most {_BYTES:,}")
 
 
-def _check_mode(picture: Image.Image, name: Path | str, *, label: bool) -> None:
-    if label:
-        modes, needed = _LABELS, "labels are gray PNG of 2 to 8 bits, palette PNG, or RGB"
-    else:
-        modes, needed = _IMAGES, "images are 8-bit RGB, gray, or opaque RGBA: convert it to RGB"
-    if picture.mode not in modes or (picture.bits < 8 and not label):
-        raise ValueError(f"{name} is a picture of mode {picture.mode} with {picture.bits} bits; {needed}")
-    if label and picture.mode == "L" and picture.format != "PNG":
-        raise ValueError(f"{name} is a gray JPEG, which does not keep values; labels by value are PNG")
-
-
-def _decoded(name: Path | str, content: bytes | None, *, label: bool, turn: bool) -> Image.Image:
-    """Decode a picture, once checked; transparent ones are refused, and turned ones unless `turn`."""
-    content = read(name) if content is None else content
-    picture = _opened(name, io.BytesIO(content))
-    _check_mode(picture, name, label=label)
-    with _readable(name):
-        if picture.format == "PNG":  # its checksums, which `load` passes over
-            Image.open(io.BytesIO(content), formats=("PNG",)).verify()
-        picture.load()
-    if picture.mode == "L" and isinstance(picture.info.get("transparency"), int):
-        picture.info["transparency"] *= _stretch(picture)  # which Pillow leaves out here
-    # Whether an alpha channel, a palette or a color key says so.
-    if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255:
-        raise ValueError(f"{name} is partly transparent; add a background, or drop its alpha channel")
-    _orientation(picture, name, turn)
-    return picture
-
-
-def _stretch(picture: Image.Image) -> int:
-    """Return by how much Pillow stretches gray of fewer bits to 0..255: it gives class 1 of four bits as 17."""
-    return 255 // (2**picture.bits - 1)
-
-
-def _orientation(picture: Image.Image, name: Path | str, turn: bool) -> int:
-    """Return how EXIF data turn a picture, 1 to 8; other than 1 is refused without `turn`."""
-    with _readable(name):
-        turned = picture.getexif().get(ExifTags.Base.Orientation, 1)
-    if turned not in range(2, 9):
-        return 1
-    if not turn:
-        why = f"is turned by its EXIF data (orientation {turned}), so that image and label may not match"
-        raise ValueError(f"{name} {why}; store it upright, without that entry")
-    return turned
-
-
 def bare(stem: str) -> str:
     """Return a stem without the endings of Cityscapes, in Unicode normal form C."""
-    return _ENDINGS.sub("", _normal(stem))
-
-
-def _normal(stem: str) -> str:
-    return unicodedata.normalize("NFC", stem)
+    return _ENDINGS.sub("", _NFC(stem))

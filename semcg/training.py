@@ -5,9 +5,8 @@ its loss terms; `semcg.loop.fit` calls such a function again and again. Neither 
 `fit` yields. All of it runs on Lightning Fabric, which decides device, precision and number of processes.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import torch
 from lightning_fabric import Fabric
@@ -214,12 +213,11 @@ class CycleGANTraining:
         )
         m = CycleGAN(*built, *sems)
 
-        def adam(*nets: nn.Module) -> Optimizer:
-            parameters = [p for net in nets for p in net.parameters()]
-            return Adam(parameters, lr=config.lr, betas=config.betas, fused=True)
-
-        adam_G, adam_D = adam(m.G_st, m.G_ts), adam(m.D_s, m.D_t)
-        generators = nn.ModuleList([m.G_st, m.G_ts])
+        generators, discriminators = nn.ModuleList([m.G_st, m.G_ts]), nn.ModuleList([m.D_s, m.D_t])
+        adam_G, adam_D = (
+            Adam(nets.parameters(), lr=config.lr, betas=config.betas, fused=True)
+            for nets in (generators, discriminators)
+        )
         averages = nn.ModuleList(generator_for(config) for _ in range(2))
         averages.to(fabric.device, memory_format=layout).load_state_dict(generators.state_dict())
         averages.requires_grad_(False).eval()
@@ -256,10 +254,6 @@ class _Direction:
     Sem: Segmenter
     Sem_to: Segmenter
     reading: str
-
-    @cached_property
-    def parameters(self) -> list[nn.Parameter]:
-        return [*self.G.parameters(), *self.G_back.parameters()]
 
 
 def translation_step(
@@ -306,20 +300,6 @@ def translation_step(
     s_to_t = _Direction(m.G_st, m.G_ts, m.D_t, m.Sem_s, m.Sem_t, semantic_loss)
     t_to_s = _Direction(m.G_ts, m.G_st, m.D_s, m.Sem_t, m.Sem_s, without_labels)
 
-    def terms_of(d: _Direction, x: Tensor, y, x_to: Tensor, fake: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Yield the terms that have a weight, each computed when it is asked for. `fake` is x translated."""
-        compute = {
-            "gan": lambda: losses.generator(d.D(fake), kind=gan_loss),
-            "cycle": lambda: losses.cycle(x, d.G_back(fake)),
-            "semantic": lambda: losses.semantic(d.Sem(x), d.Sem_to(fake), kind=d.reading, labels=y),
-            "identity": lambda: losses.identity(x_to, d.G(x_to)),
-        }
-        for name in compute:
-            if weights[name]:
-                with fabric.autocast():
-                    term = compute[name]()
-                yield name, term
-
     def run_back(d: _Direction, x: Tensor, y: Tensor | None, x_to: Tensor):
         """Run the terms of one direction back into the gradients of both generators.
 
@@ -327,26 +307,33 @@ def translation_step(
         """
         with fabric.autocast():
             translated = d.G(x)
-        if not leaf_split:  # one graph, as Eq. (5) reads
-            terms = dict(terms_of(d, x, y, x_to, translated))
-            fabric.backward(sum(weights[name] * term for name, term in terms.items()), inputs=d.parameters)
-            return translated.detach(), {name: term.detach() for name, term in terms.items()}, {}
-        cut, terms, pulls = translated.detach().requires_grad_(), {}, {}
-        for name, term in terms_of(d, x, y, x_to, cut):
+        fake = translated.detach().requires_grad_() if leaf_split else translated
+        compute = {
+            "gan": lambda: losses.generator(d.D(fake), kind=gan_loss),
+            "cycle": lambda: losses.cycle(x, d.G_back(fake)),
+            "semantic": lambda: losses.semantic(d.Sem(x), d.Sem_to(fake), kind=d.reading, labels=y),
+            "identity": lambda: losses.identity(x_to, d.G(x_to)),
+        }
+        parameters = [*d.G.parameters(), *d.G_back.parameters()]
+        terms, pulls, total = {}, {}, 0
+        for name in (name for name in compute if weights[name]):
+            with fabric.autocast():
+                term = compute[name]()
             terms[name] = term.detach()
-            if name == "identity":  # of the other domain's image; the translation is not in it
-                fabric.backward(weights[name] * term, inputs=d.parameters)
-                continue
-            before = 0 if cut.grad is None else cut.grad.clone()
-            # Only these get a gradient: none is owed to the discriminators or segmenters on the way.
-            fabric.backward(weights[name] * term, inputs=[*d.parameters, cut])
-            pulls[name] = (cut.grad - before).norm()
-        fabric.backward(translated, cut.grad, inputs=list(d.G.parameters()))
+            if not leaf_split:  # one graph, as Eq. (5) reads
+                total = total + weights[name] * term
+            elif name == "identity":  # of the other domain's image; the translation is not in it
+                fabric.backward(weights[name] * term, inputs=parameters)
+            else:
+                before = 0 if fake.grad is None else fake.grad.clone()
+                # Only these get a gradient: none is owed to the discriminators or segmenters on the way.
+                fabric.backward(weights[name] * term, inputs=[*parameters, fake])
+                pulls[name] = (fake.grad - before).norm()
+        if leaf_split:
+            fabric.backward(translated, fake.grad, inputs=list(d.G.parameters()))
+        else:
+            fabric.backward(total, inputs=parameters)
         return translated.detach(), terms, pulls
-
-    def discriminator_loss(D: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-        on_real, on_fake = D(torch.cat([real, fake])).chunk(2)  # instance norm keeps the halves apart
-        return losses.discriminator(on_real, on_fake, kind=gan_loss)
 
     def step(x_s: Tensor, y_s: Tensor, x_t: Tensor, y_t: Tensor) -> dict[str, Tensor]:
         for G in (m.G_st, m.G_ts):
@@ -361,7 +348,8 @@ def translation_step(
         pairs = ("D_s", m.D_s, x_s, t.pool_s(x_ts)), ("D_t", m.D_t, x_t, t.pool_t(x_st))
         for name, D, real, fake in pairs:
             with fabric.autocast():
-                loss = discriminator_loss(D, real, fake)
+                on_real, on_fake = D(torch.cat([real, fake])).chunk(2)  # instance norm keeps the halves apart
+                loss = losses.discriminator(on_real, on_fake, kind=gan_loss)
             fabric.backward(loss)
             terms[name] = loss.detach()
         gradients["gradient D"] = step_if_finite(t.adam_D, (terms["D_s"], terms["D_t"]), fabric=fabric)

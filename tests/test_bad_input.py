@@ -220,7 +220,11 @@ def test_a_set_of_one_frame_is_enough(tmp_path):
         (("a.png", "b.png"), ("a.png",), ("b", "no label")),
         (("a.png",), ("a.png", "b.png"), ("b", "no image")),
         (("a.png",), ("A.png",), ("no label",)),
-        (("a.png",), ("a_gtFine_labelIds.png", "a_gtFine_labelTrainIds.png"), ("a", "no label")),
+        (
+            ("a.png",),
+            ("a_gtFine_labelIds.png", "a_gtFine_labelTrainIds.png"),
+            ("Ids.png and", "TrainIds.png"),
+        ),
         (("a.png",), ("b.png",), ("no label",)),
         ((), ("a.png",), ("no folder", "images")),
         (("notes.txt",), (), ("no PNG or JPEG", "images")),

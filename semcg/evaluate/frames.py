@@ -243,22 +243,15 @@ def label_pairs(
             holds = "label" if "label" in published.values() else "train"
         truth = [path for path, kind in published.items() if kind == holds]
     predicted = files.images_in(predictions, below=True).images
-    pictures_of, labels_of = _by_key(predicted), _by_key(truth)
+    pictures_of, labels_of = pictures.by_stem(predicted, _frame_name), pictures.by_stem(truth, _frame_name)
     pictures.check_paired(("label", labels, labels_of), ("picture", predictions, pictures_of))
     return {key: (path, labels_of[key], holds) for key, path in pictures_of.items()}
 
 
-def _by_key(paths: list[Path]) -> dict[str, Path]:
-    """Return pictures by what their name shares with that of their partner."""
-    found: dict[str, Path] = {}
-    for path in paths:
-        stem = pictures.bare(path.stem)
-        frame = _FRAME.match(stem)
-        key = frame[0] if frame else stem
-        if key in found:
-            raise ValueError(f"{found[key]} and {path} have the same name; remove one")
-        found[key] = path
-    return found
+def _frame_name(stem: str) -> str:
+    """Return what the name of a picture shares with that of its partner."""
+    frame = _FRAME.match(pictures.bare(stem))
+    return frame[0] if frame else pictures.bare(stem)
 
 
 def _train_ids(path: Path, holds: str) -> np.ndarray:

@@ -48,7 +48,7 @@ def stems(in_folder: Path | str, *, frames: int = 0) -> dict[str, Path]:
     ValueError
         If two images have the same stem.
     """
-    return dict(sorted(pictures.by_stem(in_folder).items())[: frames or None])
+    return dict(sorted(pictures.by_stem(files.images_in(in_folder).images).items())[: frames or None])
 
 
 def sizes(in_folder: Path | str) -> list[tuple[int, int]]:

@@ -136,10 +136,7 @@ def plans(
 def _frames(name: str, domain: Domain) -> dict[str, Frame]:
     """Return the frames of a domain by stem, in no split yet."""
     try:
-        if domain.labels:
-            pairs = pictures.pairs(domain.images, domain.labels)
-        else:
-            pairs = {stem: (path, None) for stem, path in pictures.by_stem(domain.images).items()}
+        pairs = pictures.pairs(domain.images, domain.labels)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     frames = {}
