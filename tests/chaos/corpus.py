@@ -41,11 +41,17 @@ def chunk(name: bytes, content: bytes) -> bytes:
 
 
 def png(
-    width: int, height: int, *chunks: bytes, bits: int = 8, kind: int = 2, data: bytes | None = None
+    width: int,
+    height: int,
+    *chunks: bytes,
+    bits: int = 8,
+    kind: int = 2,
+    data: bytes | None = None,
+    interlaced: bool = False,
 ) -> bytes:
     """Return a PNG whose header says whatever is wanted, with chunks before its data."""
     rows = zlib.compress(b"\0" * 1000) if data is None else data
-    header = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, interlaced)
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
@@ -55,9 +61,9 @@ def png(
     )
 
 
-def rows(pixels: np.ndarray) -> bytes:
-    """Return the data of a PNG: rows of bytes, unfiltered and packed."""
-    return zlib.compress(b"".join(b"\0" + row.tobytes() for row in pixels))
+def rows(*passes: np.ndarray) -> bytes:
+    """Return the data of a PNG: rows of bytes, unfiltered and packed; of an interlaced one those of each pass."""
+    return zlib.compress(b"".join(b"\0" + row.tobytes() for pixels in passes for row in pixels))
 
 
 def _put(content: bytes) -> Writer:
@@ -99,6 +105,7 @@ def pictures() -> dict[str, Writer]:
         "bad_checksum.png": _put(good.replace(b"IDAT", b"IDAT", 1)[:-5] + b"\0" + good[-4:]),
         "bad_deflate.png": _put(png(W, H, data=b"\x78\x9c" + b"\xff" * 50)),
         "short_data.png": _put(png(W, H, data=zlib.compress(b"\0" * 100))),
+        "last_row_missing.png": _put(png(W, H, data=rows(colors().reshape(H, -1)[:-1]))),
         "no_data.png": _put(good[:33] + chunk(b"IEND", b"")),
         "no_pixels.png": _put(png(0, 0)),
         "no_width.png": _put(png(0, H)),
@@ -178,7 +185,21 @@ def labels() -> dict[str, Writer]:
     odd = good.copy()
     odd[3, 5] = 19
     palette = Image.fromarray(good).convert("P")
+    # Adam7: the last pass has every other row, and misses the last of them.
+    starts = (
+        (0, 0, 8, 8),
+        (4, 0, 8, 8),
+        (0, 4, 4, 8),
+        (2, 0, 4, 4),
+        (0, 2, 2, 4),
+        (1, 0, 2, 2),
+        (0, 1, 1, 2),
+    )
+    passes = [good[y::down, x::right] for x, y, right, down in starts]
+    passes[-1] = passes[-1][:-1]
     return {
+        "last_rows_missing.png": _put(png(W, H, kind=0, data=rows(good[:-5]))),
+        "interlaced_row_missing.png": _put(png(W, H, kind=0, data=rows(*passes), interlaced=True)),
         "zero.png": _put(b""),
         "half.png": _put(encoded(good)[:300]),
         "noise.png": _put(np.random.default_rng(2).bytes(3000)),
