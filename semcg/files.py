@@ -21,18 +21,17 @@ import re
 import shutil
 import socket
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 from semcg.system import cores
 
 DOMAINS = ("source", "target")
 SPLITS = ("train", "val", "test")
-STRAY = frozenset({"Thumbs.db", "desktop.ini"})
+STRAY = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
 """File names that operating systems leave behind; never data, as is every name that begins with a dot."""
 IMAGES = frozenset({".png", ".jpg", ".jpeg"})
 """Endings of pictures, in lower case."""
@@ -85,8 +84,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
     The name itself is not synced, which takes half as long again for a picture: a power cut can bring back the old file.
 
-    If the block raises, the temporary is removed and an older `path` stays as it was. An OSError without
-    a file name, such as "No space left on device", gets that of `path`.
+    If the block raises, the temporary is removed and an older `path` stays as it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,16 +94,24 @@ def atomic(path: Path) -> Iterator[Path]:
         stem = stem.encode()[:160].decode(errors="ignore") + digest(path.name)
     partial = path.with_name(f".{stem}.{os.getpid()}-{_machine()}.partial{path.suffix}")
     try:
-        yield partial
-        with open(partial, "rb+") as handle:
-            os.fsync(handle.fileno())
-        os.replace(partial, path)
+        with naming(path):
+            yield partial
+            with open(partial, "rb+") as handle:
+                os.fsync(handle.fileno())
+            os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path | str) -> Iterator[None]:
+    """Give an OSError of the block that has no file name, such as "No space left on device", that of `path`."""
+    try:
+        yield
     except OSError as error:
         if error.errno is None or error.filename is not None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @cache
@@ -204,63 +210,6 @@ def digest(value) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-class Listing(NamedTuple):
-    """The files of a folder, in natural order."""
-
-    images: list[Path]
-    """PNG and JPEG files, by their endings."""
-    others: list[Path]
-    """What was passed over."""
-
-    def passed_over(self) -> str:
-        """Return one line about what was passed over, "" for nothing."""
-        if not self.others:
-            return ""
-        return f"skipped in {self.others[0].parent.name}: {len(self.others)} not PNG or JPEG, for example {self.others[0].name}"
-
-
-def images_in(folder: Path, *, below: bool = False) -> Listing:
-    """Return the PNG and JPEG files of a folder, and what else is there but for what operating systems leave behind.
-
-    With `below`, of its sub-folders as well.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder does not exist or holds no image.
-    ValueError
-        If one of these names is that of no file (a folder, a pipe, a link that leads nowhere), or not UTF-8.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no folder {folder}")
-    found = Listing([], [])
-    paths = folder.rglob("*") if below else folder.iterdir()
-    for path in sorted(paths, key=lambda path: natural(path.relative_to(folder).as_posix())):
-        if path.suffix.lower() in IMAGES and not path.name.startswith("."):
-            found.images.append(path)
-        elif _is_data(path.name) and path.name != "about.json" and not (below and path.is_dir()):
-            found.others.append(path)
-    if not found.images:
-        others = f", but {found.others[0].name}" if found.others else ""
-        raise FileNotFoundError(f"no PNG or JPEG file in {folder}{others}")
-    for path in found.images:
-        if not path.is_file():  # reading a pipe would wait for ever
-            raise ValueError(
-                f"{path} has the name of a picture, but is a folder, a pipe or a link that leads nowhere; "
-                "remove or rename it"
-            )
-        if not path.name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in path.name):
-            raise ValueError(f"{path!r} has a name that is not UTF-8, which no list can store; rename it")
-    return found
-
-
-def natural(name: str) -> list:
-    """Return a key that sorts 2 before 10, whatever surrounds the digits."""
-    parts = re.split(r"([0-9]+)", name)
-    return [[int(part) if i % 2 else part for i, part in enumerate(parts)], name]
-
-
 def write_manifest(root: Path, known: dict[str, list] | None = None) -> Path:
     """List every file under `root` with its size and CRC-32 in `manifest.csv`, and return that file's path.
 
@@ -278,6 +227,22 @@ def write_manifest(root: Path, known: dict[str, list] | None = None) -> Path:
     return root / "manifest.csv"
 
 
+def manifest(root: Path) -> dict[str, dict[str, str]]:
+    """Return name -> row of the manifest of `root`; errors as in `check_manifest`."""
+    listed = root / "manifest.csv"
+    if not listed.is_file():
+        raise FileNotFoundError(f"no manifest.csv in {root}: the data are incomplete. Write them again.")
+    try:
+        with open(listed, newline="", encoding="utf-8") as handle:
+            rows = {row["name"]: row for row in csv.DictReader(handle)}
+        if all(row["bytes"].isdigit() and row["crc32"] for row in rows.values()):
+            return rows
+        damage = "a row has no number of bytes or no CRC-32"
+    except (ValueError, KeyError, AttributeError, csv.Error) as error:
+        damage = repr(error)
+    raise ValueError(f"{listed} is damaged ({damage}); write the data in {root} again.")
+
+
 def check_manifest(root: Path, *, contents: bool = False) -> None:
     """Compare the files under `root` with its manifest: names and sizes, and with `contents` every byte.
 
@@ -288,21 +253,13 @@ def check_manifest(root: Path, *, contents: bool = False) -> None:
     ValueError
         If a file is missing, added or changed; the message names the first few.
     """
-    listed = root / "manifest.csv"
-    if not listed.is_file():
-        raise FileNotFoundError(f"no manifest.csv in {root}: the data are incomplete. Write them again.")
-    try:
-        with open(listed, newline="", encoding="utf-8") as handle:
-            expected = {row["name"]: (int(row["bytes"]), row["crc32"]) for row in csv.DictReader(handle)}
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
-        raise ValueError(f"{listed} is damaged ({error}); write the data in {root} again.") from None
-    found = _data_files(root)
+    expected, found = manifest(root), _data_files(root)
     wrong = [f"{name} is missing" for name in expected.keys() - found.keys()]
     wrong += [f"{name} was added" for name in found.keys() - expected.keys()]
     for name in expected.keys() & found.keys():
-        if found[name].stat().st_size != expected[name][0]:
+        if found[name].stat().st_size != int(expected[name]["bytes"]):
             wrong.append(f"{name} has another size")
-        elif contents and _crc32(found[name]) != expected[name][1]:
+        elif contents and _crc32(found[name]) != expected[name]["crc32"]:
             wrong.append(f"{name} has other contents")
     if wrong:
         shown = "; ".join(sorted(wrong)[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
@@ -316,18 +273,57 @@ def manifest_digest(root: Path) -> str:
     return hashlib.sha256((Path(root) / "manifest.csv").read_bytes()).hexdigest()[:16]
 
 
-def _data_files(root: Path) -> dict[str, Path]:
-    """Return name -> file, sorted, of the data below `root`: no manifest, nothing hidden or left by an operating system."""
-    found = {}
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = [Path(folder) / name for name in sorted(names) if _is_data(name) and name != "manifest.csv"]
-        found |= {path.relative_to(root).as_posix(): path for path in paths}
-    return found
+def walk(root: Path) -> Iterator[Path]:
+    """Yield the files below a folder, also where links lead, by name; nothing hidden or left by an operating system.
+
+    Raises
+    ------
+    OSError
+        If a folder below it cannot be read.
+    ValueError
+        If a folder is there twice, by a link.
+    """
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    seen: dict[str, str] = {}  # true path of a folder -> the name that it was read by
+    # Large data are often links into a shared disk; one that leads back to a folder around it is not followed.
+    for folder, folders, names in os.walk(root, onerror=fail, followlinks=True):
+        first = seen.setdefault(os.path.realpath(folder), folder)
+        if first != folder:
+            if not Path(folder).is_relative_to(first):
+                raise ValueError(
+                    f"{first} and {folder} are one folder, by a link; its frames would count twice"
+                )
+            folders.clear()
+            continue
+        names += [
+            name for name in folders if Path(name).suffix.lower() in IMAGES
+        ]  # to be refused, not entered
+        folders[:] = sorted(name for name in folders if is_data(name) and name not in names)
+        yield from (Path(folder, name) for name in sorted(filter(is_data, names)))
 
 
-def _is_data(name: str) -> bool:
+def is_data(name: str) -> bool:
+    """Return whether a file or folder of this name is neither hidden nor left by an operating system."""
     return name not in STRAY and not name.startswith(".")
+
+
+def refuse_added(root: Path, known: Container[str]) -> None:
+    """Raise ValueError if a folder of data that will be replaced holds files whose names are not `known`."""
+    if added := [name for name in _data_files(root) if name not in known]:
+        raise ValueError(
+            f"{root} would be replaced, and holds {len(added)} file(s) that semcg did not write, for example {added[0]}; "
+            "move them elsewhere"
+        )
+
+
+def _data_files(root: Path) -> dict[str, Path]:
+    """Return name -> file, sorted, of the data below `root`, but for the manifest."""
+    found = {path.relative_to(root).as_posix(): path for path in walk(root)}
+    found.pop("manifest.csv", None)
+    return found
 
 
 def _crc32(path: Path) -> str:

@@ -5,7 +5,8 @@ A lock is a file that the system frees when its process ends, however it ends.
 
 import os
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _held: dict[Path, object] = {}  # the locks of this process
@@ -51,6 +52,16 @@ def hold(path: Path, what: str, *, patience: float = 5.0) -> None:
     if not isinstance(lock, SoftFileLock):  # on a disk without locks, the file's own content is the lock
         path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
     _held[path] = lock
+
+
+@contextmanager
+def held(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock while the block runs; parameters and errors as in `hold`."""
+    hold(path, what)
+    try:
+        yield
+    finally:
+        release(path)
 
 
 def release(path: Path) -> None:

@@ -78,10 +78,8 @@ def read(path: Path | str) -> bytes:
         If the disk does not give it; names the file.
     """
     _check_file(path)
-    try:
+    with files.naming(path):
         return Path(path).read_bytes()
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def image(name: Path | str, content: bytes | None = None, *, turn: bool = True) -> np.ndarray:
@@ -140,6 +138,63 @@ def size(path: Path | str, *, label: bool = False, turn: bool = False) -> tuple[
     return picture.size if picture.turned else picture.size[::-1]
 
 
+class Listing(NamedTuple):
+    """The files of a folder, in natural order."""
+
+    images: list[Path]
+    """PNG and JPEG files, by their endings."""
+    others: list[Path]
+    """What was passed over."""
+
+    def passed_over(self) -> str:
+        """Return one line about what was passed over, "" for nothing."""
+        if not self.others:
+            return ""
+        return f"skipped in {self.others[0].parent.name}: {len(self.others)} not PNG or JPEG, for example {self.others[0].name}"
+
+
+def images_in(folder: Path, *, below: bool = False) -> Listing:
+    """Return the PNG and JPEG files of a folder, and what else is there but for what operating systems leave behind.
+
+    With `below`, of its sub-folders as well.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist or holds no image.
+    ValueError
+        If one of these names is that of no file (a folder, a pipe, a link that leads nowhere), or not UTF-8.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder}")
+    found = Listing([], [])
+    paths = files.walk(folder) if below else folder.iterdir()
+    for path in sorted(paths, key=lambda path: natural(path.relative_to(folder).as_posix())):
+        if path.suffix.lower() in files.IMAGES and not path.name.startswith("."):
+            found.images.append(path)
+        elif files.is_data(path.name) and path.name != "about.json":
+            found.others.append(path)
+    if not found.images:
+        others = f", but {found.others[0].name}" if found.others else ""
+        raise FileNotFoundError(f"no PNG or JPEG file in {folder}{others}")
+    for path in found.images:
+        if not path.is_file():  # reading a pipe would wait for ever
+            raise ValueError(
+                f"{path} has the name of a picture, but is a folder, a pipe or a link that leads nowhere; "
+                "remove or rename it"
+            )
+        if not path.name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in path.name):
+            raise ValueError(f"{path!r} has a name that is not UTF-8, which no list can store; rename it")
+    return found
+
+
+def natural(name: str) -> list:
+    """Return a key that sorts 2 before 10, whatever surrounds the digits."""
+    parts = re.split(r"([0-9]+)", name)
+    return [[int(part) if i % 2 else part for i, part in enumerate(parts)], name]
+
+
 def by_stem(paths: Iterable[Path], key: Callable[[str], str] = str) -> dict[str, Path]:
     """Return pictures by what `key` makes of their stems, in the same order; refuse two with the same."""
     named: dict[str, Path] = {}
@@ -167,9 +222,7 @@ def pairs(images: Path | str, labels: Path | str | None) -> dict[str, tuple[Path
     ValueError
         If a file has no partner, or two of a folder have one; names the first few, and one of the other folder.
     """
-    first, second = (
-        by_stem(files.images_in(Path(folder)).images) if folder else {} for folder in (images, labels)
-    )
+    first, second = (by_stem(images_in(Path(folder)).images) if folder else {} for folder in (images, labels))
     if labels is None:
         return {stem: (path, None) for stem, path in first.items()}
     images_of, labels_of = ({_NFC(stem): path for stem, path in of.items()} for of in (first, second))

@@ -406,7 +406,7 @@ def test_labels_of_none_of_the_classes_and_missing_files(archives, tmp_path):
         "00009": "no label",
     }
     notes = notes_of(tmp_path / "data")
-    assert "source: 1 label(s) without an image, not used" in notes
+    assert "source: 1 label(s) without an image, not used, for example labels/00010.png" in notes
 
 
 def test_a_frame_that_is_no_longer_in_the_archive_goes(archives, tmp_path):

@@ -19,7 +19,7 @@ from chaos import corpus
 from safetensors.torch import save_file
 from torch import nn
 
-from semcg import config, evaluate, files, gan, labels, losses, metrics, segmenters, translate
+from semcg import config, evaluate, files, gan, labels, losses, metrics, pictures, segmenters, translate
 from semcg.data import Batches, Scenes, Unpaired
 from semcg.devices import fabric_for
 from semcg.runs import trained
@@ -84,7 +84,7 @@ def as_scenes(path: Path) -> list:
 def as_frames_to_translate(path: Path) -> list:
     out = path.parent.parent / "out"
     list(translate.folder(translate.identity, path.parent, out))
-    return [translate.image(p) for p in files.images_in(out).images]
+    return [translate.image(p) for p in pictures.images_in(out).images]
 
 
 def as_a_domain(path: Path) -> list:
@@ -94,7 +94,7 @@ def as_a_domain(path: Path) -> list:
         (target / f"{i:02}.png").write_bytes(corpus.encoded(corpus.colors(i)))
     out = path.parent.parent / "out"
     own(out, source=prepare.Domain(path.parent), target=prepare.Domain(target))
-    return [translate.image(p) for p in files.images_in(out / "source" / "train" / "images").images]
+    return [translate.image(p) for p in pictures.images_in(out / "source" / "train" / "images").images]
 
 
 READERS = [as_scenes, as_frames_to_translate, as_a_domain]
@@ -134,7 +134,7 @@ def as_read(pixels: np.ndarray) -> torch.Tensor:
 
 def test_a_name_that_is_not_utf_8_is_refused(tmp_path):
     (tmp_path / os.fsdecode(b"\xff\xfe.png")).write_bytes(corpus.encoded(corpus.colors()))
-    assert "rename it" in refused(lambda: files.images_in(tmp_path), "not UTF-8")
+    assert "rename it" in refused(lambda: pictures.images_in(tmp_path), "not UTF-8")
 
 
 # ---------------------------------------------------------------- labels

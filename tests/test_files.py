@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from semcg import files
+from semcg import files, pictures
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -134,13 +134,13 @@ def test_digest_ignores_the_order_of_keys_only():
 
 def test_images_are_sorted_and_strays_left_out(tmp_path):
     with pytest.raises(FileNotFoundError, match="no folder"):
-        files.images_in(tmp_path / "none")
+        pictures.images_in(tmp_path / "none")
     (tmp_path / "notes.txt").touch()
     with pytest.raises(FileNotFoundError, match="no PNG or JPEG file in"):
-        files.images_in(tmp_path)
+        pictures.images_in(tmp_path)
     for name in ("b.PNG", "a.jpeg", "c.jpg", ".d.png", "Thumbs.db"):
         (tmp_path / name).touch()
-    found = files.images_in(tmp_path)
+    found = pictures.images_in(tmp_path)
     assert [p.name for p in found.images] == ["a.jpeg", "b.PNG", "c.jpg"]
     assert found.passed_over() == f"skipped in {tmp_path.name}: 1 not PNG or JPEG, for example notes.txt"
 

@@ -13,7 +13,19 @@ from PIL import Image
 from test_archives import ids_of, palette, photo, png, write_cityscapes, write_gta5
 from typer.testing import CliRunner
 
-from semcg import evaluate, files, labels, mappings, pictures, segmenters, system, translate
+from semcg import (
+    config,
+    evaluate,
+    files,
+    labels,
+    locks,
+    mappings,
+    pictures,
+    runs,
+    segmenters,
+    system,
+    translate,
+)
 from semcg.data import Scenes
 from semcg.devices import fabric_for
 from semcg_kit import __main__ as command_line
@@ -67,6 +79,50 @@ def test_A3_a_link_to_a_data_folder_stays_a_link(tmp_path, two):
         assert (tmp_path / "data").is_symlink()
         assert Scenes(tmp_path / "disk/source/train").frame(0)[0].shape[1:] == size
     assert sorted(p.name for p in tmp_path.iterdir()) == ["A", "B", "data", "disk"]
+
+
+def test_A_what_a_user_added_to_data_is_refused_and_stays(tmp_path, two):
+    data = written(tmp_path, two)
+    (data / "source/train/images/mine.png").write_bytes(b"mine")
+    with pytest.raises(
+        ValueError, match=r"holds 1 file\(s\) that semcg did not write, for example source/train/images/mine"
+    ):
+        written(tmp_path, two, size=(8, 16))
+    assert (data / "source/train/images/mine.png").read_bytes() == b"mine"
+
+
+def test_A_what_a_user_added_to_an_archive_or_a_world_is_refused_and_stays(tmp_path, monkeypatch):
+    plan = prepare.gta5(write_gta5(tmp_path / "gta5")).sized((8, 16))
+    prepare.write([plan], tmp_path / "data")
+    added = tmp_path / "data/source/val/images/99999.png"
+    added.write_bytes(b"mine")
+    with pytest.raises(ValueError, match="move them elsewhere"):
+        prepare.write([plan], tmp_path / "data")
+    assert added.read_bytes() == b"mine"
+
+    monkeypatch.setenv("SEMCG_HOME", str(tmp_path))
+    smoke = config.make("smoke", train_scenes=2, val_scenes=2, test_scenes=2, judge_scenes=2)
+    note = runs.draw(smoke, processes=1) / "source/notes.txt"
+    note.write_text("mine")
+    with pytest.raises(ValueError, match=r"for example source/notes\.txt; move them elsewhere"):
+        runs.draw(smoke.model_copy(update={"world_seed": 1}), processes=1)
+    assert note.read_text() == "mine"
+
+
+def test_A_one_process_prepares_a_folder(tmp_path, two):
+    lock, seen = tmp_path / ".data.lock", []
+    prepare.write(prepare.plans(*two), tmp_path / "data", progress=lambda *_: seen.append(locks.taken(lock)))
+    assert set(seen) == {True}
+    assert not lock.exists()
+
+
+def test_A_one_process_translates_into_a_folder(tmp_path, two):
+    lock = tmp_path / "out/.lock"
+    seen = [
+        locks.taken(lock) for _ in translate.folder(translate.identity, tmp_path / "A/i", tmp_path / "out")
+    ]
+    assert seen == [True] * 24
+    assert not lock.exists()
 
 
 def test_B3_sixteen_bits_a_channel_are_refused_by_every_reader(tmp_path, two):
@@ -175,7 +231,7 @@ def test_B7_frames_are_consecutive_by_number_and_not_by_letter(tmp_path):
         assert sorted((f.split, int(f.name)) for f in one.frames) == sorted(
             (f.split, int(f.name)) for f in other.frames
         )
-    assert [p.stem for p in files.images_in(tmp_path / "a/i").images][:11] == [str(k) for k in range(11)]
+    assert [p.stem for p in pictures.images_in(tmp_path / "a/i").images][:11] == [str(k) for k in range(11)]
 
 
 @pytest.mark.parametrize(
@@ -290,6 +346,67 @@ def test_D5_a_picture_to_look_at_is_shrunk(tmp_path, capsys):
 def picture_of(root: Path, height: int, width: int) -> Path:
     Image.new("RGB", (width, height)).save(root / "long.png")
     return root / "long.png"
+
+
+def test_C_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    write_cityscapes(tmp_path)
+    listed, closed = os.scandir, next((tmp_path / "leftImg8bit/train").iterdir())
+
+    def scandir(folder):
+        if Path(folder) == closed:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    for read in (
+        lambda: prepare.cityscapes(tmp_path),
+        lambda: pictures.images_in(tmp_path / "leftImg8bit", below=True),
+    ):
+        with pytest.raises(PermissionError, match=closed.name):
+            read()
+
+
+def test_C_cities_that_are_links_are_scored(tmp_path):
+    write_cityscapes(tmp_path)
+    city = tmp_path / "gtFine/val/lindau"
+    city.rename(tmp_path / "disk")
+    city.symlink_to(tmp_path / "disk", target_is_directory=True)
+    assert evaluate.frames.scored(tmp_path / "gtFine/val", tmp_path / "gtFine/val")[1] == 4
+
+
+def test_C_labels_without_an_image_are_told(tmp_path):
+    write_cityscapes(tmp_path)
+    next((tmp_path / "leftImg8bit/val/lindau").iterdir()).unlink()
+    (told,) = [note for note in prepare.cityscapes(tmp_path).notes if "without an image" in note]
+    assert re.match(
+        r"target: 1 label\(s\) without an image, not used, for example gtFine/val/lindau/lindau_0", told
+    )
+
+
+def test_C_what_score_passes_over_is_told(tmp_path, two):
+    (tmp_path / "A/i/notes.txt").touch()
+    told = CliRunner().invoke(app, ["score", str(tmp_path / "A/l"), str(tmp_path / "A/l")]).output
+    assert "skipped" not in told
+    (tmp_path / "A/l/notes.txt").touch()
+    told = CliRunner().invoke(app, ["score", str(tmp_path / "A/l"), str(tmp_path / "B/l")]).output
+    assert "skipped in l: 1 not PNG or JPEG, for example notes.txt" in told
+
+
+@pytest.mark.parametrize("about", ["", "[]", "{}", '{"made_by": "translate folder"}'])
+def test_D1_an_odd_record_of_translations_is_named(tmp_path, two, about):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/about.json").write_text(about)
+    (tmp_path / "out/0000.png").write_bytes((tmp_path / "A/i/0000.png").read_bytes())
+    with pytest.raises(FileExistsError, match=r"out holds 1 images made by .*remove it or name another one"):
+        list(translate.folder(translate.identity, tmp_path / "A/i", tmp_path / "out"))
+
+
+def test_D5_an_error_of_the_disk_gets_the_name_of_the_file(tmp_path):
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*frames\.jsonl'"),
+        files.naming(tmp_path / "frames.jsonl"),
+    ):
+        raise OSError(28, "No space left on device")
 
 
 def test_D5_a_disk_that_cannot_read_names_the_file(tmp_path, monkeypatch):

@@ -414,7 +414,7 @@ def test_e1_score_says_what_does_not_pair_and_what_is_there(as_published):
     Image.fromarray(np.full((24, 31), 19, np.uint8)).save(flat / f"{FRAME.format(0)}.png")
     (flat / f"{FRAME.format(0)}_leftImg8bit_pred_labelIds.png").unlink()
     with pytest.raises(
-        ValueError, match=r"0000\.png holds values that are no train id.* 19 .*give --ids label"
+        ValueError, match=r"0000\.png holds values that are no train id.* 19 .*`semcg score` by --ids"
     ):
         evaluate.frames.scored(flat, truth, "train")
     (flat / f"{FRAME.format(0)}.png").unlink()

@@ -20,7 +20,7 @@ from chaos import corpus
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from semcg import files, published, segmenters, translate
+from semcg import files, pictures, published, segmenters, translate
 from semcg_kit import prepare
 from semcg_kit.execution.execute import execute, typed
 from semcg_kit.prepare.archives import entries
@@ -392,7 +392,7 @@ def test_a_file_name_is_never_a_command(tmp_path, monkeypatch):
     for name in ("$(touch exploded).png", "; touch exploded;.png", "-rf.png", "|touch exploded.png"):
         (tmp_path / "in" / name).write_bytes(corpus.encoded(corpus.colors()))
     list(translate.folder(translate.identity, tmp_path / "in", tmp_path / "out"))
-    assert len(files.images_in(tmp_path / "out").images) == 4
+    assert len(pictures.images_in(tmp_path / "out").images) == 4
     assert not (tmp_path / "exploded").exists()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semcg import files
+from semcg import files, pictures
 from semcg.labels import CLASSES, IGNORE, names
 from semcg.world import VERSION, Scene, annotations, render, write
 from semcg.world.scene import RandomStream
@@ -348,11 +348,11 @@ def test_the_folder_is_the_common_layout(drawn):
     for domain in files.DOMAINS:
         for split, count in (("train", 6), ("val", 2), ("test", 3)):
             for kind in ("images", "labels"):
-                found = [path.name for path in files.images_in(drawn / domain / split / kind).images]
+                found = [path.name for path in pictures.images_in(drawn / domain / split / kind).images]
                 assert found == [f"{n:05d}.png" for n in range(count)]
-    assert len(files.images_in(drawn / "judge/train/images").images) == 3
-    assert len(files.images_in(drawn / "judge/val/labels").images) == 2
-    assert len(files.images_in(drawn / "source/test/oracle").images) == 3
+    assert len(pictures.images_in(drawn / "judge/train/images").images) == 3
+    assert len(pictures.images_in(drawn / "judge/val/labels").images) == 2
+    assert len(pictures.images_in(drawn / "source/test/oracle").images) == 3
     assert not (drawn / "target/test/oracle").exists()
     tops = {"source", "target", "judge", "scenes.jsonl", "about.json", "manifest.csv"}
     assert {path.name for path in drawn.iterdir()} == tops

@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semcg import files, mappings, metrics, pictures
+from semcg import mappings, metrics, pictures
 from semcg.data import Scenes
 from semcg.labels import CLASSES
 from semcg.segmenters import upsample
@@ -236,13 +236,13 @@ def label_pairs(
     """
     if ids not in ("", "label", "train"):
         raise ValueError(f"ids = {ids!r}: allowed: label, train")
-    truth, holds = files.images_in(labels, below=True).images, ids or "train"
+    truth, holds = pictures.images_in(labels, below=True).images, ids or "train"
     published = {path: kind for path in truth for end, kind in _PUBLISHED.items() if path.stem.endswith(end)}
     if published:
         if ids not in published.values():
             holds = "label" if "label" in published.values() else "train"
         truth = [path for path, kind in published.items() if kind == holds]
-    predicted = files.images_in(predictions, below=True).images
+    predicted = pictures.images_in(predictions, below=True).images
     pictures_of, labels_of = pictures.by_stem(predicted, _frame_name), pictures.by_stem(truth, _frame_name)
     pictures.check_paired(("label", labels, labels_of), ("picture", predictions, pictures_of))
     return {key: (path, labels_of[key], holds) for key, path in pictures_of.items()}
@@ -260,7 +260,8 @@ def _train_ids(path: Path, holds: str) -> np.ndarray:
     try:
         return mappings.decode(pictures.stored(path), coding, name=path).train_ids
     except ValueError as error:
-        hint = ". If these are label ids, give --ids label" if "no train id" in str(error) else ""
+        hint = ". Label ids are known by names as Cityscapes has them (_gtFine_labelIds.png), or in `semcg score` by --ids"
+        hint = hint if "no train id" in str(error) else ""
         raise ValueError(f"{error}{hint}") from None
 
 

@@ -1,6 +1,5 @@
 """The data of a config: drawn when it is the world, checked whatever it is."""
 
-import csv
 import re
 import time
 from collections.abc import Callable
@@ -71,14 +70,14 @@ def _draw(folder: Path, config: Config, counts: dict[str, int], wanted: dict, **
     """Draw streets into a folder, one process at a time, unless they are there: `counts` of each split, else none."""
     if differs(folder, wanted):
         begun, lock = time.perf_counter(), folder.with_name(f".{folder.name}.lock")
-        locks.hold(lock, f"the drawing of {folder}")
-        try:
+        with locks.held(lock, f"the drawing of {folder}"):
             splits = dict.fromkeys(("train", "val", "test", "judge_train", "judge_val"), 0) | counts
             same = {"size": config.size, "seed": config.world_seed, "strength": config.style_strength}
             if differs(folder, wanted):  # else another process drew it while we waited
+                if folder.is_dir():
+                    drawn_before = (folder / "manifest.csv").is_file()
+                    files.refuse_added(folder, files.manifest(folder) if drawn_before else ())
                 drawn.write(folder, **splits, **same, recipe=wanted, **{"processes": cores()} | options)
-        finally:
-            locks.release(lock)
         log_event("clock", what="draw", seconds=time.perf_counter() - begun)
     files.check_manifest(folder)
     return folder
@@ -131,9 +130,8 @@ def with_labels(crops: Scenes) -> Scenes:
         Of a split, `<data>/<domain>/<split>`. Data whose manifest counts no pixels are returned as they are.
     """
     root = crops.folder.parents[1]
-    with open(root / "manifest.csv", newline="", encoding="utf-8") as handle:
-        counted = {row["name"]: row.get("pixels") for row in csv.DictReader(handle)}
-    ignored = {name for name, pixels in counted.items() if re.fullmatch(rf"{IGNORE}:\d+", pixels or "")}
+    rows = files.manifest(root)
+    ignored = {name for name in rows if re.fullmatch(rf"{IGNORE}:\d+", rows[name].get("pixels") or "")}
     labels = (crops.folder / "labels").relative_to(root).as_posix()
     taught = [i for i, name in enumerate(crops.names) if f"{labels}/{name}.png" not in ignored]
     if len(taught) == len(crops):

@@ -22,7 +22,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor, nn
 
-from semcg import files, pictures
+from semcg import files, locks, pictures
 from semcg.data import to_bytes, to_values
 from semcg.system import cores
 from semcg.translate.colors import BorrowedColors, ColorTable, Guided, HistogramMatching, color_map, pixels_of
@@ -48,7 +48,7 @@ def stems(in_folder: Path | str, *, frames: int = 0) -> dict[str, Path]:
     ValueError
         If two images have the same stem.
     """
-    return dict(sorted(pictures.by_stem(files.images_in(in_folder).images).items())[: frames or None])
+    return dict(sorted(pictures.by_stem(pictures.images_in(in_folder).images).items())[: frames or None])
 
 
 def sizes(in_folder: Path | str) -> list[tuple[int, int]]:
@@ -126,6 +126,8 @@ def folder(
         If there is no such folder, or no image in it.
     FileExistsError
         If `out_folder` holds images that another translation made, or that are not from here.
+    BlockingIOError
+        If another process translates into the same folder.
     ValueError
         If both folders are the same, two images have the same stem, an image does not decode, which is named, or
         `batch` is below 1.
@@ -137,9 +139,6 @@ def folder(
     if in_folder.resolve() == out_folder.resolve():
         raise ValueError(f"{in_folder} would be translated into itself; name another folder for the results")
     about = {"made_by": WHAT, "translation": fingerprint(translate)}
-    _claim(out_folder, about, replace, passed_over=files.images_in(in_folder).passed_over())
-    for torn in out_folder.glob(".*.partial.png"):
-        torn.unlink()  # of a killed run
     run, number = any_size(translate), itertools.count(1)
     tensors = [*translate.parameters(), *translate.buffers()] if isinstance(translate, nn.Module) else []
     device = tensors[0].device if tensors else torch.device("cpu")
@@ -155,7 +154,13 @@ def folder(
             save.result()
             yield next(number), len(chosen), stem
 
-    with ThreadPoolExecutor(THREADS) as pool:
+    with (
+        locks.held(out_folder / ".lock", f"the translation into {out_folder}"),
+        ThreadPoolExecutor(THREADS) as pool,
+    ):
+        _claim(out_folder, about, replace, passed_over=pictures.images_in(in_folder).passed_over())
+        for torn in out_folder.glob(".*.partial.png"):
+            torn.unlink()  # of a killed run
         writing = deque()
         for group in _groups(pool, read, chosen.items(), batch):
             translated = zip(group, _translate_group(run, group, device), strict=True)
@@ -253,12 +258,14 @@ def _save(pixels: Tensor | None, frame: _Frame) -> None:
 def _claim(out_folder: Path, about: dict, replace: bool, *, passed_over: str) -> None:
     """Write `about.json`, unless the folder belongs to something else; with `replace` clear what we made."""
     path = out_folder / "about.json"
-    earlier = files.read_json(path) if path.is_file() else None
-    ours = isinstance(earlier, dict) and earlier.get("made_by") == WHAT
+    earlier = files.read_record(path)
+    ours = earlier.get("made_by") == WHAT
     if not (ours and about.items() <= earlier.items()):
         old = [p for p in out_folder.glob("[!.]*") if p.suffix.lower() in files.IMAGES]
         if (path.is_file() and not ours) or (old and not (ours and replace)):
-            whose = f"{earlier['translation']}, not by {about['translation']}" if ours else "something else"
+            whose = (
+                f"{earlier.get('translation')}, not by {about['translation']}" if ours else "something else"
+            )
             held = f"{len(old)} images" if old else path.name
             raise FileExistsError(f"{out_folder} holds {held} made by {whose}; remove it or name another one")
         for image_path in old:

@@ -68,7 +68,9 @@ def translate(
     compare: Annotated[
         bool, typer.Option("--compare", help=f"Compare with {COMPARED} whole frames.")
     ] = False,
-    batch: Annotated[int, typer.Option(min=1, help="Frames at once; more can change a rounded byte.")] = 1,
+    batch: Annotated[
+        int, typer.Option(min=1, max=9999, help="Frames at once; may change a rounded byte.")
+    ] = 1,
     fast: Annotated[bool, typer.Option("--fast", help=FAST)] = False,
     guided: Guided = False,
     device: Device = "auto",
@@ -85,8 +87,7 @@ def translate(
         raise ValueError(f"{of_tiles} need tiles: add --tile 512, for example")
     plain = trained.generator_from(weights, direction, fabric_for(device))
     sizes = translation.sizes(in_folder)
-    if passed_over := files.images_in(in_folder).passed_over():
-        print(passed_over)
+    _tell_passed_over(in_folder)
     G = translation.Compiled(plain) if fast else plain
     if guided:
         plain, G = translation.Guided(plain), translation.Guided(G)
@@ -158,6 +159,7 @@ def evaluate(
     from semcg.runs import trained
 
     fabric, stated = fabric_for(device), height_width(size)
+    _tell_passed_over(images, labels)
     truth = [label for _, label, _ in evaluation.frames.label_pairs(images, labels).values()]
     labeled = sorted({pictures.size(label, label=True) for label in truth})
     if str(judge) in instruments.SEGMENTERS and not judge.exists():
@@ -187,6 +189,7 @@ def score(
     from semcg import evaluate as evaluation
     from semcg import metrics
 
+    _tell_passed_over(predictions, labels)
     counts, frames, holds = evaluation.frames.scored(predictions, labels, ids)
     for name, value in evaluation.frames.score_table(counts).items():
         print(f"{name:<32} {'-' if value != value else format(value, '.4f'):>6}")
@@ -229,6 +232,14 @@ def shrunk(x):
         raise ValueError(f"a picture of {size} (height x width) is too narrow to show; crop it")
     print(f"the picture is shrunk from {size} to {small[0]}x{small[1]} (height x width)")
     return resize(x, small, antialias=True)
+
+
+def _tell_passed_over(*folders: Path) -> None:
+    from semcg import pictures
+
+    for folder in folders:
+        if passed_over := pictures.images_in(folder, below=True).passed_over():
+            print(passed_over)
 
 
 def _compare(tiles, full, in_folder: Path, largest: tuple[int, int]) -> None:

@@ -9,12 +9,10 @@ is ever unpacked to disk.
 
 import io
 import itertools
-import os
 import re
 import stat
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -64,8 +62,6 @@ def gta5(root: Path | str, *, extra: bool = False) -> Plan:
     if not images:
         raise ValueError(f"{root} is not GTA5: it has no images/<number>.png, but {listed[0].name}")
     split_of, notes = _splits(listed, images)
-    if lone := len(labels.keys() - images):
-        notes.append(f"source: {lone} label(s) without an image, not used")
     frames, left_out = [], []
     for name, image in images.items():
         split, label = split_of.get(name, ""), labels.get(name)
@@ -77,7 +73,7 @@ def gta5(root: Path | str, *, extra: bool = False) -> Plan:
             frames.append(_frame(split, name, image, label))
     if unlabeled := sum(bool(labels) and not frame.label for frame in frames):
         notes.append(f"source/train: {unlabeled} frames without a label: every pixel is 255, ignored")
-    notes += _passed_over("source", listed, [*images.values(), *labels.values()], r"split\.mat$", labels)
+    notes += _passed_over("source", listed, images, labels, r"split\.mat$")
     splits = tuple(f"source/{split}" for split in files.SPLITS)
     recipe = _recipe(root, frames, plates=True)
     return Plan(Path(root), "source", sorted(frames), splits, recipe, left_out=sorted(left_out), notes=notes)
@@ -157,7 +153,7 @@ def cityscapes(root: Path | str, *, extra: bool = False, by_frames: bool = False
         unlabeled = f"target/train: {counts['train_extra']} frames are of train_extra"
         notes.append(f"{unlabeled}, without a label: every pixel is 255, ignored" if labels else unlabeled)
     usual = rf"gtFine/.*_gtFine_(labelIds|{kinds})\.(png|json)$"
-    notes += _passed_over("target", listed, [*images.values(), *labels.values()], usual, labels)
+    notes += _passed_over("target", listed, images, labels, usual)
     settings = {"split_by": "frames"} if by_frames else {}
     more = {"settings": settings, "left_out": sorted(left_out), "notes": notes}
     return Plan(Path(root), "target", sorted(frames), CITYSCAPES_SPLITS, _recipe(root, frames), **more)
@@ -243,12 +239,18 @@ def _recipe(root: Path | str, frames: list[Frame], *, plates: bool = False) -> R
     return recipe
 
 
-def _passed_over(domain: str, listed: list[Entry], used: list[Entry], usual: str, labels: dict) -> list[str]:
-    """Return a note about files that are neither used nor usual, and one about labels that were not taken for such."""
-    known = set(used)
+def _passed_over(domain: str, listed: list[Entry], images: dict, labels: dict, usual: str) -> list[str]:
+    """Return notes about labels without an image, files that are not usual, and labels that were not taken for such."""
+    known, lone = (
+        {*images.values(), *labels.values()},
+        [labels[key].name for key in labels if key not in images],
+    )
     rest = [entry.name for entry in listed if entry not in known and not re.search(usual, entry.name)]
     likely = [name for name in rest if LABEL_LIKE.search(name)]
-    notes = [f"{domain}: skipped {len(rest)} other file(s), for example {rest[0]}"] if rest else []
+    notes = (
+        [f"{domain}: {len(lone)} label(s) without an image, not used, for example {lone[0]}"] if lone else []
+    )
+    notes += [f"{domain}: skipped {len(rest)} other file(s), for example {rest[0]}"] if rest else []
     if likely and not labels:
         unused = f"{len(likely)} file(s), for example {likely[0]}"
         notes.append(f"{domain}: not used, though they may hold labels: {unused}")
@@ -298,8 +300,13 @@ def entries(root: Path | str) -> list[Entry]:
     """
     root = Path(root)
     if root.is_dir():
-        zips = sorted(p for p in root.iterdir() if p.suffix.lower() == ".zip" and not _stray(p.name))
-        listed = list(_unpacked(root))
+        paths = [path for path in files.walk(root) if path.is_file()]
+        zips = [path for path in paths if path.suffix.lower() == ".zip" and path.parent == root]
+        listed = [
+            Entry(path.relative_to(root).as_posix(), str(path), "", path.stat().st_size)
+            for path in paths
+            if path.suffix.lower() != ".zip"
+        ]
     elif root.is_file() and root.suffix.lower() == ".zip":
         listed, zips = [], [root]
     else:
@@ -330,25 +337,6 @@ def _matching(listed: list[Entry], pattern: str) -> dict[str, Entry]:
     return matches
 
 
-def _unpacked(root: Path) -> Iterator[Entry]:
-    seen: dict[str, str] = {}  # true path of a folder -> the name that it was read by
-    # Large archives are often links into a shared disk; one that leads back to a folder around it is not followed.
-    for folder, folders, names in os.walk(root, followlinks=True):
-        first = seen.setdefault(os.path.realpath(folder), folder)
-        if first != folder:
-            if not Path(folder).is_relative_to(first):
-                raise ValueError(
-                    f"{first} and {folder} are one folder, by a link; its frames would count twice"
-                )
-            folders.clear()
-            continue
-        folders[:] = sorted(name for name in folders if not _stray(name))
-        for name in sorted(names):
-            path = Path(folder, name)
-            if not _stray(name) and path.suffix.lower() != ".zip" and path.is_file():
-                yield Entry(path.relative_to(root).as_posix(), str(path), "", path.stat().st_size)
-
-
 def _zipped(path: Path) -> list[Entry]:
     """List the files of a zip file, once its table of contents was checked."""
     listed: dict[str, Entry] = {}
@@ -361,7 +349,7 @@ def _zipped(path: Path) -> list[Entry]:
             )
         if not info.is_dir():
             listed[name] = Entry(name, str(path), info.filename, info.file_size)
-    return [entry for name, entry in listed.items() if not any(map(_stray, name.split("/")))]
+    return [entry for name, entry in listed.items() if all(map(files.is_data, name.split("/")))]
 
 
 def _harm(info: zipfile.ZipInfo, parts: list[str]) -> str:
@@ -379,7 +367,3 @@ def _harm(info: zipfile.ZipInfo, parts: list[str]) -> str:
             f"would unpack {info.compress_size:,} bytes to {info.file_size:,}, as a decompression bomb does"
         )
     return ""
-
-
-def _stray(name: str) -> bool:
-    return name.startswith(".") or name in files.STRAY or name == "__MACOSX"

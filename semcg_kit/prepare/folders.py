@@ -148,7 +148,7 @@ def _frames(name: str, domain: Domain) -> dict[str, Frame]:
 
 
 def _notes(domain: Domain, used: list[Path]) -> list[str]:
-    notes = [files.images_in(path).passed_over() for path in (domain.images, domain.labels) if path]
+    notes = [pictures.images_in(path).passed_over() for path in (domain.images, domain.labels) if path]
     beside = sorted(path for path in domain.paths["images"].parent.iterdir() if path.is_dir())
     unused = [path.name for path in beside if path not in used and LABEL_LIKE.search(path.name)]
     if unused and not domain.labels:
@@ -238,12 +238,12 @@ def _sequences(stems: list[str], domain: str, sequence: str) -> list[list[str]]:
                 f"{domain}: {sequence!r} finds no sequence in the name {stem!r}; it needs one (group)"
             )
         groups[match[1]].append(stem)
-    return [groups[name] for name in sorted(groups, key=files.natural)]
+    return [groups[name] for name in sorted(groups, key=pictures.natural)]
 
 
 def _blocks(stems: list[str]) -> list[list[str]]:
     length = max(1, -(-len(stems) // BLOCKS))
-    stems = sorted(stems, key=files.natural)
+    stems = sorted(stems, key=pictures.natural)
     return [stems[i : i + length] for i in range(0, len(stems), length)]
 
 

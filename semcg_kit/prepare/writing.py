@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from semcg import files, mappings
+from semcg import files, locks, mappings
 from semcg.system import each
 from semcg_kit.prepare import frames as one
 from semcg_kit.prepare.frames import ARCHIVES, FOLDERS, Frame, Plan, Progress, shown
@@ -23,6 +23,7 @@ from semcg_kit.prepare.frames import ARCHIVES, FOLDERS, Frame, Plan, Progress, s
 __all__ = ["Estimate", "check_place", "estimate", "write"]
 
 _COMMANDS = {ARCHIVES: "semcg prepare gta5` or `semcg prepare cityscapes", FOLDERS: "semcg prepare folder"}
+_RECORDS = ("about.json", "frames.jsonl", "left_out.csv")  # of a domain
 Records = dict[tuple[str, str], dict]  # split and name of a frame -> what `frames.write` returned
 
 
@@ -81,30 +82,33 @@ def write(
     ------
     FileExistsError
         If `out` is something else than data written here.
+    BlockingIOError
+        If another process prepares the same folder.
     ValueError
-        If a domain of an archive is there with other settings; if a file of your own folders is not as it should be, or
+        If `out` holds files that were not written here, which would be lost; if a domain of an archive is there with other settings; if a file of your own folders is not as it should be, or
         a picture is in both domains or in two splits; if more than a tenth of the frames (and more than five) would be
         left out.
     OSError
         If a file cannot be read or written. What was written before stays for the next call.
     """
-    out = Path(out)
-    place = _place(plans, out)
-    if place != out:
-        if all(_is_complete(plan, out) for plan in plans):
-            with suppress(FileNotFoundError, ValueError):  # damaged since; to be written again
-                files.check_manifest(out)
-                return []
-        if any(_differs(plan, place) for plan in plans):
-            shutil.rmtree(place)
-    for plan in plans:
-        _write_domain(plan, place, processes, progress)
-    if place != out:
-        _check_twins(plans, place)
-    missing = _combine(place, out.resolve().name, plans[0].made_by)
-    if place != out:
-        files.swap(place, out)
-    return missing
+    out, real = Path(out), Path(out).resolve()
+    with locks.held(real.with_name(f".{real.name}.lock"), f"the preparation of {out}"):
+        place = _place(plans, out)
+        if place != out:
+            if all(_is_complete(plan, out) for plan in plans):
+                with suppress(FileNotFoundError, ValueError):  # damaged since; to be written again
+                    files.check_manifest(out)
+                    return []
+            if any(_differs(plan, place) for plan in plans):
+                shutil.rmtree(place)
+        for plan in plans:
+            _write_domain(plan, place, processes, progress)
+        if place != out:
+            _check_twins(plans, place)
+        missing = _combine(place, real.name, plans[0].made_by)
+        if place != out:
+            files.swap(place, out)
+        return missing
 
 
 def estimate(plans: list[Plan], out: Path | str, *, tries: int = 6) -> Estimate:
@@ -153,6 +157,13 @@ def _place(plans: list[Plan], out: Path) -> Path:
         raise ValueError(
             f"{out / plans[0].domain}: prepared with {was}, not {_settings(plans[0])}; remove that, or write elsewhere"
         )
+    if out.is_dir():
+        frames = [f"{frame.split}/%s/{frame.name}.png" for plan in plans for frame in plan.frames]
+        known = {name % kind for name in frames for kind in ("images", "labels", "plates")} | _rows(
+            out
+        ).keys()
+        records = [f"{domain}/{name}" for domain in files.DOMAINS for name in _RECORDS]
+        files.refuse_added(out, known | {"about.json", *records})
     return place
 
 
@@ -232,7 +243,8 @@ def _write_domain(plan: Plan, out: Path, processes: int, progress: Progress | No
     _write_journal(folder, kept)
     show = partial(progress or (lambda *_: None), f"{plan.domain} frames")
     show(len(kept), len(plan.frames))
-    with open(folder / "frames.jsonl", "a", encoding="utf-8", newline="\n") as lines:
+    path = folder / "frames.jsonl"
+    with files.naming(path), open(path, "a", encoding="utf-8", newline="\n") as lines:
         for record in each(partial(one.write, out, plan.recipe), missing, processes):
             lines.write(json.dumps(record) + "\n")
             lines.flush()
