@@ -67,11 +67,10 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
     FloatingPointError
         If a loss or a gradient is not finite, before anything of it is saved; names the term and the step.
     """
-    yield from list(run.history)
-    if run.origin is Origin.REUSED:
-        return
     try:
-        yield from _keep_new(run, records)
+        yield from list(run.history)
+        if run.origin is not Origin.REUSED:
+            yield from _keep_new(run, records)
     finally:
         locks.release(run.lock)
 
