@@ -11,23 +11,32 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 STAGES = ("data", "segmenter", "judge", "translation", "downstream", "evaluation")
 """What a field can change the result of. "translation" is the CycleGAN, with or without the semantic loss."""
 
 
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Natural = Annotated[int, Field(ge=0)]
-Whole = Annotated[int, Field(ge=1)]
-Frames = Annotated[int, Field(ge=2)]
-Channels = Annotated[int, Field(ge=4)]
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):  # else taken for 1 and 0
+        raise PydanticCustomError("number", "Input should be a number, not true or false")
+    return value
+
+
+Int = Annotated[int, BeforeValidator(_number)]
+Float = Annotated[float, BeforeValidator(_number)]
+Seed = Annotated[Int, Field(ge=0, lt=2**31)]
+Natural = Annotated[Int, Field(ge=0)]
+Whole = Annotated[Int, Field(ge=1)]
+Frames = Annotated[Int, Field(ge=2)]
+Channels = Annotated[Int, Field(ge=4)]
 Size = tuple[Whole, Whole]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
-Rate = Annotated[float, Field(gt=0, le=1)]
-Width = Annotated[float, Field(gt=0, le=2)]
-Weight = Annotated[float, Field(ge=0, le=1e4)]
+Fraction = Annotated[Float, Field(ge=0, le=1)]
+Decay = Annotated[Float, Field(ge=0, lt=1)]
+Rate = Annotated[Float, Field(gt=0, le=1)]
+Width = Annotated[Float, Field(gt=0, le=2)]
+Weight = Annotated[Float, Field(ge=0, le=1e4)]
 
 _TRAININGS = "segmenter judge translation downstream"
 _NONE = ""  # changes no result
@@ -62,7 +71,7 @@ class Config(BaseModel):
     )
 
     size: Size = _field((1024, 1024), "data", "frames as (H, W), bilinear", source="2.1")
-    crop: int = _field(768, _TRAININGS, "side of the random training crop", source="2.1", ge=32)
+    crop: Int = _field(768, _TRAININGS, "side of the random training crop", source="2.1", ge=32)
     flip: Fraction = _field(0.5, _TRAININGS, "chance of a flip", source="2.1")
     mean: Literal[0.5] = _field(
         0.5, _NONE, "subtracted from pixels in 0..1; G ends in tanh, so no other will do", source="2.1"
@@ -107,7 +116,7 @@ class Config(BaseModel):
         "unet", "translation", "G_st and G_ts", source="2.2.1"
     )
     generator_width: Channels = _field(64, "translation", "channels of the first layer")
-    generator_depth: int = _field(
+    generator_depth: Int = _field(
         8, "translation", "down-samplings of the U-Net, and of recolor's", ge=2, le=10
     )
     generator_skip: Literal["half", "full"] = _field("half", "translation", "finest skip of the U-Net")
@@ -306,7 +315,7 @@ def from_parameters(parameters: Mapping[str, Any], settings: Mapping[str, Any] |
     ValueError
         As `make`.
     """
-    silent = {name for name in ("steps", "batch") if parameters.get(name) == 0}
+    silent = {name for name in ("steps", "batch") if str(parameters.get(name)) == "0"}
     given = {name: value for name, value in parameters.items() if value != "" and name not in silent}
     return make(**dict(settings or {}) | given)
 

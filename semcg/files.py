@@ -63,7 +63,9 @@ def data_folder(data: str, profile: str) -> Path:
     """Return where the data called `data` lie: "world" is drawn per profile; else a name in `data/`, or a full path."""
     if data == "world":
         return home() / "data" / f"world-{profile}"
-    given = Path(data).expanduser()
+    given = Path(
+        os.path.expanduser(data)
+    )  # leaves an unknown user's ~ alone, where pathlib raises RuntimeError
     return given if given.is_absolute() else home() / "data" / data
 
 

@@ -82,5 +82,5 @@ def taken(path: Path) -> bool:
     try:
         with FileLock(path, timeout=0):
             return False
-    except Timeout:
+    except (Timeout, PermissionError):  # the second: it is another user's, and who holds it is not known
         return True

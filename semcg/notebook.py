@@ -196,7 +196,7 @@ def progress(records: Iterable[dict], steps: int, *, lines: int = 10) -> Iterato
 
 
 def watch(run: Path | str, *, seconds: float = 10.0) -> None:
-    """Draw the losses and scores of a run that trains elsewhere, and draw them anew until it is complete.
+    """Draw the losses and scores of a run that trains elsewhere, and draw them anew until it ends; say then how far it is.
 
     Parameters
     ----------
@@ -214,5 +214,6 @@ def watch(run: Path | str, *, seconds: float = 10.0) -> None:
         if names := [name for name in ("gan", "cycle", "semantic", "judge mIoU") if name in columns]:
             shown.update(training_curves(histories, names=names))
         if not running:
+            print(keeping.describe(run).partition("\n")[0])
             return
         time.sleep(seconds)

@@ -86,7 +86,11 @@ def _results(folder: Path, provenance: dict) -> dict[str, float]:
             results |= _numbers(files.read_json(path), path.stem)
     config = provenance["config"]
     evaluation = folder.parent / f"evaluation-s{config.get('seed')}" / "table.csv"
-    if evaluation.is_file() and "=" not in folder.name:  # it has the runs with the profile's own numbers
+    # It has the runs with the profile's own numbers, and of a name the one that was in place when it was made.
+    run = provenance.get("run", folder.name)
+    made = files.read_record(folder.parent / "notebooks" / f"05_evaluation-s{config.get('seed')}.json")
+    mine = made.get("runs", {}).get(run) in (None, provenance.get("fingerprint")) and folder.name == run
+    if evaluation.is_file() and mine and "=" not in run:
         table = _table(evaluation)
         for name, of in conditions(configs.Config()).items():
             reading = of.lambda_s == 0 or of.semantic_loss == config.get("semantic_loss")

@@ -365,6 +365,7 @@ def impossible() -> Iterator[tuple[str, object]]:
             yield name, -1
         elif kind in (int, float):
             yield name, "many"
+            yield name, True
             yield name, float("nan")
             yield name, float("inf")
             yield name, [1]
@@ -384,6 +385,7 @@ def impossible() -> Iterator[tuple[str, object]]:
             yield name, (1,)
             yield name, (1, 1, 1)
             yield name, ("a", "b")
+            yield name, (True, 1)
             yield name, (float("nan"), float("nan"))
 
 

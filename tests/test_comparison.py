@@ -64,6 +64,14 @@ def test_e3_differences_by_hand(tmp_path):
         "mIoU (notebook 05): 0.25 | 0.5 (+0.25)",
     ]
     assert comparison.compare(str(a), a)[-1] == "no difference in settings or results"
+    record = {"config": {"lambda_s": 0.0, "seed": 1}, "recipe": {}, "run": a.name, "fingerprint": "new"}
+    kept = tmp_path / f"{a.name}.ab12cd"  # what was measured is its successor
+    for folder, fingerprint, measured in ((kept, "old", False), (a, "new", True)):
+        files.write_json(folder / "provenance.json", record | {"fingerprint": fingerprint})
+        assert ("mIoU (notebook 05): 0.25 | 0.5 (+0.25)" in comparison.compare(folder, b)) is measured
+        assert ("mIoU (notebook 05): - | 0.5" in comparison.compare(folder, b)) is not measured
+    files.write_json(tmp_path / "notebooks" / "05_evaluation-s1.json", {"runs": {a.name: "old"}})
+    assert "mIoU (notebook 05): - | 0.5" in comparison.compare(a, b), "not yet evaluated"
     other = tmp_path / "evaluation-s2"
     other.mkdir()
     (other / "table.csv").write_text(text.replace("0.75,", "0.5,1.0"))

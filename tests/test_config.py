@@ -37,6 +37,8 @@ def test_the_losses_to_choose_from_are_those_that_exist():
         ({"generator": "recolor", "generator_depth": 2}, ["generator_depth = 2", "recolor needs 3 or more"]),
         ({"generator_ema": 1.0}, ["generator_ema = 1.0", "less than 1"]),
         ({"seed": "first"}, ["seed = 'first'", "integer"]),
+        ({"steps": True}, ["steps = True: input should be a number, not true or false"]),
+        ({"betas": (False, 0.5)}, ["betas.0 = False: input should be a number"]),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(changes, words):
@@ -62,6 +64,12 @@ def test_what_a_notebook_leaves_to_the_profile():
     assert config.make("smoke").changed(given | {"condition": "semantic", "device": "cpu"}) == made
     with pytest.raises(ValueError, match="lamda_s = 3: no such field; there is lambda_s"):
         config.from_parameters({"profile": "smoke", "lamda_s": 3})
+
+
+@pytest.mark.parametrize("name", ["steps", "batch"])
+def test_a_false_number_is_not_left_to_the_profile(name):
+    with pytest.raises(ValueError, match=f"{name} = False: input should be a number"):
+        config.from_parameters({"profile": "smoke", name: False})
 
 
 def test_a_config_cannot_change(monkeypatch):

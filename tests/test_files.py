@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from semcg import files, pictures
+from semcg import config, files, pictures
+from semcg.runs import datasets
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -70,7 +71,8 @@ def test_what_a_killed_process_left_half_written_is_removed_and_nothing_else(tmp
     code = f"""
 import os
 from pathlib import Path
-from semcg import files
+from semcg import config, files
+from semcg.runs import datasets
 with files.atomic(Path({str(tmp_path)!r}) / "deep" / "a.json") as partial:
     partial.write_text("half")
     os.kill(os.getpid(), 9)
@@ -186,6 +188,12 @@ def test_where_things_lie(tmp_path, monkeypatch):
     assert files.data_folder("world", "mini") == tmp_path.resolve() / "data/world-mini"
     assert files.data_folder("streets", "mini") == tmp_path.resolve() / "data/streets"
     assert files.data_folder(str(tmp_path / "x"), "mini") == tmp_path / "x"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert files.data_folder("~/x", "mini") == tmp_path / "x"
+    with pytest.raises(
+        FileNotFoundError, match="no data in .*~nosuchuser/x. They are made by: semcg prepare"
+    ):
+        datasets.data(config.make("mini", data="~nosuchuser/x"))
     assert files.results_folder("world", "mini") == tmp_path.resolve() / "results/mini"
 
 

@@ -158,16 +158,56 @@ def test_a_stale_run_is_named_and_stays_until_its_successor_is_complete(home, ch
         runs.load(recipe(**changed), net=nn.Linear(3, 2))
     train(made=recipe(**changed))
     assert files.read_json(folder / "provenance.json")["recipe"] == recipe(**changed).parts
-    kept = folder.with_name(f"toy-s0.{recipe().fingerprint[:6]}")
-    assert (kept / "provenance.json").read_bytes() == old, "finished work is not replaced unasked"
+    (kept,) = folder.parent.glob("toy-s0.*")
+    assert (kept / "provenance.json").read_bytes() == old, "finished work is not replaced"
+    assert train()[2].why == "reused", "what was put aside is put back when its settings come again"
+    assert (folder / "provenance.json").read_bytes() == old
+    assert train(made=recipe(**changed))[2].why == "reused"
 
 
-def test_finished_work_is_replaced_when_asked(home):
+def kept_in(home: Path) -> list[str]:
+    return sorted(p.name for p in (home / "results" / "smoke").iterdir())
+
+
+def test_an_interrupted_run_is_kept_until_its_settings_come_again(home, monkeypatch):
+    """Whatever is trained under its name meanwhile, asked to start over or not; it resumes to the same bits."""
+    monkeypatch.setenv("SEMCG_HOME", str(home / "calm"))
+    _, calm, _ = train()
+    monkeypatch.setenv("SEMCG_HOME", str(home))
+    train(until=5)
+    monkeypatch.setenv("SEMCG_FRESH", "1")
+    _, _, other = train(until=7, made=recipe(stage="b"))
+    monkeypatch.delenv("SEMCG_FRESH")
+    aside, partial = kept_in(home)
+    assert partial == other.partial.name
+    assert other.why.endswith(f"; the one that was interrupted is kept in {aside}")
+    _, resumed, run = train()
+    assert (run.why, resumed) == ("resumed after step 6", calm)
+    assert train(made=recipe(stage="b"))[2].why == "resumed after step 8"
+    assert len(kept_in(home)) == 2, "both are complete: one has the name, one is put aside"
+
+
+def test_interrupted_runs_of_edited_cells_are_kept_apart(home):
+    """Their recipes are equal; what they begin with is not."""
+    for rate in (0.1, 0.2, 0.3, 0.2):
+        toy = Toy()
+        toy.adam.param_groups[0]["lr"] = rate
+        run = runs.open_run(recipe(), steps=STEPS, state=toy.state, batch=toy.batch)
+        for record in runs.keep(run, fit(toy.step, toy.batch, STEPS, start=run.step)):
+            if record["step"] == 4:
+                break
+    assert run.why == "resumed after step 4"
+    assert len(kept_in(home)) == 3
+
+
+def test_starting_over_replaces_the_same_run_alone(home):
     train()
-    toy = Toy()
-    run = runs.open_run(recipe(stage="b"), steps=STEPS, state=toy.state, batch=toy.batch, fresh=True)
-    list(runs.keep(run, fit(toy.step, toy.batch, STEPS)))
-    assert [p.name for p in (home / "results" / "smoke").iterdir()] == ["toy-s0"]
+    for stage, left in (("a", 1), ("b", 2)):
+        toy = Toy()
+        run = runs.open_run(recipe(stage=stage), steps=STEPS, state=toy.state, batch=toy.batch, fresh=True)
+        assert run.why == "asked to start over: training from scratch"
+        list(runs.keep(run, fit(toy.step, toy.batch, STEPS)))
+        assert len(kept_in(home)) == left
 
 
 @pytest.mark.parametrize("at", [100, -1, -400])
@@ -288,6 +328,12 @@ def test_what_a_training_begins_with_is_compared_across_processors():
     other[0, 0, 0] = 1
     a, b = (recipes.initial_values(Toy().state, lambda n, y=y: (y,)) for y in (labels, other))
     assert recipes.difference(a, b) == ["first batch"]
+
+
+def test_a_small_number_is_not_taken_for_none():
+    for old, new in ((1e-7, 0.0), (1e-8, 5e-8), ([0.5, 1e-7], [0.5, 0.0])):
+        assert recipes.difference({"decay": old}, {"decay": new}) == ["decay"]
+    assert recipes.difference(0.0, 1e-17) == [], "a mean that is rounded"
 
 
 def test_an_edited_cell_is_not_answered_with_the_run_before(home, monkeypatch):

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from semcg import config as configs
-from semcg import files, notebook, runs
+from semcg import files, locks, notebook, runs
 from semcg.devices import fabric_for
 from semcg.runs import keeping, recipes
 from semcg_kit.commands import evidence
@@ -62,7 +62,7 @@ def test_looking_at_a_recoloring_generator_changes_nothing_either(cfg):
     assert trained[0] == trained[1]
 
 
-def test_a_stopped_training_goes_on_with_its_sheets(cfg):
+def test_a_stopped_training_is_told_and_goes_on_with_its_sheets(cfg, capsys, monkeypatch):
     seen = []
 
     def stopped(records, steps):
@@ -76,6 +76,17 @@ def test_a_stopped_training_goes_on_with_its_sheets(cfg):
         trainings.translation(cfg, FABRIC, progress=stopped)
     run = files.results_folder("world", "smoke") / recipes.translation(cfg, baseline=True).name
     assert keeping.current_folder(run).name.endswith(".partial")
+    (lock := run.with_name(f".{run.name}.lock")).touch()  # as a process that was killed leaves it
+    handle = type("Handle", (), {"update": lambda self, figure: None})()
+    monkeypatch.setattr(notebook, "display", lambda **_: handle)
+    for watch in (evidence.watch, notebook.watch):
+        watch(run)  # ends
+        said = f"{run.name}: stopped at step 6; the same command resumes it\n"
+        assert capsys.readouterr().out.startswith(said)
+    locks.hold(lock, "the training")
+    assert keeping.is_running(run)
+    assert "6 steps, still training" in keeping.describe(run)
+    locks.release(lock)
     trainings.translation(cfg, FABRIC)
     assert keeping.current_folder(run) == run
     assert list(pd.read_csv(run / "validation.csv")["step"]) == [2, 4, 6]

@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 from semcg import files
 
-_NEWEST, _BEFORE = "state.pt", "state.previous.pt"
+_NEWEST, BEFORE = "state.pt", "state.previous.pt"
 
 
 def write_state(folder: Path, content: dict) -> None:
     """Write a state; the one that is there stays beside it, and counts until this one is whole."""
     path = folder / _NEWEST
     if path.exists():
-        os.replace(path, folder / _BEFORE)
+        os.replace(path, folder / BEFORE)
     with files.atomic(path) as partial, _name_file_if_full(path):
         torch.save(content, partial)
 
@@ -35,7 +35,7 @@ def newest_state(folder: Path) -> tuple[dict, list[dict[str, float]]] | None:
 
     A newer one that is not good is removed, so that the next `write_state` does not put it in the place of the good one.
     """
-    for path in (folder / _NEWEST, folder / _BEFORE):
+    for path in (folder / _NEWEST, folder / BEFORE):
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
             history = [row for row in read_csv(folder / "history.csv") if row["step"] <= content["step"]]
@@ -46,15 +46,10 @@ def newest_state(folder: Path) -> tuple[dict, list[dict[str, float]]] | None:
         # A state without its history must not train on as if it were a new one.
         if len(history) != content["step"] or not_finite(content["state"], "state"):
             continue
-        if path.name == _BEFORE:
+        if path.name == BEFORE:
             (folder / _NEWEST).unlink(missing_ok=True)
         return content, history
     return None
-
-
-def drop_previous(folder: Path) -> None:
-    """Remove the state before the newest, which is not needed any more."""
-    (folder / _BEFORE).unlink(missing_ok=True)
 
 
 @contextmanager

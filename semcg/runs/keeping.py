@@ -67,11 +67,10 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
     FloatingPointError
         If a loss or a gradient is not finite, before anything of it is saved; names the term and the step.
     """
-    yield from list(run.history)
-    if run.origin is Origin.REUSED:
-        return
     try:
-        yield from _keep_new(run, records)
+        yield from list(run.history)
+        if run.origin is not Origin.REUSED:
+            yield from _keep_new(run, records)
     finally:
         locks.release(run.lock)
 
@@ -179,15 +178,19 @@ def current_folder(run: Path | str) -> Path:
 
 
 def is_running(run: Path | str) -> bool:
-    """Return whether a run still trains, or waits to be resumed."""
-    return current_folder(run).name.endswith(".partial")
+    """Return whether a process trains a run at this moment."""
+    run = Path(run)
+    return current_folder(run) != run and locks.taken(run.with_name(f".{run.name}.lock"))
 
 
 def describe(run: Path | str) -> str:
     """Return how far a run is: the means of the last fifty steps, the last scores, and its last sheet of frames."""
-    folder = current_folder(run)
+    running, folder = is_running(run), current_folder(run)
     history = pd.DataFrame(checkpoint.read_csv(folder / "history.csv"))
-    lines = [f"{Path(run).name}: {len(history)} steps" + ", still training" * is_running(run)]
+    state = f"{len(history)} steps" + ", still training" * running
+    if folder != Path(run) and not running:
+        state = f"stopped at step {len(history)}; the same command resumes it"
+    lines = [f"{Path(run).name}: {state}"]
     if len(history):
         lines += [f"  {name:<18} {value:9.4f}" for name, value in history.iloc[-50:, 1:].mean().items()]
     if (folder / "validation.csv").is_file():

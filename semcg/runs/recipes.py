@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from semcg import canary, files, instruments
 from semcg import config as configs
 from semcg.config import Config
-from semcg.devices import precision_for
+from semcg.devices import gather, precision_for, world_size
 from semcg.loop import BatchOf
 
 
@@ -190,7 +191,11 @@ def initial_values(state: dict[str, object], batch: BatchOf) -> dict[str, list]:
     differently, so floating-point tensors appear as shape, mean and norm, which `difference` compares with a
     tolerance; integers, labels for example, appear as a digest.
     """
-    parts = {name: part.state_dict() for name, part in state.items()} | {"first batch": list(batch(0))}
+    first = list(batch(0))
+    if world_size() > 1:  # the shares of all processes joined, equal in any number of them
+        shares = gather([part.cpu() for part in first])
+        first = [torch.cat(parts) for parts in zip(*shares, strict=True)]
+    parts = {name: part.state_dict() for name, part in state.items()} | {"first batch": first}
     return {name: list(_plain_values(value)) for name, value in parts.items()}
 
 
@@ -216,17 +221,13 @@ def _plain_values(value: object) -> Iterable:
 def difference(old: object, new: object, name: str = "") -> list[str]:
     """Return the names of the parts in which two recipes differ, such as "config.lambda_s" or "data".
 
-    Floats are equal within 1e-4.
+    Floats are equal within 1e-4 of themselves; the rounding of a mean near 0 counts for nothing either.
     """
     if isinstance(old, dict) and isinstance(new, dict):
         names = {key: f"{name}.{key}".lstrip(".") for key in sorted(old.keys() | new.keys())}
         return [part for key in names for part in difference(old.get(key), new.get(key), names[key])]
-    return [] if _same(old, new) else [name]
-
-
-def _same(old: object, new: object) -> bool:
-    if isinstance(old, float) and isinstance(new, float):
-        return math.isclose(old, new, rel_tol=1e-4, abs_tol=1e-7)
     if isinstance(old, list | tuple) and isinstance(new, list | tuple):
-        return len(old) == len(new) and all(map(_same, old, new))
-    return old == new
+        return [name] if len(old) != len(new) or any(map(difference, old, new)) else []
+    if isinstance(old, float) and isinstance(new, float):
+        return [] if math.isclose(old, new, rel_tol=1e-4, abs_tol=1e-12) else [name]
+    return [] if old == new else [name]

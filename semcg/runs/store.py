@@ -1,7 +1,9 @@
 """Where a run lives, how it is saved and resumed, and what made it.
 
 A run trains in `.<name>.partial/` in the results folder of its data and profile (`semcg.files.results_folder`), and takes
-its place beside that as `<name>/` when it is complete; an older run of that name stays readable until then. In the folder:
+its place beside that as `<name>/` when it is complete; an older run of that name stays readable until then. What another run
+of that name has trained is never deleted: it is put aside as `<name>.<digits>/`, or `.<name>.<digits>.partial/` if it was
+interrupted, and put back when its settings come again. In the folder:
 
     <network>.safetensors   the trained weights
     state.pt                what a stopped training resumes from: weights, optimizers, schedules, pools, random numbers
@@ -17,6 +19,7 @@ Where $SEMCG_EVENTS names a file, a kernel tells the process that runs its noteb
 completes: one JSON line each.
 """
 
+import glob
 import json
 import logging
 import os
@@ -31,7 +34,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from semcg import files, locks
 from semcg.devices import gather, rank, world_size
@@ -66,6 +69,8 @@ class Run:
         The values that training begins with (`recipes.initial_values`), and its number of steps.
     parts : dict
         Everything that must be equal for a stored run to be this one: the recipe, and `initial` as "begins".
+    identity : dict
+        What is recorded of it from its first step on.
     origin, why : Origin, str
         Where the run comes from, and the reason in words.
     """
@@ -74,13 +79,14 @@ class Run:
         self.recipe, self.name, self.steps = recipe, recipe.name, steps
         self.initial = initial | {"steps": steps}
         self.parts = recipe.parts | {"begins": self.initial}
-        self.folder = _folder(recipe)
+        self.identity = {"fingerprint": recipe.fingerprint, "recipe": recipe.parts, "begins": self.initial}
+        self.folder = files.results_folder(recipe.config.data, recipe.config.profile) / self.name
         self.partial = self.folder.with_name(f".{self.name}.partial")
         self.lock = self.folder.with_name(f".{self.name}.lock")
         self.origin, self.why = Origin.NEW, "no saved run found: training from scratch"
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0
-        self._state, self._fresh = state, False
+        self._state = state
 
     @property
     def step(self) -> int:
@@ -94,6 +100,29 @@ class Run:
             return None
         # An empty "begins" says nothing: any beginning is equal to it.
         return difference(record["recipe"] | {"begins": record["begins"] or self.initial}, self.parts)
+
+    def _put_back(self, place: Path) -> list[str] | None:
+        """Put this run into its place if it was put aside, and return in which parts what is there differs."""
+        differs = self._differs(place)
+        own = glob.escape(self.name)
+        for aside in place.parent.glob(glob.escape(place.name).replace(own, f"{own}.*", 1)):
+            if differs != [] and self._differs(aside) == []:
+                if differs:
+                    self._put_aside(place, differs)
+                files.swap(aside, place)
+                differs = []
+        return differs
+
+    def _put_aside(self, place: Path, differs: list[str]) -> str:
+        """Give the run in a place that this one needs a name of its own, tell so, and return that name."""
+        record = files.read_record(place / "provenance.json")
+        digits = files.digest([record["recipe"], record["begins"]])[:6]
+        aside = place.with_name(place.name.replace(self.name, f"{self.name}.{digits}", 1))
+        shutil.rmtree(aside, ignore_errors=True)  # that run, trained before
+        os.rename(place, aside)
+        text = "%s: the run before, with another %s, is kept in %s"
+        logging.getLogger("semcg").warning(text, self.name, _in_words(differs), aside)
+        return aside.name
 
     def write(self, name: str, measures: dict) -> None:
         """Add measures to the complete run, as `<name>.json`."""
@@ -139,30 +168,21 @@ class Run:
         """Write weights and provenance, and put the run in its place."""
         gather("finished")
         if rank() == 0:
-            self._put_in_place()
+            weights = {}
+            for name, part in self._state.items():
+                if isinstance(part, nn.Module):
+                    path = self.partial / f"{name}.safetensors"
+                    weights[path.name] = checkpoint.save_weights(part, path)
+            (self.partial / checkpoint.BEFORE).unlink(missing_ok=True)
+            made = {"run": self.name, **self.identity, "weights": weights}
+            made |= {"config": self.recipe.config.model_dump(mode="json"), "why": self.why}
+            made |= {"steps": self.steps, "seconds": round(self.seconds, 2), "processes": world_size()}
+            files.write_json(self.partial / "provenance.json", made | machine() | software())
+            if other := self._differs(self.folder):
+                self._put_aside(self.folder, other)
+            files.swap(self.partial, self.folder)
         gather("in its place")
         log_event("done", run=self.name, seconds=self.seconds)
-
-    def _put_in_place(self) -> None:
-        digests = {}
-        for name, part in self._state.items():
-            if isinstance(part, nn.Module):
-                path = self.partial / f"{name}.safetensors"
-                digests[path.name] = checkpoint.save_weights(part, path)
-        checkpoint.drop_previous(self.partial)
-        made = {"run": self.name, **_identity(self), "weights": digests}
-        made |= {"config": self.recipe.config.model_dump(mode="json"), "why": self.why, "steps": self.steps}
-        made |= {"seconds": round(self.seconds, 2), "processes": world_size(), **machine(), **software()}
-        files.write_json(self.partial / "provenance.json", made)
-        if self.folder.exists() and not self._fresh and (other := self._differs(self.folder)) is not None:
-            record = files.read_record(self.folder / "provenance.json")
-            kept = self.folder.with_name(f"{self.name}.{str(record.get('fingerprint', 'unknown'))[:6]}")
-            shutil.rmtree(kept, ignore_errors=True)
-            os.rename(self.folder, kept)
-            logging.getLogger("semcg").warning(
-                "%s: the run before, with another %s, is kept in %s", self.name, _in_words(other), kept
-            )
-        files.swap(self.partial, self.folder)
 
 
 def open_run(
@@ -182,15 +202,14 @@ def open_run(
     batch : callable
         n -> batch n, as `fit` takes it.
     fresh : bool
-        Start over, whatever is stored. $SEMCG_FRESH=1 says the same.
+        Start over, whatever is stored of this run. $SEMCG_FRESH=1 says the same.
     """
-    run = Run(recipe, steps=steps, state=state, initial=initial_values(state, _full_batch(batch)))
+    run = Run(recipe, steps=steps, state=state, initial=initial_values(state, batch))
     for other, parts in enumerate(gather(run.parts)):
         if changed := difference(run.parts, parts):
             raise ValueError(f"process {other} starts with other {', '.join(changed)} than process {rank()}")
-    run._fresh = fresh or os.environ.get("SEMCG_FRESH") == "1"
     if rank() == 0:
-        _find(run)
+        _find(run, fresh or os.environ.get("SEMCG_FRESH") == "1")
     run.origin, run.why, step = gather((run.origin, run.why, run.step))[0]
     # Process 0 has loaded the state in `_find`; the others do it here.
     saved = run.folder if run.origin is Origin.REUSED else run.partial
@@ -205,42 +224,34 @@ def open_run(
     return run
 
 
-def _find(run: Run) -> None:
+def _find(run: Run, fresh: bool) -> None:
     """Look at what is stored of a run, load it if it is this very one, and make its partial folder ready."""
     locks.hold(run.lock, f"the training of {run.name}")
-    for left_by_a_kill in run.partial.glob(".*.partial*"):
-        left_by_a_kill.unlink()
-    saved, begun = run._differs(run.folder), run._differs(run.partial)
-    if run._fresh:
-        run.why = "asked to start over: training from scratch"
-    elif saved == []:
+    stored = run._differs if fresh else run._put_back
+    if (saved := stored(run.folder)) == [] and not fresh:
         if not run._load(run.folder):
             raise ValueError(f"the state in {run.folder} does not load; remove that folder and train again")
         run.origin, run.why = Origin.REUSED, "reused"
+        locks.release(run.lock)
+        return
+    begun = stored(run.partial)
+    for left_by_a_kill in run.partial.glob(".*.partial*"):
+        left_by_a_kill.unlink()
+    if fresh:
+        run.why = "asked to start over: training from scratch"
     elif begun == [] and run._load(run.partial):
         run.origin, run.why = Origin.RESUMED, f"resumed after step {run.step}"
     elif changed := saved or begun:
         run.why = f"the saved run has another {_in_words(changed)}: training from scratch"
-    if run.origin is Origin.REUSED:
-        locks.release(run.lock)
-        return
     if run.origin is Origin.RESUMED:
         # Rows after the state, the last perhaps cut, would come before those of its successors.
         files.write_text(run.partial / "history.csv", as_csv(run.history))
     else:
+        if begun and any(run.partial.glob("state*.pt")):
+            run.why += f"; the one that was interrupted is kept in {run._put_aside(run.partial, begun)}"
         shutil.rmtree(run.partial, ignore_errors=True)
         torch.manual_seed(run.recipe.config.seed)  # a learner's own step may draw from torch's generator
-    files.write_json(run.partial / "provenance.json", _identity(run))
-
-
-def _full_batch(batch: BatchOf) -> BatchOf:
-    """Return n -> batch n with the shares of all processes joined, equal in any number of them."""
-
-    def full(n: int) -> list[Tensor]:
-        shares = gather([part.cpu() for part in batch(n)])
-        return [torch.cat(parts) for parts in zip(*shares, strict=True)]
-
-    return batch if world_size() == 1 else full
+    files.write_json(run.partial / "provenance.json", run.identity)
 
 
 def load(recipe: Recipe, **networks: nn.Module) -> dict:
@@ -271,7 +282,7 @@ def load(recipe: Recipe, **networks: nn.Module) -> dict:
             network.load_state_dict(weights)
         log_event("read", **named)
         return named
-    folder = _folder(recipe)
+    folder = files.results_folder(recipe.config.data, recipe.config.profile) / recipe.name
     command = f"semcg run {recipe.made_by} --profile {recipe.config.profile} --seed {recipe.config.seed}"
     if recipe.config.data != "world":
         command += f" -p data={recipe.config.data}"
@@ -287,14 +298,6 @@ def load(recipe: Recipe, **networks: nn.Module) -> dict:
         checkpoint.load_weights(network, path, made.get("weights", {}).get(path.name))
     log_event("read", **named)
     return made
-
-
-def _folder(recipe: Recipe) -> Path:
-    return files.results_folder(recipe.config.data, recipe.config.profile) / recipe.name
-
-
-def _identity(run: Run) -> dict:
-    return {"fingerprint": run.recipe.fingerprint, "recipe": run.recipe.parts, "begins": run.initial}
 
 
 def _read_record(folder: Path, recipe: Recipe) -> dict:
@@ -324,21 +327,17 @@ def log_event(event: str, **fields: object) -> None:
 
 def machine() -> dict:
     """Return the device, the number of threads, and the most memory this process has held so far (on a GPU its tensors), in bytes."""
+    status = Path("/proc/self/status")
     if torch.cuda.is_initialized():  # there may be a GPU that this process does not use
         device, peak = torch.cuda.get_device_name(), torch.cuda.max_memory_allocated()
     else:
-        device, peak = f"CPU ({torch.backends.cpu.get_cpu_capability()})", _most_resident()
+        device = f"CPU ({torch.backends.cpu.get_cpu_capability()})"
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        if status.is_file():  # on Linux a new process inherits the `ru_maxrss` of the one that started it
+            lines = status.read_text().splitlines()
+            peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
     return {"device": device, "threads": torch.get_num_threads(), "peak_memory_bytes": peak}
-
-
-def _most_resident() -> int:
-    """Return the highest resident size of this process in bytes."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # on Linux a new process inherits the `ru_maxrss` of the one that started it
-        lines = status.read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 @cache
