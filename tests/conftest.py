@@ -1,7 +1,9 @@
 """What all tests share: a home of their own, and no way out to the network, in child processes and kernels too."""
 
 import os
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,24 @@ def home(tmp_path, monkeypatch) -> Path:
     """An empty folder that holds data/ and results/ for one test."""
     monkeypatch.setenv("SEMCG_HOME", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture
+def semcg(capsys) -> Callable[..., subprocess.CompletedProcess]:
+    """The command line, run in this process: a new one would first import for seconds."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess:
+        from semcg_kit.__main__ import main
+
+        command = ["semcg", *map(str, arguments)]
+        capsys.readouterr()
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+            patch.setattr(sys, "argv", command)
+            patch.setenv("OMP_WAIT_POLICY", "passive")  # it would set this, for all tests to come
+            main()
+        return subprocess.CompletedProcess(command, ended.value.code or 0, *capsys.readouterr())
+
+    return run
 
 
 def pytest_terminal_summary(terminalreporter):

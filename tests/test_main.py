@@ -8,10 +8,6 @@ import pytest
 from semcg_kit.__main__ import app
 
 
-def semcg(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "semcg_kit", *arguments], capture_output=True, text=True)
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -39,14 +35,24 @@ def semcg(*arguments: str) -> subprocess.CompletedProcess:
     ],
     ids=lambda v: v[0] if isinstance(v, list) else "",
 )
-def test_what_a_user_can_mend_is_said_without_a_traceback(home, monkeypatch, arguments, words):
+def test_what_a_user_can_mend_is_said_without_a_traceback(home, monkeypatch, semcg, arguments, words):
     monkeypatch.chdir(home)
     done = semcg(*arguments)
     assert done.returncode in (1, 2)
+    assert done.stderr.startswith("semcg: ")
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     left = [p.name for p in sorted(home.rglob("*")) if p.is_file()]
     assert left in ([], ["04_semantic_cyclegan-s0.failed.ipynb", "04_semantic_cyclegan-s0.json"])
+
+
+def test_a_process_of_its_own_says_the_same(home, semcg):
+    """So that the tests may call the command line in theirs."""
+    command = ["run", "09_none"]
+    done = subprocess.run([sys.executable, "-m", "semcg_kit", *command], capture_output=True, text=True)
+    here = semcg(*command)
+    assert (done.returncode, done.stdout, done.stderr) == (here.returncode, here.stdout, here.stderr)
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_help_needs_no_torch():

@@ -22,22 +22,22 @@ READERS = ["judge", "second judge", "Sem_t"]
 
 
 @pytest.fixture(scope="module")
-def derived() -> pd.DataFrame:
-    return evidence.measures_of(REFERENCE)
-
-
-@pytest.fixture
-def copied(tmp_path, derived, monkeypatch) -> Path:
-    """The shipped evidence, unpacked, free to be spoiled; its counts are read once for all tests, as none changes them."""
-    folder = tmp_path / "evidence"
+def unpacked(tmp_path_factory) -> Path:
+    """The shipped evidence with its runs as single files."""
+    folder = tmp_path_factory.mktemp("unpacked") / "evidence"
     shutil.copytree(REFERENCE, folder)
     with lzma.open(folder / report.PACKED) as whole, zipfile.ZipFile(io.BytesIO(whole.read())) as packed:
         packed.extractall(folder)
     (folder / report.PACKED).unlink()
     (folder / "digests.json").unlink()
     evidence.seal(folder)
-    monkeypatch.setattr(evidence, "measures_of", lambda folder: derived.copy())
     return folder
+
+
+@pytest.fixture
+def copied(tmp_path, unpacked) -> Path:
+    """The same, free to be spoiled."""
+    return shutil.copytree(unpacked, tmp_path / "evidence")
 
 
 def column(name: str, value: object) -> Callable[[Path], None]:

@@ -14,8 +14,8 @@ from semcg.runs.store import machine, software
 __all__ = ["recount", "write"]
 
 
-_SEGMENTERS = ("segmenter_width", "segmenter_stride")
-"""Numbers of the networks in the loss, on which the operations depend."""
+_FIELDS = ("segmenter_width", "segmenter_stride", "crop", "batch")
+"""Of the config, those on which the operations depend."""
 
 
 def write(config: Config, decided: Protocol, folder: Path, *, device: str = "auto") -> dict:
@@ -37,9 +37,7 @@ def write(config: Config, decided: Protocol, folder: Path, *, device: str = "aut
     found = {
         "operations": {name: operations(step, batch) for name, step in steps.items()},
         "seconds": seconds(steps, batch, rounds=decided.cost.rounds),
-        **{name: getattr(config, name) for name in _SEGMENTERS},
-        "crop": config.crop,
-        "batch": config.batch,
+        **{name: getattr(config, name) for name in _FIELDS},
         "precision": config.precision,
         "profile": config.profile,
         **machine(),
@@ -55,15 +53,14 @@ def recount(found: dict, decided: Protocol) -> dict[str, int]:
     Parameters
     ----------
     found : dict
-        What `write` returned: its profile, crop and batch are used.
+        What `write` returned: its profile is used, with the fields on which the operations depend.
 
     Returns
     -------
     dict
         Condition -> operations of one step.
     """
-    fixed = {name: found[name] for name in _SEGMENTERS}
-    config = configs.make(found["profile"], crop=found["crop"], batch=found["batch"], **fixed)
+    config = configs.make(found["profile"], **{name: found[name] for name in _FIELDS})
     fabric = fabric_for("cpu", "fp32")  # the quickest; the number does not depend on the precision
 
     def counted(name: str) -> int:

@@ -46,16 +46,27 @@ def measures_of(folder: Path) -> pd.DataFrame:
         condition, seed, measure, class, value, run; sorted, so that equal evidence gives an equal table. The seed is
         missing where nothing random was trained.
     """
-    rows = []
-    counts = report.stored(folder, "counts")
+    rows, counts = [], report.stored(folder, "counts")
     for run, record in report.records(folder).items():
-        values = evaluate.values(evaluate.read_parts(counts[run]))
-        rows += [
-            (record["condition"], record["seed"], *measure, value, run) for measure, value in values.items()
-        ]
+        of, (*_, values) = (record["condition"], record["seed"]), _follows(counts[run])
+        rows += [(*of, *measure, value, run) for measure, value in values.items()]
     table = pd.DataFrame(rows, columns=["condition", "seed", "measure", "class", "value", "run"])
     table["seed"] = table["seed"].astype("Int64")
     return table.sort_values(["condition", "seed", "run", "measure", "class"], ignore_index=True)
+
+
+_known: dict[str, tuple] = {}
+
+
+def _follows(counts: Path | zipfile.Path) -> tuple[list[str], dict[str, list[int]], dict]:
+    """Return contradictions, labeled pixels and measures of a run's counts; of equal ones once, as reading takes seconds."""
+    digest = hashlib.sha256(counts.read_bytes()).hexdigest()
+    if digest not in _known:
+        parts = evaluate.read_parts(counts)
+        judged = [part for part in ("judge", "downstream") if part in parts]
+        labeled = {part: evaluate.counts_of(parts, part).sum(1).tolist() for part in judged}
+        _known[digest] = evaluate.parts.contradictions(parts), labeled, evaluate.values(parts)
+    return _known[digest]
 
 
 def gather(folder: Path, decided: protocol.Protocol, *, histories: Path | None = None) -> list[dict]:
@@ -103,9 +114,9 @@ def _held(folder: Path) -> list[str]:
 def _ledger(folder: Path, measures: pd.DataFrame, decided: protocol.Protocol) -> list[dict]:
     cost = folder / "cost.json"
     rounds = files.read_json(cost)["seconds"] if cost.is_file() else None
-    rows = claims.ledger(measures, decided, rounds)
     return [
-        {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in r.items()} for r in rows
+        {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+        for row in claims.ledger(measures, decided, rounds)
     ]
 
 
@@ -183,11 +194,10 @@ def _verified_runs(folder: Path) -> str:
             raise ValueError(f"{counts} is not what its record says: the digest differs")
         if (twin := alike.setdefault(record["counts"], run)) != run:
             raise ValueError(f"counts/{run}.csv is a copy of counts/{twin}.csv: two runs never agree")
-        parts = evaluate.read_parts(counts)
-        if wrong := evaluate.parts.contradictions(parts):
+        wrong, own, _ = _follows(counts)
+        if wrong:
             raise ValueError(f"{counts} contradicts itself: {wrong[0]}")
-        for part in (name for name in ("judge", "downstream") if name in parts):
-            pixels = evaluate.counts_of(parts, part).sum(1).tolist()
+        for part, pixels in own.items():
             first, expected = labeled.setdefault((part, record.get("data")), (run, pixels))
             if pixels != expected:
                 of = f"than in counts/{first}.csv, of the same frames"
@@ -210,16 +220,15 @@ def _verified_runs(folder: Path) -> str:
 
 def _verified_protocol(folder: Path, decided: protocol.Protocol, path: Path) -> str:
     """Hold the records against the protocol: this very file, committed before this state, and its test frames."""
-    git = ["git", "-C", str(path.resolve().parent)]
-    for name, record in report.records(folder).items():
-        stamp = record.get("protocol", {})
-        if stamp.get("sha256") != sha256(path):
+    git, records = ["git", "-C", str(path.resolve().parent)], report.records(folder)
+    for name, record in records.items():
+        if record.get("protocol", {}).get("sha256") != sha256(path):
             raise ValueError(f"records/{name}.json names another protocol than {path}")
         if record.get("data") != decided.test_frames:
             raise ValueError(f"records/{name}.json was measured on other frames than the protocol's")
         if "date" not in record:
             raise ValueError(f"records/{name}.json has no date")
-    for commit in {record["protocol"]["commit"] for record in report.records(folder).values()}:
+    for commit in {record["protocol"]["commit"] for record in records.values()}:
         later = subprocess.run([*git, "merge-base", "--is-ancestor", commit, "HEAD"], capture_output=True)
         if later.returncode:
             raise ValueError(f"the protocol's commit {commit[:12]} is not in the history of this folder")
@@ -281,8 +290,7 @@ def _close(a: float, b: float, tolerance: float) -> bool:
 def binned(history: Path) -> pd.DataFrame:
     """Return a training's losses and gradient norms as means of fifty steps: step (the last of them), term, value."""
     table = pd.DataFrame(read_csv(history))
-    last = table["step"].iloc[-1]
-    steps = ((table["step"] - 1) // _BIN + 1).mul(_BIN).clip(upper=last)
+    steps = ((table["step"] - 1) // _BIN + 1).mul(_BIN).clip(upper=table["step"].iloc[-1])
     means = table.drop(columns="step").groupby(steps).mean()
     means = means.rename_axis(columns="term").stack().rename("value").reset_index()
     return means.assign(value=means["value"].map(lambda value: float(f"{value:.6g}")))
