@@ -17,6 +17,7 @@ from PIL import Image
 
 from semcg import config, devices, evaluate, files, labels, metrics
 from semcg_kit import doctor
+from semcg_kit.commands import course as commands
 from semcg_kit.commands import images
 from semcg_kit.execution import course
 from semcg_kit.sweep import cluster
@@ -114,13 +115,12 @@ steps: int = 0  # 0 means the profile's"""
 
 @pytest.fixture
 def book(tmp_path) -> Path:
-    """A notebook of the user that settles its parameters and prints what they came to."""
+    """A notebook of the user that settles its parameters and prints what they came to; it names no kernel."""
     made = nbformat.v4.new_notebook()
     code = "from semcg import notebook\ncfg, _ = notebook.settle(profile=profile, seed=seed, lambda_s=lambda_s, steps=steps)"
     code += "\nimport os, semcg\nprint('ENDED', cfg.lambda_s, cfg.steps, cfg.lambda_c, cfg.size, os.environ['OMP_WAIT_POLICY'], semcg.__file__)"
     made.cells = [nbformat.v4.new_code_cell(BOOK), nbformat.v4.new_code_cell(code)]
     made.cells[0].metadata["tags"] = ["parameters"]
-    made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     folder = tmp_path / "books"
     folder.mkdir()
     nbformat.write(made, folder / "mine.ipynb")
@@ -147,16 +147,16 @@ def test_a2b_other_parameters_have_another_executed_notebook_and_settings_are_in
     done = semcg("run", book, "--profile", "smoke")
     assert done.returncode == 0, done.stderr
     notebooks = home / "results" / "smoke" / "notebooks"
-    assert printed(notebooks / "mine-s0.ipynb") == f"1.0 4 10.0 (64, 128) passive {ROOT}/semcg/__init__.py"
-    before = (notebooks / "mine-s0.ipynb").read_bytes()
+    (first,) = notebooks.glob("mine-??????-s0.ipynb")
+    assert printed(first) == f"1.0 4 10.0 (64, 128) passive {ROOT}/semcg/__init__.py"
+    before = first.read_bytes()
     numbers = home / "numbers.toml"
     numbers.write_bytes(b"\xef\xbb\xbflambda_c = 5.0\nsteps = 7\nseed = 2\nprofile = 'mini'\n")
     done = semcg(
         "run", book, "--profile", "smoke", "--config", numbers, "--set", "steps=0", "-p", "lambda_s=3"
     )
     assert done.returncode == 0, done.stderr
-    (output,) = notebooks.glob("mine-*-s2.ipynb")
-    assert output.name == "mine-lambda_c=5.0-lambda_s=3.0-s2.ipynb"
+    (output,) = notebooks.glob("mine-??????-lambda_c=5.0-lambda_s=3.0-s2.ipynb")
     assert printed(output).startswith("3.0 0 5.0 (64, 128)"), (
         "an option comes before the file, the file before the profile"
     )
@@ -164,7 +164,7 @@ def test_a2b_other_parameters_have_another_executed_notebook_and_settings_are_in
     assert record["settings"] == {"lambda_c": 5.0, "steps": 0, "lambda_s": 3.0}
     assert record["parameters"]["lambda_s"] == 3.0
     assert record["key"]["settings"] == record["settings"]
-    assert (notebooks / "mine-s0.ipynb").read_bytes() == before
+    assert first.read_bytes() == before
 
 
 BESIDE = """
@@ -209,6 +209,42 @@ def test_b9_a_name_means_the_course_s_notebook_and_a_path_any(home, book, monkey
     assert course.notebook_path("mine.ipynb") == book.resolve()
     with pytest.raises(FileNotFoundError, match="no notebook mine; the course has 00_start_here"):
         course.notebook_path("mine")
+
+
+def test_notebooks_of_one_name_have_executed_copies_of_their_own(book, tmp_path):
+    ours, made = course.notebook_path("03_cyclegan"), config.make("smoke")
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(book, tmp_path / folder / ours.name)
+    paths = [ours, tmp_path / "a" / ours.name, tmp_path / "b" / ours.name]
+    names = [course.output_of(path, made, {}).name for path in paths]
+    assert names[0] == "03_cyclegan-s0.ipynb"
+    assert len(set(names)) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "file"),
+    [("06_evidence", "evidence", "mine/measures.csv"), ("07_real_time", "picture", "mine/street.png")],
+)
+def test_what_a_parameter_names_is_seen_from_the_working_folder_and_looked_into(
+    home, tmp_path, monkeypatch, name, parameter, file
+):
+    seen = []
+
+    def execute(notebook, output, parameters, **_):
+        seen.append(parameters[parameter])
+        nbformat.write(nbformat.v4.new_notebook(), output)
+        return {"status": "ok", "runs": {}, "data": {}, "seconds": 0.0}
+
+    (home / "results" / "smoke" / "notebooks").mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    monkeypatch.setattr(course, "execute", execute)
+    monkeypatch.chdir(tmp_path)
+    given = "mine" if parameter == "evidence" else file
+    for content, executed in (("a", 1), ("a", 1), ("b", 2)):
+        Path(file).write_text(content)
+        commands.run(name, profile="smoke", set_=[f"{parameter}={given}"])
+        assert seen == [str(tmp_path / given)] * executed
 
 
 SENTENCES = [
