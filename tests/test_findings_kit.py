@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from semcg import config, devices, evaluate, files, labels, metrics
+from semcg import config, devices, evaluate, files, labels, locks, metrics
 from semcg_kit import doctor
 from semcg_kit.commands import course as commands
 from semcg_kit.commands import images
@@ -56,21 +56,32 @@ def test_b11_doctor_names_a_script_that_starts_the_python_of_another_folder(tmp_
     assert "bin/jupyter starts /elsewhere/.venv/bin/python" in words
 
 
-@pytest.mark.parametrize("command", ["run 00_start_here", "first-look", "verify"])
-def test_d3_a_package_without_its_repository_says_so_in_one_sentence(tmp_path, command):
+COMMANDS = """
+import sys
+from semcg_kit import __main__, doctor
+for command in ("run 00_start_here", "first-look", "verify"):
+    sys.argv = ["semcg", *command.split()]
+    try:
+        __main__.main()
+    except SystemExit as ended:
+        print(command, ended.code)
+print(doctor.course()[1])
+"""
+
+
+def test_d3_a_package_without_its_repository_says_so_in_one_sentence(tmp_path):
     """As `pip install` of a wheel leaves it: packages without notebooks, networks and evidence."""
     for package in ("semcg", "semcg_kit", "notebooks/exercises"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    run = [sys.executable, "-m", "semcg_kit", *command.split()]
-    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 2
-    assert (
-        "What is missing is in the repository, which was not installed: clone it, and run `make setup` there"
-        in done.stderr
-    )
-    assert len(done.stderr.splitlines()) == 1
-    done = python("from semcg_kit import doctor; print(doctor.course()[1])", tmp_path)
-    assert done.stdout == "no repository\n"
+    done = python(COMMANDS, tmp_path)
+    assert done.stdout.splitlines() == ["run 00_start_here 2", "first-look 2", "verify 2", "no repository"]
+    said = done.stderr.splitlines()
+    assert len(said) == 3, said
+    for line in said:
+        assert line.startswith("semcg: ")
+        assert line.endswith(
+            "is in the repository, which was not installed: clone it, and run `make setup` there"
+        )
 
 
 def test_d7_the_load_of_the_machine_is_named(monkeypatch):
@@ -135,16 +146,12 @@ def printed(output: Path) -> list[str]:
     return line.split(" ", 1)[1]
 
 
-def semcg(*arguments: object, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "semcg_kit", *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=600
-    )
-
-
-def test_a2b_other_parameters_have_another_executed_notebook_and_settings_are_in_the_record(home, book):
+def test_a2b_other_parameters_have_another_executed_notebook_and_settings_are_in_the_record(
+    home, book, semcg
+):
     """Also D7 (threads wait passively), B11 (a kernel imports the code that started it) and any field of Config."""
-    done = semcg("run", book, "--profile", "smoke")
+    command = [sys.executable, "-m", "semcg_kit", "run", str(book), "--profile", "smoke"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     notebooks = home / "results" / "smoke" / "notebooks"
     (first,) = notebooks.glob("mine-??????-s0.ipynb")
@@ -167,15 +174,7 @@ def test_a2b_other_parameters_have_another_executed_notebook_and_settings_are_in
     assert first.read_bytes() == before
 
 
-BESIDE = """
-from semcg import config
-from semcg_kit.execution import course
-with course.own_evaluation(config.make("smoke", seed=1), {}):
-    raise SystemExit("it began beside the other")
-"""
-
-
-def test_a2b_an_evaluation_with_settings_leaves_the_profile_s_own_alone(home):
+def test_a2b_an_evaluation_with_settings_leaves_the_profile_s_own_alone(home, monkeypatch):
     made = config.make("smoke", seed=1)
     usual, own = course.evaluation_folder(made, {}), course.evaluation_folder(made, {"lambda_c": 5.0})
     assert own.name == "evaluation-lambda_c=5.0-s1"
@@ -187,8 +186,14 @@ def test_a2b_an_evaluation_with_settings_leaves_the_profile_s_own_alone(home):
     assert (own / "table.txt").read_text() == "with settings {'lambda_c': 5.0}"
     with course.own_evaluation(made, {"lambda_c": 5.0}):
         files.write_text(usual / "table.txt", "being written")
-        beside = subprocess.run([sys.executable, "-c", BESIDE], capture_output=True, text=True)
-        assert "the evaluation in" in beside.stderr.splitlines()[-1]
+        with monkeypatch.context() as beside:  # another process, which this one plays
+            beside.setattr(locks, "_held", {})
+            beside.setitem(locks.hold.__kwdefaults__, "patience", 0.1)
+            with (
+                pytest.raises(BlockingIOError, match="the evaluation in"),
+                course.own_evaluation(made, {}),
+            ):
+                pytest.fail("it began beside the other")
         assert (usual / "table.txt").read_text() == "being written"
     assert (usual / "table.txt").read_text() == "usual {}"
     for settings in ({"lambda_c": 5.0}, {}):
@@ -265,7 +270,7 @@ SENTENCES = [
 
 
 @pytest.mark.parametrize(("arguments", "words"), SENTENCES, ids=lambda v: v if isinstance(v, str) else "")
-def test_b10_what_a_command_cannot_use_is_refused_in_a_sentence(home, book, arguments, words):
+def test_b10_what_a_command_cannot_use_is_refused_in_a_sentence(home, book, semcg, arguments, words):
     folder = book.parent
     done = semcg(*(text.format(books=folder) for text in arguments))
     assert done.returncode == 2
@@ -350,7 +355,7 @@ def as_published(tmp_path) -> tuple[np.ndarray, np.ndarray, Path]:
     return pred, label, tmp_path
 
 
-def test_score_is_the_published_evaluation(as_published):
+def test_score_is_the_published_evaluation(as_published, semcg):
     """Equal to 1e-12 to cityscapesScripts on the very files, in label ids and in train ids."""
     pytest.importorskip("cityscapesscripts")
     with warnings.catch_warnings():
