@@ -18,7 +18,7 @@ from torch import nn
 from semcg import config, files, runs
 from semcg.files import data_digest
 from semcg.loop import fit
-from semcg.runs import checkpoint, edition_1, recipes, store
+from semcg.runs import checkpoint, recipes, store
 from semcg.runs.recipes import Recipe
 
 STEPS = 12
@@ -255,7 +255,7 @@ def test_d1_a_damaged_record_counts_as_not_stored(home, record, caplog):
     assert files.read_json(path)["fingerprint"] == run.recipe.fingerprint
 
 
-# --- runs of the first edition, and other machines
+# --- other machines
 
 
 def drawn(config_, folder: Path) -> None:
@@ -263,38 +263,6 @@ def drawn(config_, folder: Path) -> None:
 
     counts = {"train": 2, "val": 0, "test": 0, "judge_train": 2, "judge_val": 0}
     world.write(folder, size=config_.size, **counts, recipe=recipes.world(config_))
-
-
-def as_first_edition(folder: Path, data: Path) -> None:
-    """Rewrite a run's record as the first edition would have written it."""
-    path = folder / "provenance.json"
-    made = files.read_json(path)
-    stored = made["recipe"]
-    del stored["stage"]
-    for field in ("generator_grain", "generator_ema"):
-        stored["config"].pop(field, None)
-    stored |= {"rooms": dict(edition_1.CODE), "torch": "2.13.0", "data": files.manifest_digest(data)}
-    made |= {"fingerprint": files.digest(stored), "begins": {"net": "0123456789abcdef", "steps": str(STEPS)}}
-    del made["weights"]
-    files.write_json(path, made)
-
-
-def test_a_run_of_the_first_edition_is_recognized(home):
-    small = config.make("smoke", generator_weights="raw", lambda_s=0.0)
-    drawn(small, home / "data" / "world-smoke")
-    wanted = recipes.translation(small, baseline=True)
-    assert wanted.parts["stage"] == "translation-1"
-    train(made=wanted)
-    folder = home / "results" / "smoke" / wanted.name
-    as_first_edition(folder, home / "data" / "world-smoke")
-    _, _, run = train(made=wanted)
-    assert run.why == "reused"
-    runs.load(wanted, net=nn.Linear(3, 2))
-    made = files.read_json(folder / "provenance.json")
-    made["recipe"]["rooms"]["losses"] = "another code"
-    files.write_json(folder / "provenance.json", made)
-    with pytest.raises(ValueError, match="has another code"):
-        runs.load(wanted, net=nn.Linear(3, 2))
 
 
 def test_d10_data_are_known_by_their_pixels(tmp_path):

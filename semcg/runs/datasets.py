@@ -10,7 +10,7 @@ from semcg import world as drawn
 from semcg.config import Config
 from semcg.data import Scenes
 from semcg.labels import IGNORE
-from semcg.runs import edition_1, recipes
+from semcg.runs import recipes
 from semcg.runs.store import log_event
 from semcg.system import cores
 
@@ -146,4 +146,4 @@ def differs(folder: Path, wanted: dict) -> list[str]:
     about = files.read_record(folder / "about.json")
     if not (folder / "manifest.csv").is_file() or not isinstance(about.get("recipe"), dict):
         return ["data"]
-    return recipes.difference(edition_1.convert_recipe(about["recipe"], wanted, folder, folder), wanted)
+    return recipes.difference(about["recipe"], wanted)

@@ -40,7 +40,7 @@ from semcg import files, locks
 from semcg.devices import gather, rank, world_size
 from semcg.instruments import load_instrument
 from semcg.loop import BatchOf
-from semcg.runs import checkpoint, edition_1
+from semcg.runs import checkpoint
 from semcg.runs.checkpoint import as_csv
 from semcg.runs.recipes import Recipe, difference, initial_values
 
@@ -95,11 +95,8 @@ class Run:
 
     def _differs(self, folder: Path) -> list[str] | None:
         """Return in which parts the run stored in a folder differs: [] if it is this run, None if none is stored."""
-        record = _read_record(folder, self.recipe)
-        if not record:
-            return None
-        # An empty "begins" says nothing: any beginning is equal to it.
-        return difference(record["recipe"] | {"begins": record["begins"] or self.initial}, self.parts)
+        record = _read_record(folder)
+        return difference(record["recipe"] | {"begins": record["begins"]}, self.parts) if record else None
 
     def _put_back(self, place: Path) -> list[str] | None:
         """Put this run into its place if it was put aside, and return in which parts what is there differs."""
@@ -157,9 +154,8 @@ class Run:
         if found is None:
             return False
         content, self.history = found
-        state = edition_1.with_averages(content["state"])
         for name, part in self._state.items():
-            part.load_state_dict(state[name])
+            part.load_state_dict(content["state"][name])
         torch.set_rng_state(content["rng"])
         self.seconds = content["seconds"]
         return True
@@ -286,7 +282,7 @@ def load(recipe: Recipe, **networks: nn.Module) -> dict:
     command = f"semcg run {recipe.made_by} --profile {recipe.config.profile} --seed {recipe.config.seed}"
     if recipe.config.data != "world":
         command += f" -p data={recipe.config.data}"
-    made = _read_record(folder, recipe)
+    made = _read_record(folder)
     if not made:
         raise FileNotFoundError(f"no run {recipe.name} in {folder.parent}. It is made by: {command}")
     if changed := difference(made["recipe"], recipe.parts):
@@ -300,12 +296,11 @@ def load(recipe: Recipe, **networks: nn.Module) -> dict:
     return made
 
 
-def _read_record(folder: Path, recipe: Recipe) -> dict:
+def _read_record(folder: Path) -> dict:
     """Return the record of the run in a folder, {} if there is none that is readable."""
     record = files.read_record(folder / "provenance.json")
-    if not isinstance(record.get("recipe"), dict) or not isinstance(record.get("begins"), dict):
-        return {}
-    return edition_1.convert_record(record, recipe, folder.parent)
+    known = isinstance(record.get("recipe"), dict) and isinstance(record.get("begins"), dict)
+    return record if known else {}
 
 
 def _in_words(changed: list[str]) -> str:
