@@ -34,10 +34,11 @@ def semcg(capsys) -> Callable[..., subprocess.CompletedProcess]:
 
         command = ["semcg", *map(str, arguments)]
         capsys.readouterr()
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", command)
             patch.setenv("OMP_WAIT_POLICY", "passive")  # it would set this, for all tests to come
-            main()
+            with pytest.raises(SystemExit) as ended:
+                main()
         return subprocess.CompletedProcess(command, ended.value.code or 0, *capsys.readouterr())
 
     return run

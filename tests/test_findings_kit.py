@@ -15,8 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
-from semcg import config, devices, evaluate, files, labels, metrics
+from semcg import config, devices, evaluate, files, labels, locks, metrics
 from semcg_kit import doctor
+from semcg_kit.commands import course as commands
 from semcg_kit.commands import images
 from semcg_kit.execution import course
 from semcg_kit.sweep import cluster
@@ -55,21 +56,32 @@ def test_b11_doctor_names_a_script_that_starts_the_python_of_another_folder(tmp_
     assert "bin/jupyter starts /elsewhere/.venv/bin/python" in words
 
 
-@pytest.mark.parametrize("command", ["run 00_start_here", "first-look", "verify"])
-def test_d3_a_package_without_its_repository_says_so_in_one_sentence(tmp_path, command):
+COMMANDS = """
+import sys
+from semcg_kit import __main__, doctor
+for command in ("run 00_start_here", "first-look", "verify"):
+    sys.argv = ["semcg", *command.split()]
+    try:
+        __main__.main()
+    except SystemExit as ended:
+        print(command, ended.code)
+print(doctor.course()[1])
+"""
+
+
+def test_d3_a_package_without_its_repository_says_so_in_one_sentence(tmp_path):
     """As `pip install` of a wheel leaves it: packages without notebooks, networks and evidence."""
     for package in ("semcg", "semcg_kit", "notebooks/exercises"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    run = [sys.executable, "-m", "semcg_kit", *command.split()]
-    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 2
-    assert (
-        "What is missing is in the repository, which was not installed: clone it, and run `make setup` there"
-        in done.stderr
-    )
-    assert len(done.stderr.splitlines()) == 1
-    done = python("from semcg_kit import doctor; print(doctor.course()[1])", tmp_path)
-    assert done.stdout == "no repository\n"
+    done = python(COMMANDS, tmp_path)
+    assert done.stdout.splitlines() == ["run 00_start_here 2", "first-look 2", "verify 2", "no repository"]
+    said = done.stderr.splitlines()
+    assert len(said) == 3, said
+    for line in said:
+        assert line.startswith("semcg: ")
+        assert line.endswith(
+            "is in the repository, which was not installed: clone it, and run `make setup` there"
+        )
 
 
 def test_d7_the_load_of_the_machine_is_named(monkeypatch):
@@ -114,13 +126,12 @@ steps: int = 0  # 0 means the profile's"""
 
 @pytest.fixture
 def book(tmp_path) -> Path:
-    """A notebook of the user that settles its parameters and prints what they came to."""
+    """A notebook of the user that settles its parameters and prints what they came to; it names no kernel."""
     made = nbformat.v4.new_notebook()
     code = "from semcg import notebook\ncfg, _ = notebook.settle(profile=profile, seed=seed, lambda_s=lambda_s, steps=steps)"
     code += "\nimport os, semcg\nprint('ENDED', cfg.lambda_s, cfg.steps, cfg.lambda_c, cfg.size, os.environ['OMP_WAIT_POLICY'], semcg.__file__)"
     made.cells = [nbformat.v4.new_code_cell(BOOK), nbformat.v4.new_code_cell(code)]
     made.cells[0].metadata["tags"] = ["parameters"]
-    made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     folder = tmp_path / "books"
     folder.mkdir()
     nbformat.write(made, folder / "mine.ipynb")
@@ -135,28 +146,24 @@ def printed(output: Path) -> list[str]:
     return line.split(" ", 1)[1]
 
 
-def semcg(*arguments: object, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "semcg_kit", *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=600
-    )
-
-
-def test_a2b_other_parameters_have_another_executed_notebook_and_settings_are_in_the_record(home, book):
+def test_a2b_other_parameters_have_another_executed_notebook_and_settings_are_in_the_record(
+    home, book, semcg
+):
     """Also D7 (threads wait passively), B11 (a kernel imports the code that started it) and any field of Config."""
-    done = semcg("run", book, "--profile", "smoke")
+    command = [sys.executable, "-m", "semcg_kit", "run", str(book), "--profile", "smoke"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     notebooks = home / "results" / "smoke" / "notebooks"
-    assert printed(notebooks / "mine-s0.ipynb") == f"1.0 4 10.0 (64, 128) passive {ROOT}/semcg/__init__.py"
-    before = (notebooks / "mine-s0.ipynb").read_bytes()
+    (first,) = notebooks.glob("mine-??????-s0.ipynb")
+    assert printed(first) == f"1.0 4 10.0 (64, 128) passive {ROOT}/semcg/__init__.py"
+    before = first.read_bytes()
     numbers = home / "numbers.toml"
     numbers.write_bytes(b"\xef\xbb\xbflambda_c = 5.0\nsteps = 7\nseed = 2\nprofile = 'mini'\n")
     done = semcg(
         "run", book, "--profile", "smoke", "--config", numbers, "--set", "steps=0", "-p", "lambda_s=3"
     )
     assert done.returncode == 0, done.stderr
-    (output,) = notebooks.glob("mine-*-s2.ipynb")
-    assert output.name == "mine-lambda_c=5.0-lambda_s=3.0-s2.ipynb"
+    (output,) = notebooks.glob("mine-??????-lambda_c=5.0-lambda_s=3.0-s2.ipynb")
     assert printed(output).startswith("3.0 0 5.0 (64, 128)"), (
         "an option comes before the file, the file before the profile"
     )
@@ -164,18 +171,10 @@ def test_a2b_other_parameters_have_another_executed_notebook_and_settings_are_in
     assert record["settings"] == {"lambda_c": 5.0, "steps": 0, "lambda_s": 3.0}
     assert record["parameters"]["lambda_s"] == 3.0
     assert record["key"]["settings"] == record["settings"]
-    assert (notebooks / "mine-s0.ipynb").read_bytes() == before
+    assert first.read_bytes() == before
 
 
-BESIDE = """
-from semcg import config
-from semcg_kit.execution import course
-with course.own_evaluation(config.make("smoke", seed=1), {}):
-    raise SystemExit("it began beside the other")
-"""
-
-
-def test_a2b_an_evaluation_with_settings_leaves_the_profile_s_own_alone(home):
+def test_a2b_an_evaluation_with_settings_leaves_the_profile_s_own_alone(home, monkeypatch):
     made = config.make("smoke", seed=1)
     usual, own = course.evaluation_folder(made, {}), course.evaluation_folder(made, {"lambda_c": 5.0})
     assert own.name == "evaluation-lambda_c=5.0-s1"
@@ -187,8 +186,14 @@ def test_a2b_an_evaluation_with_settings_leaves_the_profile_s_own_alone(home):
     assert (own / "table.txt").read_text() == "with settings {'lambda_c': 5.0}"
     with course.own_evaluation(made, {"lambda_c": 5.0}):
         files.write_text(usual / "table.txt", "being written")
-        beside = subprocess.run([sys.executable, "-c", BESIDE], capture_output=True, text=True)
-        assert "the evaluation in" in beside.stderr.splitlines()[-1]
+        with monkeypatch.context() as beside:  # another process, which this one plays
+            beside.setattr(locks, "_held", {})
+            beside.setitem(locks.hold.__kwdefaults__, "patience", 0.1)
+            with (
+                pytest.raises(BlockingIOError, match="the evaluation in"),
+                course.own_evaluation(made, {}),
+            ):
+                pytest.fail("it began beside the other")
         assert (usual / "table.txt").read_text() == "being written"
     assert (usual / "table.txt").read_text() == "usual {}"
     for settings in ({"lambda_c": 5.0}, {}):
@@ -211,6 +216,42 @@ def test_b9_a_name_means_the_course_s_notebook_and_a_path_any(home, book, monkey
         course.notebook_path("mine")
 
 
+def test_notebooks_of_one_name_have_executed_copies_of_their_own(book, tmp_path):
+    ours, made = course.notebook_path("03_cyclegan"), config.make("smoke")
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(book, tmp_path / folder / ours.name)
+    paths = [ours, tmp_path / "a" / ours.name, tmp_path / "b" / ours.name]
+    names = [course.output_of(path, made, {}).name for path in paths]
+    assert names[0] == "03_cyclegan-s0.ipynb"
+    assert len(set(names)) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "file"),
+    [("06_evidence", "evidence", "mine/measures.csv"), ("07_real_time", "picture", "mine/street.png")],
+)
+def test_what_a_parameter_names_is_seen_from_the_working_folder_and_looked_into(
+    home, tmp_path, monkeypatch, name, parameter, file
+):
+    seen = []
+
+    def execute(notebook, output, parameters, **_):
+        seen.append(parameters[parameter])
+        nbformat.write(nbformat.v4.new_notebook(), output)
+        return {"status": "ok", "runs": {}, "data": {}, "seconds": 0.0}
+
+    (home / "results" / "smoke" / "notebooks").mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    monkeypatch.setattr(course, "execute", execute)
+    monkeypatch.chdir(tmp_path)
+    given = "mine" if parameter == "evidence" else file
+    for content, executed in (("a", 1), ("a", 1), ("b", 2)):
+        Path(file).write_text(content)
+        commands.run(name, profile="smoke", set_=[f"{parameter}={given}"])
+        assert seen == [str(tmp_path / given)] * executed
+
+
 SENTENCES = [
     (["run", "06_evidence", "--data", "{books}"], "06_evidence has no parameter data"),
     (
@@ -229,7 +270,7 @@ SENTENCES = [
 
 
 @pytest.mark.parametrize(("arguments", "words"), SENTENCES, ids=lambda v: v if isinstance(v, str) else "")
-def test_b10_what_a_command_cannot_use_is_refused_in_a_sentence(home, book, arguments, words):
+def test_b10_what_a_command_cannot_use_is_refused_in_a_sentence(home, book, semcg, arguments, words):
     folder = book.parent
     done = semcg(*(text.format(books=folder) for text in arguments))
     assert done.returncode == 2
@@ -314,7 +355,7 @@ def as_published(tmp_path) -> tuple[np.ndarray, np.ndarray, Path]:
     return pred, label, tmp_path
 
 
-def test_score_is_the_published_evaluation(as_published):
+def test_score_is_the_published_evaluation(as_published, semcg):
     """Equal to 1e-12 to cityscapesScripts on the very files, in label ids and in train ids."""
     pytest.importorskip("cityscapesscripts")
     with warnings.catch_warnings():

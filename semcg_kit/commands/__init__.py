@@ -4,6 +4,7 @@ torch, papermill and the config with its pandas are imported inside the commands
 """
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Sequence
@@ -71,9 +72,10 @@ def _value(text: str) -> object:
         return text
 
 
-def resolved(data: str) -> str:
-    """Return the full path of data that are a folder, seen from the working folder; else `data` as it is."""
-    return str(Path(data).resolve()) if data not in ("", "world") and Path(data).is_dir() else data
+def resolved(text: str) -> str:
+    """Return the full path of a file or folder that a value names, seen from the working folder; others unchanged."""
+    named = text not in ("", "world", "reference", "own") and os.path.exists(text)
+    return str(Path(text).resolve()) if named else text
 
 
 def checked(

@@ -92,7 +92,9 @@ def run(
     if "data" not in parameters_of(path) and (unused := data or fields.get("data")):
         raise ValueError(f"{path.stem} has no parameter data, so it cannot use {unused}: leave --data out")
     made, changes = checked(profile, data, seed, device, fields)
-    changes |= typed(path, {name: str(value) for name, value in values.items() if name not in fields})
+    others = typed(path, {name: str(value) for name, value in values.items() if name not in fields})
+    # A kernel has another working folder.
+    changes |= {name: resolved(v) if isinstance(v, str) else v for name, v in others.items()}
     device = str(changes.pop("device", device))
     here = place()
     if dry_run:

@@ -169,8 +169,8 @@ def report(
     from semcg import report as reports
     from semcg_kit.execution import course as courses
 
+    given = configs.make(profile), {"evidence": (evidence := resolved(evidence))}
     reports.folder_of(evidence, profile)
-    given = configs.make(profile), {"evidence": evidence}
     courses.run(courses.REPORT, *given, fresh=True, say=say)  # its words too are new
     executed = courses.output_of(courses.REPORT, *given)
     say(executed)

@@ -1,6 +1,7 @@
 """The notebooks in their order, which of them are stale, and where the minutes of a course went."""
 
 import ast
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,8 @@ from semcg import canary, files, locks
 from semcg import config as configs
 from semcg.config import Config
 from semcg.devices import place
+from semcg.protocol import REFERENCE
+from semcg.runs import checkpoint
 from semcg.system import duration
 from semcg_kit.doctor import setup_seconds
 from semcg_kit.execution.execute import execute, parameters_of
@@ -69,12 +72,16 @@ def _in_name(values: Mapping[str, object]) -> str:
 
 
 def output_of(notebook: Path, config: Config, changes: Mapping[str, object]) -> Path:
-    """Return where the executed copy of a notebook goes: by profile, data, seed and what differs from its defaults."""
+    """Return where the executed copy of a notebook goes: by profile, data, seed and what differs from its defaults.
+
+    The name of one that is not the repository's also has digits of its path, so that no two of one name share a copy.
+    """
     declared, changes = parameters_of(notebook), dict(changes)
     for name in changes.keys() & declared.keys():
         if _is_default(changes[name], declared[name]["default"]):
             del changes[name]
-    name = notebook.stem + _in_name(changes) + (f"-s{config.seed}" if "seed" in declared else "")
+    path = "" if notebook.parent in (NOTEBOOKS, REPORT.parent) else f"-{files.digest(str(notebook))[:6]}"
+    name = notebook.stem + path + _in_name(changes) + (f"-s{config.seed}" if "seed" in declared else "")
     return files.results_folder(config.data, config.profile) / "notebooks" / f"{name}.ipynb"
 
 
@@ -145,6 +152,8 @@ def run(
     output = output_of(notebook, config, changes)
     key = {"code": code_digest(notebook), "parameters": parameters, "kernel": kernel}
     key |= {"settings": settings} if settings else {}
+    values = ({"evidence": "reference"} if "evidence" in declared else {}) | parameters | settings
+    key |= {"contents": named} if (named := _contents(values, config.profile)) else {}
     options = {"kernel": kernel, "fresh": fresh, "cell_timeout": cell_timeout, "settings": settings}
     with own_evaluation(config, settings) if notebook.stem == EVALUATION else nullcontext():
         if not fresh and (stored := reusable(output, key)):
@@ -155,6 +164,18 @@ def run(
     if place().rank == 0:
         files.write_json(output.with_suffix(".json"), record | {"key": key})
     return record
+
+
+def _contents(values: Mapping[str, object], profile: str) -> dict[str, str]:
+    """Return name -> digest of the files that a value names; of data `reusable` looks at what was read."""
+    evidence = {"reference": REFERENCE, "own": files.results_folder("world", profile) / "evidence"}
+    found = {}
+    for name, value in values.items():
+        path = files.home() / (evidence if name == "evidence" else {}).get(str(value), str(value))
+        if value and name != "data" and os.path.exists(path):
+            inside = [p for p in sorted([path, *path.rglob("[!.]*")]) if p.is_file()]
+            found[name] = files.digest([[str(p), checkpoint.sha256(p)] for p in inside])
+    return found
 
 
 def course(config: Config, settings: Mapping[str, object], **options) -> dict[str, float]:

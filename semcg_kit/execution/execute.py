@@ -20,10 +20,12 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
+import nbformat
 import papermill
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
+from papermill.utils import nb_language
 from traitlets.config import Config as TraitletsConfig
 
 from semcg import files, locks
@@ -38,7 +40,15 @@ __all__ = ["execute", "parameters_of", "typed"]
 def parameters_of(notebook: Path) -> dict[str, dict[str, str]]:
     """Return the parameters that a notebook declares: name -> "inferred_type_name", "default" and "help", its comment."""
     logging.getLogger("papermill").setLevel(logging.ERROR)  # ours says the same in fewer words
-    return papermill.inspect_notebook(str(notebook))
+    return papermill.inspect_notebook(_with_language(notebook))
+
+
+def _with_language(notebook: Path) -> nbformat.NotebookNode:
+    """Return a notebook; one that names no kernel or language, as some editors write it, is in Python."""
+    book = nbformat.read(notebook, as_version=4)
+    python = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    book.metadata.kernelspec = python | (book.metadata.get("kernelspec") or {})
+    return book
 
 
 def _known(notebook: Path, given: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -146,6 +156,7 @@ def execute(
             options = {
                 "parameters": parameters,
                 "kernel_name": kernel or "python3",
+                "language": nb_language(_with_language(notebook)),
                 "kernel_manager_class": Installed if kernel else Own,
                 "config": TraitletsConfig({"KernelManager": manager}),
                 "cwd": str(notebook.parent),
