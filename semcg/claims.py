@@ -16,13 +16,8 @@ import numpy as np
 import pandas as pd
 
 from semcg import statistics
-from semcg.protocol import Protocol, Row
+from semcg.protocol import Margin, Protocol, Row
 from semcg.statistics import FAILS, HOLDS
-
-BySeed = Mapping[int, float]
-"""Seed -> value of one measure under one condition."""
-Interval = tuple[float, float]
-"""Of a difference as its verdict sees it: a better b is positive, and the margin is added."""
 
 
 @dataclass(frozen=True)
@@ -128,39 +123,29 @@ def empty_row(claim: str) -> dict:
     return row | {"left_out": [], "p_holm": None, "verdict": "not measured"}
 
 
-def by_seed(measures: pd.DataFrame, condition: str, measure: str, of_class: str) -> dict[int, float]:
-    """Return the values of one condition by seed; empty if it was not measured.
+def by_seed(measures: pd.DataFrame, condition: str, measure: str, of_class: str) -> dict[int | None, float]:
+    """Return the values of one condition by seed, None where it needs none; empty if it was not measured.
 
     Parameters
     ----------
     measures : DataFrame
         Columns condition, seed, measure, class, value: one row per run and measure.
     """
-    chosen = _chosen(measures, condition, measure, of_class)
-    chosen = chosen[chosen["seed"].notna()]
-    if len(twice := chosen["seed"][chosen["seed"].duplicated()]):
+    same = (measures["condition"] == condition) & (measures["measure"] == measure)
+    chosen = measures[same & (measures["class"] == of_class)]
+    seeds = [None if pd.isna(seed) else int(seed) for seed in chosen["seed"]]
+    if twice := {seed for seed in seeds if seeds.count(seed) > 1}:
         where = f"{condition}, {measure}, {of_class}"
-        raise ValueError(f"{where}: more than one value at seeds {sorted(set(twice))}")
-    return dict(zip(chosen["seed"].astype(int), chosen["value"].astype(float), strict=True))
+        raise ValueError(f"{where}: more than one value at seeds {', '.join(map(str, twice))}")
+    return dict(zip(seeds, map(float, chosen["value"]), strict=True))
 
 
 def values_of(
     measures: pd.DataFrame, condition: str, measure: str, of_class: str, seeds: Sequence[int] | None = None
 ) -> list[float]:
     """Return the values of one condition: at `seeds` where it has seeds, else the one that needs none."""
-    chosen = _chosen(measures, condition, measure, of_class)
-    if chosen["seed"].notna().any() and seeds is not None:
-        chosen = chosen[chosen["seed"].isin(seeds)]
-    return [float(value) for value in chosen["value"]]
-
-
-def _finite(values: BySeed) -> dict[int, float]:
-    return {seed: value for seed, value in values.items() if math.isfinite(value)}
-
-
-def _chosen(measures: pd.DataFrame, condition: str, measure: str, of_class: str) -> pd.DataFrame:
-    same = measures["condition"] == condition
-    return measures[same & (measures["measure"] == measure) & (measures["class"] == of_class)]
+    found = by_seed(measures, condition, measure, of_class)
+    return [value for seed, value in found.items() if seeds is None or seed is None or seed in seeds]
 
 
 def protocol_rows(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:
@@ -178,71 +163,56 @@ def protocol_rows(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:
         difference = b - a with its interval low..high, p (uncorrected), p_holm (None unless primary), detectable,
         margin, seeds, verdict. Numbers are None where nothing, or only one seed, was measured.
     """
-    reported = measures[measures["seed"].isin(protocol.seeds)]
-    compared = [_row(reported, row, margin_of(measures, row, protocol), protocol) for row in protocol.rows]
+    compared = [_row(measures, row, protocol.seeds, protocol) for row in protocol.rows]
     rows, corrected = [row for row, _ in compared], {}
-    for family in protocol.corrected:
+    for family in (protocol.correction, *protocol.families.values()):
         primary = {row["id"]: row for row in rows if row["primary"] and row["claim"] in family}
         # A row that was not measured enters with 1: leaving it out would make the correction milder for the others.
         p = {name: 1.0 if row["p"] is None else row["p"] for name, row in primary.items()}
         corrected |= statistics.holm(p, {name: row["claim"] for name, row in primary.items()}) if p else {}
     for (row, signed), asked in zip(compared, protocol.rows, strict=True):
         row["p_holm"] = corrected.get(row["id"]) if row["seeds"] >= 2 else None
-        row["verdict"] = _verdict(row, signed, asked, protocol)
+        if row["seeds"] == 0:
+            continue
+        if signed is None or row["seeds"] < protocol.least_seeds:
+            row["verdict"] = statistics.undecided(row["seeds"])
+        elif asked.primary:
+            of = {"smallest_effect": 0.0 if asked.margin else asked.smallest_effect, "alpha": protocol.alpha}
+            row["verdict"] = statistics.verdict(*signed, row["p_holm"], seeds=row["seeds"], **of)
+        else:
+            row["verdict"] = "no verdict: secondary"
     return rows
 
 
 def _row(
-    measures: pd.DataFrame, row: Row, margin: float | None, protocol: Protocol
-) -> tuple[dict, Interval | None]:
-    """Return a row without its verdict, and the interval for it; None where there is nothing to compare."""
+    measures: pd.DataFrame, row: Row, seeds: Sequence[int], protocol: Protocol
+) -> tuple[dict, tuple[float, float] | None]:
+    """Return a row without its verdict, and the interval for it; None where there is nothing to compare.
+
+    The numbers of the row are of b - a itself. In the interval a better b is positive, and the margin is added: what b
+    may be worse by.
+    """
     b = by_seed(measures, row.b, row.measure, row.of_class)
     a = by_seed(measures, row.a, row.measure, row.of_class) if row.bar is None else dict.fromkeys(b, row.bar)
-    both = [seed for seed in protocol.seeds if seed in _finite(a) and seed in _finite(b)]
+    both = [s for s in seeds if s in a and s in b and math.isfinite(a[s]) and math.isfinite(b[s])]
     asked = {"id", "primary", "measure", "of_class", "better", "smallest_effect"}
     found = empty_row(row.claim) | row.model_dump(include=asked, by_alias=True)
     found |= {"condition_a": row.a or f"{row.bar:g}", "condition_b": row.b, "seeds": len(both)}
-    found["left_out"] = sorted((set(a) | set(b)) - set(both))
+    found["left_out"] = sorted({*a, *b} & {*protocol.seeds} - {*both})
+    margin = row.margin.value if row.margin else 0.0
+    if row.margin and row.margin.of:
+        of = by_seed(measures, row.margin.of, row.measure, row.of_class)
+        values = [value for seed, value in of.items() if seed in (None, *protocol.seeds)]
+        margin = abs(row.margin.share * float(pd.Series(values).mean())) if values else None
     if len(both) < 2 or margin is None:
         return found, None
-    numbers, signed = _compare(a, b, both, better=row.better, margin=margin)
-    return found | numbers, signed
-
-
-def _compare(
-    a: BySeed, b: BySeed, seeds: Sequence[int], *, better: str, margin: float
-) -> tuple[dict, Interval]:
-    """Return the numbers of a row, which are of b - a itself, and its `Interval`."""
-    a, b = ({seed: values[seed] for seed in seeds} for values in (a, b))
-    of = statistics.summary(statistics.paired(a, b, better=better, margin=margin))
-    signed, sign = (of["low"], of["high"]), 1.0 if better == "higher" else -1.0
-    of["difference"] = sign * (of["difference"] - margin)
-    of["low"], of["high"] = sorted(sign * (end - margin) for end in signed)
-    means = {"mean_a": float(np.mean(list(a.values()))), "mean_b": float(np.mean(list(b.values())))}
-    return of | means | {"margin": margin}, signed
-
-
-def margin_of(measures: pd.DataFrame, row: Row, protocol: Protocol) -> float | None:
-    """Return what `b` may be worse by; None where what it is a share of was not measured."""
-    if row.margin is None:
-        return 0.0
-    if row.margin.value:
-        return row.margin.value
-    values = values_of(measures, row.margin.of, row.measure, row.of_class, protocol.seeds)
-    return abs(row.margin.share * float(pd.Series(values).mean())) if values else None
-
-
-def _verdict(row: dict, signed: Interval | None, asked: Row, protocol: Protocol) -> str:
-    if row["seeds"] == 0:
-        return "not measured"
-    if signed is None or row["seeds"] < protocol.least_seeds:
-        return statistics.undecided(row["seeds"])
-    if not asked.primary:
-        return "no verdict: secondary"
-    effect = 0.0 if asked.margin else asked.smallest_effect
-    return statistics.verdict(
-        *signed, row["p_holm"], smallest_effect=effect, seeds=row["seeds"], alpha=protocol.alpha
-    )
+    a, b = ({seed: values[seed] for seed in both} for values in (a, b))
+    found |= statistics.summary(statistics.paired(a, b, better=row.better, margin=margin))
+    signed, sign = (found["low"], found["high"]), 1.0 if row.better == "higher" else -1.0
+    found["difference"] = sign * (found["difference"] - margin)
+    found["low"], found["high"] = sorted(sign * (end - margin) for end in signed)
+    found |= {"mean_a": float(np.mean(list(a.values()))), "mean_b": float(np.mean(list(b.values())))}
+    return found | {"margin": margin}, signed
 
 
 def cost_row(rounds: Mapping[str, Sequence[float]] | None, protocol: Protocol) -> dict:
@@ -265,9 +235,10 @@ def cost_row(rounds: Mapping[str, Sequence[float]] | None, protocol: Protocol) -
     found |= {"condition_a": cost.a, "condition_b": cost.b, "better": "lower", "limit": cost.ratio}
     if rounds is None:
         return found
-    a, b = (np.asarray(rounds[name], float) for name in (cost.a, cost.b))
+    a, b = (np.asarray(rounds.get(name, ()), float) for name in (cost.a, cost.b))
     if a.shape != b.shape or len(a) < cost.rounds:
-        raise ValueError(f"the protocol asks for {cost.rounds} rounds of each, not {len(a)} and {len(b)}")
+        seen = f"rounds of each, not {len(a)} and {len(b)}"
+        raise ValueError(f"the protocol asks for {cost.rounds} {seen}: measure them with `semcg cost`")
     ratios = b / a
     low, high = (float(end) for end in statistics.interval(ratios))
     verdict = HOLDS if high < cost.ratio else FAILS if low > cost.ratio else "undecided"
@@ -342,24 +313,23 @@ def weight_rows(measures: pd.DataFrame, protocol: Protocol) -> list[dict]:
         if asked is None or not (chosen and others):
             continue
         best = (max if asked.better == "higher" else min)(others, key=others.__getitem__)
-        margin = margin_of(measures, asked, protocol) if asked.margin else asked.smallest_effect
-        found |= {"condition_a": best, "verdict": statistics.undecided(len(seeds)), "mean_a": others[best]}
-        found["mean_b"] = float(np.mean([chosen[seed] for seed in seeds]))
-        if len(seeds) < 2 or margin is None:
-            continue
-        numbers, signed = _compare(points[best], chosen, seeds, better=asked.better, margin=margin)
-        found |= numbers
-        if len(seeds) >= protocol.least_seeds:
-            found["verdict"] = statistics.verdict(
-                *signed, found["p"], smallest_effect=0.0, seeds=len(seeds), alpha=protocol.alpha
-            )
+        own = {name: found[name] for name in ("id", "claim", "primary", "smallest_effect")}
+        own |= {"margin": asked.margin or Margin.model_construct(value=asked.smallest_effect)}
+        asked = asked.model_copy(update=own | {"a": best, "b": curve.chosen, "bar": None})
+        compared, signed = _row(measures, asked, seeds, protocol)
+        found |= compared | {"left_out": found["left_out"], "verdict": statistics.undecided(len(seeds))}
+        found |= {"mean_a": others[best], "mean_b": float(np.mean([chosen[seed] for seed in seeds]))}
+        if signed and len(seeds) >= protocol.least_seeds:
+            of = {"smallest_effect": 0.0, "seeds": len(seeds), "alpha": protocol.alpha}
+            found["verdict"] = statistics.verdict(*signed, found["p"], **of)
     return rows
 
 
-def _points(measures: pd.DataFrame, protocol: Protocol, measure: str) -> tuple[dict[str, BySeed], list[int]]:
-    """Return the values of each point by reported seed, and the seeds that all measured points have."""
+def _points(measures: pd.DataFrame, protocol: Protocol, measure: str) -> tuple[dict[str, dict], list[int]]:
+    """Return the finite values of each point by reported seed, and the seeds that all measured points have."""
     reported = measures[measures["seed"].isin(protocol.seeds)]
-    points = {name: _finite(by_seed(reported, name, measure, "all")) for name in protocol.curve.points}
+    points = {name: by_seed(reported, name, measure, "all") for name in protocol.curve.points}
+    points = {n: {s: v for s, v in values.items() if math.isfinite(v)} for n, values in points.items()}
     there = [values for values in points.values() if values]
     common = [seed for seed in protocol.seeds if there and all(seed in values for values in there)]
     return points, common

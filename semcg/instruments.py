@@ -17,6 +17,7 @@ from semcg.reader import DigitReader
 
 FOLDER = Path("results", "instruments")
 """Where the instruments are: below `files.home()` if they are there, else in the repository."""
+_RESTORE = f"restore it with `git checkout -- {FOLDER.as_posix()}`"
 HOME = {
     "Sem_s": "source/val",
     "Sem_t": "target/val",
@@ -51,38 +52,32 @@ def load_instrument(name: str, folder: Path | str | None = None) -> nn.Module:
     folder = _folder() if folder is None else Path(folder)
     path, record = folder / f"{name}.safetensors", recorded(folder).get(name)
     if record is None:
-        raise ValueError(f"{folder / 'instruments.json'} has no record of {name}: {_restore(path)}")
+        raise ValueError(f"{folder / 'instruments.json'} has no record of {name}: {_RESTORE}")
     content = path.read_bytes()
     if (digest := hashlib.sha256(content).hexdigest()) != record["sha256"]:
         raise ValueError(
-            f"{path} has SHA-256 {digest[:16]}..., not the recorded {record['sha256'][:16]}...: {_restore(path)}"
+            f"{path} has SHA-256 {digest[:16]}..., not the recorded {record['sha256'][:16]}...: {_RESTORE}"
         )
-    net = _network(record["network"], record["options"])
     try:
+        net = DigitReader() if name == "reader" else segmenters.build(record["network"], **record["options"])
         net.load_state_dict(load(content))  # copied into float32
-    except (RuntimeError, SafetensorError) as error:
+    except (RuntimeError, TypeError, ValueError, SafetensorError) as error:
         what = str(error).partition("\n")[0]
-        raise ValueError(f"{path} does not fit {record['network']}: {what}; {_restore(path)}") from None
+        raise ValueError(f"{path} does not fit {record['network']}: {what}; {_RESTORE}") from None
     if wrong := [key for key, value in net.state_dict().items() if not torch.isfinite(value).all()]:
-        raise ValueError(f"{path}: {wrong[0]} is not finite; {_restore(path)}")
+        raise ValueError(f"{path}: {wrong[0]} is not finite; {_RESTORE}")
     return net.eval()
 
 
 def recorded(folder: Path | None = None) -> dict[str, dict]:
-    """Return the records of the instruments by name, {} where there are none."""
-    listed = (folder or _folder()) / "instruments.json"
-    return files.read_json(listed) if listed.is_file() else {}
+    """Return the records of the instruments by name, without those that are damaged; {} where there are none."""
+    listed = files.read_record((folder or _folder()) / "instruments.json")
+    kinds = {"network": str, "options": dict, "sha256": str, "config": dict}
+    found = {name: record for name, record in listed.items() if isinstance(record, dict)}
+    return {n: r for n, r in found.items() if all(isinstance(r.get(key), of) for key, of in kinds.items())}
 
 
 def _folder() -> Path:
     """$SEMCG_HOME on another disk does not change which instruments are used, unless it has its own."""
     own = files.home() / FOLDER
     return own if own.is_dir() else files.repository() / FOLDER
-
-
-def _network(network: str, options: dict) -> nn.Module:
-    return DigitReader() if network == "reader" else segmenters.build(network, **options)
-
-
-def _restore(path: Path) -> str:
-    return f"restore it with `git checkout -- {FOLDER.as_posix()}/{path.name}`"

@@ -137,11 +137,6 @@ class Protocol(_Frozen):
     cost: Cost | None = None
     curve: Curve | None = None
 
-    @property
-    def corrected(self) -> list[tuple[str, ...]]:
-        """The sets of claims that Holm corrects together, the paper's first."""
-        return [self.correction, *self.families.values()]
-
     def condition(self, name: str) -> Condition:
         """Return the condition of this name. Raises ValueError if there is none; lists those that there are."""
         for condition in self.conditions:
@@ -171,8 +166,8 @@ def read(path: Path | str | None = None) -> Protocol:
     if not path.is_file():
         raise FileNotFoundError(f"no protocol {path}; name one with --protocol")
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # also of other bytes than UTF-8
         raise ValueError(f"{path} is not TOML: {error}") from None
     try:
         made = Protocol(**_flat(raw))
@@ -190,17 +185,18 @@ def _flat(raw: dict[str, Any]) -> dict[str, Any]:
     """Turn the tables of conditions into one list, each with its name, its seeds and its parameters."""
     flat = {key: value for key, value in raw.items() if key not in ("conditions", "few")}
     few = raw.get("few", {})
-    main = raw.get("conditions", {})
-    if not isinstance(few, dict) or not isinstance(main, dict):
-        raise TypeError("conditions and few: must be tables")
+    if not isinstance(few, dict):
+        raise TypeError(f"few: must be a table, got {few!r}")
     if few and "seeds" not in few:
         raise TypeError("few.seeds: missing")
     common = {key: value for key, value in few.items() if key not in ("seeds", "conditions")}
     flat["conditions"] = []
     for prefix, tables, shared, seeds in (
-        ("", main, {}, raw.get("seeds", ())),
+        ("", raw.get("conditions", {}), {}, raw.get("seeds", ())),
         ("few.", few.get("conditions", {}), common, few.get("seeds")),
     ):
+        if not isinstance(tables, dict):
+            raise TypeError(f"{prefix}conditions: must be a table, got {tables!r}")
         for name, table in tables.items():
             if not isinstance(table, dict):
                 raise TypeError(f"{prefix}conditions.{name}: must be a table, got {table!r}")
@@ -215,8 +211,7 @@ def _readable(error: dict[str, Any], raw: dict[str, Any]) -> str:
     where = list(error["loc"])
     if where[0] == "conditions" and len(where) > 1 and isinstance(where[1], int):
         main, few = raw.get("conditions", {}), raw.get("few", {}).get("conditions", {})
-        number = where.pop(1)
-        where[1:1] = [(list(main) + list(few))[number]]
+        number, where[1] = where[1], [*main, *few][where[1]]
         if number >= len(main):
             where.insert(0, "few")
         where = [part for part in where if part != "parameters"]
@@ -250,13 +245,11 @@ def _contradictions(p: Protocol) -> list[str]:
             wrong.append(f"rows.{row.id}: needs a condition a or a number bar, not both")
         named = {"a": row.a, "b": row.b, "margin.of": row.margin.of if row.margin else ""}
         for key, name in named.items():
-            if key != "b" and not name:
-                continue
-            if name not in main:
+            if name and name not in main:
                 allowed = ", ".join(n for n in names if n in main)
                 wrong.append(f"rows.{row.id}.{key} = {name!r}: no main condition; there are {allowed}")
     primary = {row.claim for row in p.rows if row.primary}
-    claims = [claim for family in p.corrected for claim in family]
+    claims = [claim for family in (p.correction, *p.families.values()) for claim in family]
     wrong += [f"correction: {claim} has no primary row" for claim in claims if claim not in primary]
     wrong += [
         f"correction: {claim} has a primary row and is not in it" for claim in sorted(primary - set(claims))

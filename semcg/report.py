@@ -7,12 +7,16 @@ No condition is named here: which ones are compared, and in what they differ, fo
 
 import io
 import json
+import logging
 import lzma
+import tomllib
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from semcg import claims, evaluate, files
 from semcg import config as configs
@@ -23,6 +27,15 @@ FLOOR = "floor.json"
 """What each reading of Eq. (4) charges the perfect translation, in an evidence folder."""
 PACKED = "runs.zip.xz"
 """Records and counts of a finished sweep, in an evidence folder: compressed as a whole, since runs are alike."""
+_ENDINGS = {"records": ".json", "counts": ".csv"}
+
+
+class Record(BaseModel, extra="allow"):
+    """What every record of a measured run says, among other things."""
+
+    run: str
+    condition: str
+    seed: int | None
 
 
 def folder_of(evidence: str, profile: str = "") -> Path:
@@ -42,8 +55,11 @@ def folder_of(evidence: str, profile: str = "") -> Path:
 
 
 def stored(folder: Path, part: str) -> dict[str, Path | zipfile.Path]:
-    """Return where the "records" or the "counts" of each run are, by its name, sorted; packed or not."""
-    packed, roots, found = folder / PACKED, [folder], {}
+    """Return where the "records" or the "counts" of each run are, by its name, sorted; packed or not.
+
+    Other files there, hidden ones and those of an interrupted copy among them, are passed over.
+    """
+    packed, roots = folder / PACKED, [folder]
     if packed.is_file():
         try:
             archive = zipfile.ZipFile(io.BytesIO(lzma.decompress(packed.read_bytes())))
@@ -51,24 +67,59 @@ def stored(folder: Path, part: str) -> dict[str, Path | zipfile.Path]:
             raise ValueError(f"{packed} is damaged ({error}): get it again") from None
         archive.filename = str(packed)
         roots = [zipfile.Path(archive), folder]
-    for root in roots:
-        if (root / part).is_dir():
-            found |= {place.name.rpartition(".")[0]: place for place in (root / part).iterdir()}
+    places = [place for root in roots if (root / part).is_dir() for place in (root / part).iterdir()]
+    found = {p.stem: p for p in places if p.suffix == _ENDINGS[part] and not p.name.startswith(".")}
     return dict(sorted(found.items()))
 
 
 def records(folder: Path) -> dict[str, dict]:
-    """Return the records of an evidence folder by their names."""
-    places = stored(folder, "records")
-    return {name: json.loads(place.read_text(encoding="utf-8")) for name, place in places.items()}
+    """Return the records of an evidence folder by their names; a damaged one counts as not stored, and is named."""
+    found = {}
+    for name, place in stored(folder, "records").items():
+        try:
+            found[name] = read_stored(place, Record).model_dump()
+        except ValueError as error:
+            logging.getLogger("semcg").warning("%s; it counts as not stored", error)
+    return found
+
+
+def read_stored(path: Path | zipfile.Path, kind: Any, **options: Any) -> Any:
+    """Return what a file of an evidence folder holds, once it is of this kind.
+
+    Parameters
+    ----------
+    kind : type or list of str
+        Of JSON and TOML a type, as pydantic reads it. Of a table (CSV) the columns that it must have.
+    **options
+        For `pandas.read_csv`.
+
+    Raises
+    ------
+    ValueError
+        If it is not; names the file and the first thing that is wrong.
+    """
+    try:
+        if path.suffix == ".csv":
+            table = pd.read_csv(path, **options)
+            table[kind]  # raises where one is missing
+            return table
+        loads = tomllib.loads if path.suffix == ".toml" else json.loads
+        return TypeAdapter(kind).validate_python(loads(path.read_text(encoding="utf-8-sig")))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        what = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            what = ".".join(map(str, [*first["loc"], first["msg"]]))
+        raise ValueError(f"{path} is damaged ({what}): restore it, or let semcg write it again") from None
 
 
 def tables(folder: Path, protocol: Protocol) -> tuple[pd.DataFrame, list[dict], pd.DataFrame]:
     """Return measures, ledger and curves of an evidence folder, without seeds that the protocol does not report."""
-    measures = pd.read_csv(folder / "measures.csv", dtype={"seed": "Int64"})
-    curves = pd.read_csv(folder / "curves.csv")
+    measures = read_stored(folder / "measures.csv", ["condition", "seed"], dtype={"seed": "Int64"})
+    curves = read_stored(folder / "curves.csv", ["condition", "seed"])
     measures = measures[measures["seed"].isna() | measures["seed"].isin(protocol.seeds)]
-    return measures, files.read_json(folder / "ledger.json"), curves[curves["seed"].isin(protocol.seeds)]
+    ledger = read_stored(folder / "ledger.json", list[dict[str, Any]])
+    return measures, ledger, curves[curves["seed"].isin(protocol.seeds)]
 
 
 def common(measures: pd.DataFrame, conditions: Sequence[str]) -> list[int]:
@@ -119,7 +170,7 @@ def settings_apart(protocol: Protocol) -> dict[str, dict[str, object]]:
 
 def labeled_pixels(folder: Path) -> pd.DataFrame:
     """Return the labeled pixels of the test frames: a row per class, a column per domain that was scored."""
-    runs, pixels = pd.read_csv(folder / "runs.csv")["run"], {}
+    runs, pixels = read_stored(folder / "runs.csv", ["run"], dtype={"run": str})["run"], {}
     for where, part, run in (
         ("source/test", "judge", runs[runs == "identity"]),
         ("target/test", "downstream", runs[runs.str.startswith("downstream")]),
@@ -178,11 +229,8 @@ def _changes(rows: Sequence[Mapping], plain: str) -> str:
 def rows_table(ledger: Sequence[Mapping], protocol: Protocol) -> str:
     """Return every primary row with its own p: the claims of the paper, the same with the half skip, and what goes beyond."""
     plain, semantic = pair(protocol)
-    order = [claim.id for claim in claims.CLAIMS]
-    of_paper = [
-        row for row in ledger if row["claim"] in order and (row["primary"] or row["id"] == row["claim"])
-    ]
-    of_paper.sort(key=lambda row: order.index(row["claim"]))
+    shown = [row for row in ledger if row["primary"] or row["id"] == row["claim"]]
+    of_paper = [row for claim in claims.CLAIMS for row in shown if row["claim"] == claim.id]
     common = {"row": "row", "measure": "measure"}
     numbers = {"interval": "difference, 95 % interval", "p": "p", "holm": "p (Holm)", "verdict": "verdict"}
     columns = common | {"a": plain, "b": semantic} | numbers
@@ -195,8 +243,8 @@ def rows_table(ledger: Sequence[Mapping], protocol: Protocol) -> str:
             twin = _cells(skipped[_asked(row)], plain) if _asked(row) in skipped else {}
             cells |= {f"half {key}": twin.get(key, "") for key in beside}
     text = [limits(ledger, protocol), "", _table(columns, rows)]
-    further = [r for r in ledger if r["primary"] and r["claim"] in protocol.hypotheses and _asked(r)]
-    further = [r for r in further if r not in of_paper and r not in skipped.values()]
+    others = [row for row in ledger if row not in of_paper and row not in skipped.values()]
+    further = [row for row in others if row["primary"] and row["claim"] in protocol.hypotheses]
     if further:
         columns = common | {"a named": "compared with", "b named": "has"} | numbers
         text += ["", _table(columns, [_cells(row, plain) for row in further])]

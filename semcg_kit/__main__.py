@@ -1,5 +1,6 @@
 """The command line: `semcg`, or `python -m semcg_kit`."""
 
+import logging
 import os
 import signal
 import sys
@@ -11,11 +12,12 @@ try:
 
     from semcg import files
     from semcg.system import stop_signals
-    from semcg_kit.commands import course, evidence, images, pages, prepare
+    from semcg_kit.commands import course, evidence, images, pages, plain, prepare
 except ImportError as error:  # an incomplete installation; the doctor needs Python alone
     print(f"semcg: {error}\n\n{doctor.report(doctor.examine())}", file=sys.stderr)
     sys.exit(1)
 
+_told: set[str] = set()
 app = typer.Typer(
     help="CycleGAN with a semantic consistency loss: a course and reproducibility kit.",
     no_args_is_help=True,
@@ -30,6 +32,8 @@ app.add_typer(prepare.app, name="prepare")
 
 def main() -> None:
     """Run the command line; what a user can mend is one sentence and exit code 2, a stopped run 130 or 143."""
+    logging.lastResort.addFilter(_plain_once)
+    _told.clear()
     # Threads that spin while they wait take the cores from other programs; read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     with stop_signals(interrupt=True) as arrived:  # what is open is closed on the way out
@@ -65,10 +69,16 @@ def _without_repository(message: str) -> str:
 
 
 def _end(message: str, code: int) -> None:
-    # Without what a terminal would take for a command, which a file's name or a record may contain.
-    plain = "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in message)
-    print(f"semcg: {plain}", file=sys.stderr)
+    print(f"semcg: {plain(message)}", file=sys.stderr)
     sys.exit(code)
+
+
+def _plain_once(record: logging.LogRecord) -> bool:
+    """Let a warning pass once, in plain text: several steps of a command may read the same damaged record."""
+    record.msg, record.args = plain(record.getMessage()), ()
+    seen = record.msg in _told
+    _told.add(record.msg)
+    return not seen
 
 
 def _is_memory(error: Exception) -> bool:

@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -114,7 +115,9 @@ def course() -> Seen:
         return f"this command runs the code in {ROOT}, notebooks import it from {imported}", "moved"
     scripts = Path(sys.prefix) / "bin"
     for script in filter(Path.is_file, (scripts / name for name in ("semcg", "jupyter", "papermill"))):
-        started = script.read_text(errors="replace").partition("\n")[0].removeprefix("#!")
+        first, second, *_ = (*script.read_text(errors="replace").splitlines(), "", "")
+        # A path with a space, or a long one, cannot follow "#!": the second line hands it to a shell.
+        started = shlex.split(second)[1] if first == "#!/bin/sh" else first.removeprefix("#!")
         if Path(started).parent.resolve() != scripts.resolve():
             return f"{script} starts {started}, the Python of another folder", "moved"
     return f"commands and notebooks run the code in {ROOT}", ""

@@ -303,7 +303,7 @@ def test_every_claim_of_the_protocol_is_one_of_the_papers():
     real = protocol.read()
     claimed = {r.claim for r in real.rows} | {real.cost.claim, real.curve.claim}
     assert claimed - set(real.hypotheses) | {"C8b"} == ids
-    assert {claim for family in real.corrected for claim in family} == {
+    assert {claim for family in (real.correction, *real.families.values()) for claim in family} == {
         r.claim for r in real.rows if r.primary
     }
 

@@ -6,6 +6,7 @@ import pytest
 
 from semcg import canary, files
 from semcg.protocol import read
+from semcg.runs.checkpoint import sha256
 from semcg_kit.evidence import tables
 from semcg_kit.evidence.collect import collect, committed, is_collected
 from semcg_kit.sweep import plan
@@ -57,7 +58,8 @@ def commit(path):
 def measured(folder, run, condition, seed, data="aa"):
     """Write what a sweep would have measured."""
     files.write_text(folder / "counts" / f"{run}.csv", "part,item,key,value\n")
-    record = {"run": run, "condition": condition, "seed": seed, "data": data}
+    counts = sha256(folder / "counts" / f"{run}.csv")
+    record = {"run": run, "condition": condition, "seed": seed, "data": data, "counts": counts}
     files.write_json(folder / "records" / f"{run}.json", record)
 
 

@@ -27,6 +27,23 @@ def test_this_machine_is_examined(home):
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.parametrize("head", ["#!{}", "#!/bin/sh\n'''exec' \"{}\" \"$0\" \"$@\"\n' '''\n"])
+def test_scripts_of_an_environment_whose_path_has_a_space(tmp_path, monkeypatch, head):
+    """pip writes the second kind there."""
+    python, script = tmp_path / "a b" / "bin" / "python", tmp_path / "a b" / "bin" / "semcg"
+    python.parent.mkdir(parents=True)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "a b"))
+    monkeypatch.setenv("PYTHONPATH", str(doctor.ROOT))
+    monkeypatch.chdir(tmp_path)
+    script.write_text(head.format(python))
+    assert doctor.course()[1] == ""
+    script.write_text(head.format("/elsewhere/bin/python"))
+    assert doctor.course() == (
+        f"{script} starts /elsewhere/bin/python, the Python of another folder",
+        "moved",
+    )
+
+
 def test_the_last_line_is_a_verdict():
     ok, slow, missing = (doctor.Finding(s, s, "w", "b") for s in ("ok", "slow", "MISSING"))
     assert doctor.report([ok]).endswith("Ready: run `make course`.")

@@ -64,10 +64,10 @@ def test_the_first_broken_link_is_named(copied):
     (copied / "ledger.json").write_text(json.dumps(rows))
     assert f"ledger.json, {rows[0]['id']}, verdict" in broken()
 
-    table = pd.read_csv(copied / "measures.csv")
+    table = pd.read_csv(copied / "measures.csv", dtype={"seed": "Int64"})
     table.loc[3, "value"] += 0.01
     table.to_csv(copied / "measures.csv", index=False)
-    assert f"measures.csv, {table.loc[3, 'run']}, {table.loc[3, 'measure']}" in broken()
+    assert f", {table.loc[3, 'run']}, {table.loc[3, 'measure']}, {table.loc[3, 'class']}, value: " in broken()
 
     counts = sorted((copied / "counts").glob("cyclegan-*.csv"))[0]
     counts.write_text(counts.read_text().replace("judge,road,road,", "judge,road,road,1", 1))
@@ -76,6 +76,76 @@ def test_the_first_broken_link_is_named(copied):
     assert f"counts/{counts.name} is missing" in broken()
     (copied / "runs.csv").unlink()
     assert "lacks runs.csv" in broken()
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory) -> Path:
+    """What a sweep keeps of two runs, and its tables."""
+    folder = tmp_path_factory.mktemp("evidence")
+    for part, ending in (("records", "json"), ("counts", "csv")):
+        (folder / part).mkdir()
+        for run in ("cyclegan-s30", "identity"):
+            whole = report.stored(REFERENCE, part)[run].read_bytes()
+            (folder / part / f"{run}.{ending}").write_bytes(whole)
+    shutil.copy(REFERENCE / "cost.json", folder)
+    evidence.gather(folder, DECIDED)
+    return folder
+
+
+@pytest.fixture
+def own(tmp_path, two_runs) -> Path:
+    """The same, free to be spoiled."""
+    return shutil.copytree(two_runs, tmp_path / "own")
+
+
+def test_a_changed_count_is_in_no_verdict(own):
+    one_line(own / "counts" / "identity.csv", "judge,road,road,", "judge,road,road,1")
+    with pytest.raises(ValueError, match=r"identity\.csv is not what its record says.* measures it again"):
+        evidence.gather(own, DECIDED)
+    (own / "counts" / "identity.csv").unlink()
+    with pytest.raises(ValueError, match=r"counts/identity\.csv is missing"):
+        evidence.gather(own, DECIDED)
+
+
+WRONG = [b"", b"[]", b"{}", b"null", b"\xff\xfe\x00", b"[" * 100_000]
+"""What is in no file that semcg writes."""
+
+
+@pytest.mark.parametrize("content", [*WRONG, b'{"run": "identity", "condition": [], "seed": null}'])
+def test_a_damaged_record_counts_as_not_stored_and_is_named(own, content, caplog):
+    (own / "records" / "identity.json").write_bytes(content)
+    evidence.gather(own, DECIDED)
+    assert set(pd.read_csv(own / "measures.csv")["run"]) == {"cyclegan-s30"}
+    assert "identity.json is damaged" in caplog.text
+
+
+def test_other_files_beside_records_are_passed_over(own, caplog):
+    for name in (".DS_Store", ".identity.12-ab.partial.json", "identity.json~", "Thumbs.db"):
+        (own / "records" / name).write_bytes(b"\x00\xff")
+    evidence.gather(own, DECIDED)
+    assert set(pd.read_csv(own / "measures.csv")["run"]) == {"cyclegan-s30", "identity"}
+    assert not caplog.text
+
+
+READERS = {
+    "cost.json": lambda folder: evidence.gather(folder, DECIDED),
+    "digests.json": lambda folder: evidence.seal(folder, []),
+    "runs.csv": report.labeled_pixels,
+    **dict.fromkeys(("measures.csv", "curves.csv", "ledger.json"), lambda f: report.tables(f, DECIDED)),
+}
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"\xff\xfe\x00", b"[" * 100_000])
+@pytest.mark.parametrize("name", READERS)
+def test_a_damaged_table_is_named(own, name, content):
+    (own / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name} is damaged"):
+        READERS[name](own)
+
+
+def test_a_history_without_a_row_has_no_curve(tmp_path):
+    (tmp_path / "history.csv").write_text("")
+    assert evidence.tables.binned(tmp_path / "history.csv").empty
 
 
 def test_gathering_again_gives_the_same_tables(copied):

@@ -1,6 +1,7 @@
 """What real use found in pictures, labels and text that people write: each finding by its number, with the right value."""
 
 import json
+import logging
 import os
 import re
 import unicodedata
@@ -440,6 +441,25 @@ def test_D5_what_a_terminal_would_obey_is_shown_as_text(monkeypatch, capsys):
     told = capsys.readouterr().err
     assert "\x1b" not in told
     assert "\\x1b[2Jx.png: bad\\x07\nnext \\u202e line" in told
+
+
+def test_D5_commands_print_no_terminal_codes_and_a_warning_once(monkeypatch, capsys):
+    def warns():
+        for _ in range(2):
+            logging.getLogger("semcg").warning("%s is damaged", "\x1b[2Jrecord")
+        commands.say("\x1b]0;title\x07x.png\tand\nmore")
+
+    monkeypatch.setattr(command_line, "app", warns)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    command_line.main()
+    shown = capsys.readouterr()
+    assert shown.out == "\\x1b]0;title\\x07x.png\tand\nmore\n"
+    assert shown.err == "\\x1b[2Jrecord is damaged\n"
+
+
+@pytest.mark.parametrize("path", [*Path(commands.__file__).parent.glob("*.py")], ids=lambda path: path.stem)
+def test_D5_commands_print_by_say_alone(path):
+    assert len(re.findall(r"\bprint\(", path.read_text())) == (path.stem == "__init__")
 
 
 @pytest.mark.parametrize("size", ["²x²", "٣x٣", "0x5", "12", "x", "-1x5", "1e3x5", " 5x5", "5x5x5"])

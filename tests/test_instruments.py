@@ -68,7 +68,7 @@ def test_they_are_good_enough(name, least):
 @pytest.fixture
 def small(tmp_path):
     net = segmenters.build("unet", width=4)
-    about = {"score": {}}
+    about = {"score": {}, "config": {}}
     write_instrument("judge", net, network="unet", options={"width": 4}, about=about, folder=tmp_path)
     return tmp_path, net
 
@@ -94,6 +94,27 @@ def test_another_file_is_refused_by_name(small):
         load_instrument("Sem_t", folder)
     with pytest.raises(ValueError, match="there are Sem_s, Sem_t"):
         load_instrument("jugde", folder)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "null", '{"judge": []}', '{"judge": {"network": "unet", "options": [], "sha256": ""}}'],
+)
+def test_a_damaged_list_is_as_none(small, content):
+    folder, _ = small
+    (folder / "instruments.json").write_text(content)
+    assert recorded(folder) == {}
+    with pytest.raises(ValueError, match=r"instruments\.json has no record of judge: .*git checkout"):
+        load_instrument("judge", folder)
+
+
+def test_a_record_with_another_option_is_named(small):
+    folder, _ = small
+    listed = files.read_json(folder / "instruments.json")
+    listed["judge"]["options"] = {"height": 4}
+    files.write_json(folder / "instruments.json", listed)
+    with pytest.raises(ValueError, match=r"does not fit unet: .*height"):
+        load_instrument("judge", folder)
 
 
 @pytest.mark.parametrize(

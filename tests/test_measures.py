@@ -333,9 +333,15 @@ def test_parts_survive_their_file(tmp_path):
         path.write_text(line)
         with pytest.raises(ValueError, match=planted):
             read_parts(path)
-    path.write_text("part,item,key,value\njudge,sky,sky,many\n")
-    with pytest.raises(ValueError, match=r"parts\.csv line 2: 'many' is not a number"):
-        read_parts(path)
+    for entry, planted in (
+        (b"judge,sky,sky,many", ".*'many'"),
+        (b"a,\xff", ""),
+        (b"a,\x00", ""),
+        (b"a" * 200_000, ""),
+    ):
+        path.write_bytes(b"part,item,key,value\n" + entry)
+        with pytest.raises(ValueError, match=rf"parts\.csv line \d: {planted}"):
+            read_parts(path)
 
 
 def test_markings_by_hand():

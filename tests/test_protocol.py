@@ -104,6 +104,9 @@ def test_it_cannot_be_changed_after_it_was_read(tmp_path):
         ('points = ["CycleGAN", ', 'points = ["CycleGun", ', "curve.points: no condition 'CycleGun'"),
         ("[curve]", '[cost]\nclaim = "C7"\na = "x"\nb = "CycleGAN"\nratio = 2\nrounds = 2\n[curve]', "cost.a = 'x'"),
         ("alpha = 0.05", "alpha = ", "is not TOML"),
+        ("alpha = 0.05", f"alpha = {'[' * 100_000}", "is not TOML"),
+        ('[few.conditions."lambda_s 3"]', "[[few.conditions]]", "few.conditions: must be a table, got"),
+        ('[conditions."CycleGAN"]', "[[conditions]]", "conditions: must be a table, got"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_by_its_key_and_file(tmp_path, old, new, words):
@@ -112,6 +115,11 @@ def test_a_mistake_is_named_by_its_key_and_file(tmp_path, old, new, words):
         read(tmp_path, GOOD.replace(old, new, 1))
     assert all(line.startswith(str(tmp_path / "p.toml")) for line in str(raised.value).splitlines()[:1])
     assert not re.search(r"pydantic|For further information", str(raised.value))
+
+
+def test_a_mark_of_the_byte_order_is_passed_over(tmp_path):
+    """Some editors write one."""
+    assert read(tmp_path, "\ufeff" + GOOD) == read(tmp_path, GOOD)
 
 
 def test_no_file_is_said(tmp_path):
@@ -124,5 +132,5 @@ def test_the_committed_protocol_holds_together():
     assert {"CycleGAN", "semantic", "semantic recolor"} <= {c.name for c in p.conditions if not c.exploratory}
     assert len(p.seeds) >= p.least_seeds
     assert {row.claim for row in p.rows if row.primary} == {
-        claim for family in p.corrected for claim in family
+        claim for family in (p.correction, *p.families.values()) for claim in family
     }

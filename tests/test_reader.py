@@ -77,9 +77,12 @@ def test_notes_that_are_none_are_named(tmp_path):
     assert reading.notes(tmp_path, "source", "test") == {}
     with pytest.raises(ValueError, match="no plate"):
         train_reader(tmp_path)
-    (tmp_path / "scenes.jsonl").write_text(json.dumps({"domain": "source"}) + "\n")
-    with pytest.raises(ValueError, match=r"scenes\.jsonl line 1"):
-        reading.notes(tmp_path, "source", "test")
+    board = {"visible": 1.0, "digit_px": 5.0, "text": 5}
+    note = {"domain": "source", "split": "test", "name": "a", "plates": [board], "signs": []}
+    for line in (b'{"domain": "source"}', b"\xff", b"[]", json.dumps(note).encode()):
+        (tmp_path / "scenes.jsonl").write_bytes(line + b"\n")
+        with pytest.raises(ValueError, match=r"scenes\.jsonl line 1"):
+            reading.notes(tmp_path, "source", "test")
 
 
 def test_notes_are_of_boards_that_can_be_read(tmp_path):

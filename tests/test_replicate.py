@@ -13,6 +13,15 @@ DECIDED = read()
 ROWS, CONFIDENCE = replicate.rows_of(DECIDED, REFERENCE / "replicate.toml")
 
 
+@pytest.mark.parametrize(
+    "text", ["", "rows = 'C1'\nconfidence = 0.9", "rows = ['C1']\nconfidence = 1.5", "rows = ["]
+)
+def test_a_damaged_list_of_rows_is_named(tmp_path, text):
+    (tmp_path / "replicate.toml").write_text(text)
+    with pytest.raises(ValueError, match=r"replicate\.toml is damaged"):
+        replicate.rows_of(DECIDED, tmp_path / "replicate.toml")
+
+
 def measures(differences):
     """As measures.csv would hold them: CycleGAN at .3, the semantic CycleGAN above it by the differences (seeds, rows)."""
     rows = []

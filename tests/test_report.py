@@ -176,5 +176,5 @@ def test_packed_runs_say_what_loose_ones_say(tmp_path):
     first = packed.read_bytes()
     assert pack(tmp_path).read_bytes() == first, "equal runs, equal bytes"
     (tmp_path / "records").mkdir()
-    (tmp_path / "records" / "later-s3.json").write_text('{"run": "later-s3"}')
+    (tmp_path / "records" / "later-s3.json").write_text('{"run": "later-s3", "condition": "a", "seed": 3}')
     assert [*report.records(tmp_path)] == sorted([*records, "later-s3"])

@@ -38,7 +38,7 @@ ONLY_IN = {
     "seaborn": {"plots"},
     "papermill": set(),
     "ipywidgets": {"widgets"},
-    "pydantic": {"config", "protocol"},
+    "pydantic": {"config", "protocol", "report"},
     "lightning_fabric": {
         "canary",
         "devices",

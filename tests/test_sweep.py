@@ -425,7 +425,7 @@ def test_a_killed_worker_loses_nothing_a_failure_is_said_and_nothing_is_done_twi
     assert trained(home) == calm(home, monkeypatch, [("CycleGAN", 3), ("CycleGAN", 4)])
     nothing_is_left(home)
 
-    table = plan.progress(protocol.read(decided), exploratory=False, measured=False)
+    table = plan.states(protocol.read(decided), exploratory=False, measured=False)
     assert list(table["status"]) == ["ok", "ok", "waiting", "waiting"]
     (books / "bad").touch()  # what has to run from here on, fails
     again = begin(decided, "--notebooks", str(books), "--seeds", "3")
@@ -435,9 +435,16 @@ def test_a_killed_worker_loses_nothing_a_failure_is_said_and_nothing_is_done_twi
     assert "AssertionError: the moon is not made of cheese" in said
     assert "Traceback" not in said
     assert "1 of 2 tasks failed: semantic-s3" in said
-    table = plan.progress(protocol.read(decided), exploratory=False, measured=False)
+    table = plan.states(protocol.read(decided), exploratory=False, measured=False)
     assert list(table["status"]) == ["ok", "ok", "failed", "waiting"]
     assert "the moon" in table.loc[("semantic", 3), "reason"]
+
+
+def test_a_record_without_its_time_takes_none(decided, home):
+    for seed, record in ((3, {"status": "ok", "seconds": "long"}), (4, {"status": "ok", "seconds": 90})):
+        files.write_json(home / "results" / "smoke" / "sweep" / f"CycleGAN-s{seed}.json", record)
+    table = plan.states(protocol.read(decided), exploratory=False, measured=False)
+    assert table.loc["CycleGAN", "minutes"].tolist() == [0.0, 1.5]
 
 
 def test_a_dry_run_writes_nothing(decided, books, home):

@@ -72,6 +72,10 @@ def one_byte(path: Path) -> None:
     path.write_bytes(content)
 
 
+def column_less(path: Path) -> None:
+    pd.read_csv(path, dtype=str, keep_default_na=False).drop(columns="steps").to_csv(path, index=False)
+
+
 def doubled(path: Path) -> None:
     table = pd.read_csv(path)
     table.assign(value=2 * table["value"]).to_csv(path, index=False)
@@ -101,15 +105,15 @@ def without(claim: str) -> Callable[[Path], None]:
 RECORD = f"records/{RUN}.json"
 SPOILED = {
     "curves doubled": ("curves.csv", doubled, "curves.csv is not what digests.json says"),
-    "seconds of a run": ("runs.csv", column("seconds", 1.5), f"runs.csv and {RECORD} differ in seconds: 1.5 and"),
-    "commit of a run": ("runs.csv", column("commit", "ab"), f"runs.csv and {RECORD} differ in commit: ab and"),
-    "device of a run": ("runs.csv", column("device", "GPU"), f"runs.csv and {RECORD} differ in device: GPU and"),
-    "digest in the table": ("runs.csv", column("counts", "0"), f"runs.csv and {RECORD} differ in counts"),
-    "a column less": ("runs.csv", lambda p: pd.read_csv(p).drop(columns="steps").to_csv(p), "runs.csv has the col"),
+    "seconds of a run": ("runs.csv", column("seconds", 1.5), f"runs.csv, {RUN}, seconds: 1.5, but the records give"),
+    "commit of a run": ("runs.csv", column("commit", "ab"), f"runs.csv, {RUN}, commit: ab, but the records give"),
+    "device of a run": ("runs.csv", column("device", "GPU"), f"runs.csv, {RUN}, device: GPU, but the records give"),
+    "digest in the table": ("runs.csv", column("counts", "0"), f"runs.csv, {RUN}, counts: 0, but the records give"),
+    "a column less": ("runs.csv", column_less, ", steps: nothing, but the records give"),
     "a run less": ("runs.csv", lines(lambda t: t[:-1]), "runs.csv lacks the row target_frames"),
     "a run twice": ("runs.csv", lines(lambda t: [*t, t[-1]]), "runs.csv: the row target_frames occurs twice"),
-    "commit in a record": (RECORD, key("commit", "ab"), f"runs.csv and {RECORD} differ in commit: "),
-    "seconds in a record": (RECORD, key("seconds", 1.5), f"runs.csv and {RECORD} differ in seconds: "),
+    "commit in a record": (RECORD, key("commit", "ab"), f"runs.csv, {RUN}, commit: "),
+    "seconds in a record": (RECORD, key("seconds", 1.5), f"runs.csv, {RUN}, seconds: "),
     "another run's record": (RECORD, key("run", "other"), f"{RECORD} is of the run 'other'"),
     "a record less": (RECORD, Path.unlink, f"lacks {RECORD}"),
     "operations": ("cost.json", operations, "cost.json is not what digests.json says"),
@@ -123,7 +127,7 @@ SPOILED = {
     "a key more": ("ledger.json", rows(lambda t: [t[0] | {"p2": 1}, *t[1:]]), "ledger.json, C1, p2: 1, but"),
     "a key less": ("ledger.json", rows(lambda t: [{k: v for k, v in r.items() if k != "p"} for r in t]), "C1, p:"),
     "a measure less": ("measures.csv", lines(lambda t: t[:1] + t[2:]), "measures.csv lacks the row CycleGAN, 30, "),
-    "a measure twice": ("measures.csv", lines(lambda t: [*t, t[-1]]), "measures.csv: the row target frames, <NA>, "),
+    "a measure twice": ("measures.csv", lines(lambda t: [*t, t[-1]]), "measures.csv: the row target frames, , target_frames, "),
     "the course's table": ("table.csv", zeroed, "table.csv is not what digests.json says"),
     "the table's text": ("table.txt", one_byte, "table.txt is not what digests.json says"),
     "published numbers": ("published.csv", one_byte, "published.csv is not what digests.json says"),
@@ -192,6 +196,14 @@ def test_every_shipped_file_is_derived_or_held(copied):
     files = {p.relative_to(copied).as_posix() for p in copied.rglob("*") if p.is_file()}
     counts = {name for name in files if name.startswith("counts/")}
     assert files - counts - set(digests) == {"digests.json", "runs.csv", "measures.csv", "ledger.json"}
+
+
+def test_files_behind_a_link_are_compared_too(copied, tmp_path):
+    (copied / "generators").rename(tmp_path / "elsewhere")
+    (copied / "generators").symlink_to(tmp_path / "elsewhere")
+    one_byte(tmp_path / "elsewhere" / "CycleGAN" / "G_st.safetensors")
+    with pytest.raises(ValueError, match=r"G_st\.safetensors is not what digests\.json says"):
+        list(evidence.verify(copied, DECIDED))
 
 
 def test_operations_are_counted_again(copied):

@@ -167,7 +167,7 @@ def _judged(judge: str, counts: Tensor) -> dict[tuple[str, str], float]:
     found[f"{judge} IoU", "vehicle (category)"] = metrics.category_iou(counts)["vehicle"]
     if judge == "judge":
         found["pixel accuracy", "all"] = metrics.pixel_accuracy(counts)
-        found["sky kept", "all"] = sky_kept(counts)
+        found["sky kept", "all"] = 1 - flip_share(counts, "sky")
         found["sky to building", "all"] = flip_share(counts, "sky", "building")
     return found
 
@@ -222,21 +222,20 @@ def read_parts(path: Path | zipfile.Path) -> Parts:
     parts: Parts = {}
     with path.open(newline="", encoding="utf-8") as handle:
         rows = csv.reader(handle)
-        if (head := tuple(next(rows, ()))) != HEAD:
-            raise ValueError(f"{path} has the columns {', '.join(head)}, not {', '.join(HEAD)}")
-        for row in rows:
-            where = f"{path} line {rows.line_num}"
-            if len(row) != len(HEAD):
-                raise ValueError(f"{where} has {len(row)} columns, not {len(HEAD)}")
-            part, item, key, written = row
-            entries = parts.setdefault(part, {}).setdefault(item, {})
-            if key in entries:
-                raise ValueError(f"{where}: {part}, {item}, {key} occurs twice")
-            number = int if written.lstrip("-").isdecimal() else float
-            try:
+        try:
+            if (head := tuple(next(rows, ()))) != HEAD:
+                raise ValueError(f"it has the columns {', '.join(head)}, not {', '.join(HEAD)}")
+            for row in rows:
+                if len(row) != len(HEAD):
+                    raise ValueError(f"it has {len(row)} columns, not {len(HEAD)}")
+                part, item, key, written = row
+                entries = parts.setdefault(part, {}).setdefault(item, {})
+                if key in entries:
+                    raise ValueError(f"{part}, {item}, {key} occurs twice")
+                number = int if written.lstrip("-").isdecimal() else float
                 entries[key] = written if key in TEXTS else number(written)
-            except ValueError:
-                raise ValueError(f"{where}: {written!r} is not a number") from None
+        except (ValueError, csv.Error) as error:  # also of other bytes than UTF-8, and of what is no number
+            raise ValueError(f"{path} line {rows.line_num}: {error}") from None
     return parts
 
 
@@ -365,6 +364,4 @@ def comparison_text(
         "[-1, 1]; PSNR in dB.",
         "(Sem_t mIoU) is circular: Sem_t is inside the semantic loss. - : not measured, or without meaning.",
     ]
-    return (
-        "\n".join([pd.DataFrame(written, table.index).to_string(sparsify=False), "", *below, *notes]) + "\n"
-    )
+    return "\n".join([pd.DataFrame(written, table.index).to_string(sparsify=False), "", *below, *notes, ""])

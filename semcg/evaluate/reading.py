@@ -64,12 +64,12 @@ def notes(folder: Path | str, domain: str, split: str) -> dict[str, dict[str, li
     if not path.is_file():
         return {}
     found = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             note = json.loads(line)
             if (note["domain"], note["split"]) == (domain, split):
                 found[note["name"]] = {kind: [t for t in note[kind] if _legible(t)] for kind in KINDS}
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} line {number} is no note of a scene: {error!r}") from None
     return found
 
@@ -238,8 +238,8 @@ def marking_contrast(sums: dict[str, int | float]) -> float:
         From `marking_sums`; those of frames are added first.
     """
 
-    def contrast(when: str) -> float:
+    contrast = {}
+    for when in ("before", "after"):
         m, a = (sums[f"{what} {when}"] / sums[what] for what in ("markings", "asphalt"))
-        return (m - a) / (m + a) if m + a else 0.0  # black on black
-
-    return contrast("after") / contrast("before")
+        contrast[when] = (m - a) / (m + a) if m + a else 0.0  # black on black
+    return contrast["after"] / contrast["before"]

@@ -27,9 +27,14 @@ Data = Annotated[
 ]
 
 
-def say(line: str) -> None:
-    """Print a line at once, also when the output goes into a file."""
-    print(line, flush=True)
+def plain(text: str) -> str:
+    """Return a text without what a terminal would take for a command: a file's name or a record may contain one."""
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
+def say(line: object = "") -> None:
+    """Print a line in `plain` text, at once also when the output goes into a file; commands print in no other way."""
+    print(plain(str(line)), flush=True)
 
 
 def settings_of(texts: Sequence[str] | None, file: Path | None = None) -> dict[str, object]:
@@ -44,7 +49,7 @@ def settings_of(texts: Sequence[str] | None, file: Path | None = None) -> dict[s
     if file is not None:
         try:
             settings = tomllib.loads(file.read_text(encoding="utf-8-sig"))
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (ValueError, RecursionError) as error:  # also of other bytes than UTF-8
             raise ValueError(f"{file} is not TOML: {error}") from None
         if tables := [name for name, value in settings.items() if isinstance(value, dict)]:
             raise ValueError(

@@ -39,14 +39,14 @@ def course(
 
     made, settings = checked(profile, data, seed, device, settings_of(set_, config))
     if dry_run:
-        print(_budget(made, device))
+        say(_budget(made, device))
         return
     clock = courses.course(made, settings, device=device, kernel=kernel, fresh=fresh, say=say)
     evaluation = courses.evaluation_folder(made, settings)
-    print("\n" + (evaluation / "table.txt").read_text(encoding="utf-8"))
-    print(f"Where the minutes went (min:s)\n{indent(courses.table(clock), '  ')}")
-    print(f"\nWhere to look\n  the executed notebooks  {evaluation.parent / 'notebooks'}")
-    print(f"  the runs                {evaluation.parent}\n  read and change them    make lab")
+    say("\n" + (evaluation / "table.txt").read_text(encoding="utf-8"))
+    say(f"Where the minutes went (min:s)\n{indent(courses.table(clock), '  ')}")
+    say(f"\nWhere to look\n  the executed notebooks  {evaluation.parent / 'notebooks'}")
+    say(f"  the runs                {evaluation.parent}\n  read and change them    make lab")
 
 
 def draw(
@@ -60,7 +60,7 @@ def draw(
     config = configs.make(profile)
     with progress() as show:
         folder = datasets.draw(config, processes=processes, progress=lambda done, of: show("drawn", done, of))
-    print(f"the world of profile {config.profile} is in {folder}")
+    say(f"the world of profile {config.profile} is in {folder}")
 
 
 def run(
@@ -99,7 +99,7 @@ def run(
     here = place()
     if dry_run:
         if here.rank == 0:  # of several processes one prints, and times its share alone
-            print(_budget(made, device, notebook=path.stem, ranks=here.ranks))
+            say(_budget(made, device, notebook=path.stem, ranks=here.ranks))
         return
     tell = say if here.rank == 0 else lambda line: None
     options = {"device": device, "kernel": kernel, "fresh": fresh, "cell_timeout": cell_timeout}
@@ -139,10 +139,10 @@ def sweep(
 
     if table:
         measured = notebooks is None or (notebooks / "measure.ipynb").is_file()
-        runs = plan.progress(read, profile, data=resolved(data), exploratory=few, measured=measured)
-        print(plan.overview(runs).to_string())
+        runs = plan.states(read, profile, data=resolved(data), exploratory=few, measured=measured)
+        say(plan.overview(runs).to_string())
         for (condition, seed), reason in runs.loc[runs["reason"] != "", "reason"].items():
-            print(f"{condition}, seed {seed}: {reason}")
+            say(f"{condition}, seed {seed}: {reason}")
         return
     fields = settings_of(set_, config)
     made, settings = checked(profile or read.profile, data or read.data, None, device, fields)

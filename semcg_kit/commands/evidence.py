@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from semcg import files
-from semcg_kit.commands import Data, Device, Profile, resolved, say
+from semcg_kit.commands import Data, Device, Profile, plain, resolved, say
 
 __all__ = ["cost", "ledger", "replicate", "report", "ship", "verify", "watch"]
 
@@ -26,25 +26,20 @@ def ledger(profile: Profile = "", protocol: Protocol = None, data: Data = "") ->
     for row in rows:
         waits = row["seeds"] and row["verdict"].startswith("undecided")
         verdict = statistics.undecided(row["seeds"]) if waits else row["verdict"]
-        print(f"{row['id']:<26} {row['measure'] or '':<24} {verdict}")
+        say(f"{row['id']:<26} {row['measure'] or '':<24} {verdict}")
     for claim in claims.CLAIMS:
-        print(f"{claim.id:<4} {claims.claim_verdict(rows, claim.id)}")
+        say(f"{claim.id:<4} {claims.claim_verdict(rows, claim.id)}")
     missing = [row for row in rows if row["verdict"] == "not measured" and row["seeds"] is not None]
     seen = {row[side] for row in rows if row["seeds"] for side in ("condition_a", "condition_b")}
     absent = [row for row in missing if {row["condition_a"], row["condition_b"]} <= seen]
     if absent:
-        print(f"both conditions were measured, but these data have no value of: {_measures(absent)}")
+        named = {f"{row['measure']} ({row['class']})".removesuffix(" (all)") for row in absent}
+        say(f"both conditions were measured, but these data have no value of: {', '.join(sorted(named))}")
     if len(missing) > len(absent):
-        print(f"rows that compare a condition that was not measured here: {len(missing) - len(absent)}")
+        say(f"rows that compare a condition that was not measured here: {len(missing) - len(absent)}")
     if not floor:
-        print("the floor of the semantic loss was not measured: it needs segmenters and data with an oracle")
-    print(f"the ledger is in {folder}")
-
-
-def _measures(rows: list[dict]) -> str:
-    """Return the measures of some rows of the ledger, each once, with its class unless that is all."""
-    named = {f"{row['measure']} ({row['class']})".removesuffix(" (all)") for row in rows}
-    return ", ".join(sorted(named))
+        say("the floor of the semantic loss was not measured: it needs segmenters and data with an oracle")
+    say(f"the ledger is in {folder}")
 
 
 def ship(protocol: Protocol = None) -> None:
@@ -56,12 +51,12 @@ def ship(protocol: Protocol = None) -> None:
 
     decided, config, folder = _evidence("", protocol, "")
     evidence.gather(folder, decided)
-    print(evidence.pack(folder))
+    say(evidence.pack(folder))
     teaching.write_verdicts(decided, folder)
     for name in shipping.ship(config, decided):
-        print(f"a generator of {name} is in {shipping.GENERATORS}")
+        say(f"a generator of {name} is in {shipping.GENERATORS}")
     for path in (*shipping.ship_curve(config, decided), shipping.ship_front(fabric_for("auto"))):
-        print(path)
+        say(path)
     evidence.seal(folder)
 
 
@@ -91,8 +86,8 @@ def cost(profile: Profile = "", protocol: Protocol = None, device: Device = "aut
     found = costs.write(config, decided, folder, device=device)
     for name, of in found["operations"].items():
         median = sorted(found["seconds"][name])[len(found["seconds"][name]) // 2]
-        print(f"{name:<18} {median * 1000:8.1f} ms   {of / 1e9:8.2f} GFLOP")
-    print(folder / "cost.json")
+        say(f"{name:<18} {median * 1000:8.1f} ms   {of / 1e9:8.2f} GFLOP")
+    say(folder / "cost.json")
 
 
 def verify(
@@ -105,8 +100,8 @@ def verify(
 
     path = protocol or protocols.DEFAULT
     for line in evidence.verify(folder or protocols.REFERENCE, protocols.read(path), path=path):
-        print(line)
-    print("everything agrees")
+        say(line)
+    say("everything agrees")
 
 
 def replicate(
@@ -155,11 +150,11 @@ def watch(
 
     text = keeping.describe(run)
     if not once:
-        with live(lambda: text):
+        with live(lambda: plain(text)):
             while keeping.is_running(run):
                 time.sleep(seconds)
                 text = keeping.describe(run)
-    print(keeping.describe(run))
+    say(keeping.describe(run))
 
 
 def report(
@@ -178,6 +173,6 @@ def report(
     reports.folder_of(evidence, profile)
     courses.run(courses.REPORT, *given, fresh=True, say=say)  # its words too are new
     executed = courses.output_of(courses.REPORT, *given)
-    print(executed)
+    say(executed)
     out = files.repository() / "docs" if evidence == "reference" else executed.parent.parent / "report"
-    print(teaching.markdown(executed, out))
+    say(teaching.markdown(executed, out))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from semcg import files
-from semcg_kit.commands import Data, Device, Profile, Seed, checked, height_width
+from semcg_kit.commands import Data, Device, Profile, Seed, checked, height_width, say
 
 __all__ = ["first_look", "translate", "export", "evaluate", "score", "compare", "figures"]
 
@@ -42,19 +42,19 @@ def first_look(
     seen = {"game": x} | shipped.translations(x, fabric)
     if oracle is None:
         known = "These generators were trained on the synthetic world only"
-        print(f"{known}: on other pictures their colors mean nothing.")
+        say(f"{known}: on other pictures their colors mean nothing.")
     else:
-        print(f"{f'street {street}':<20} mean distance to the oracle, in gray levels of 255")
+        say(f"{f'street {street}':<20} mean distance to the oracle, in gray levels of 255")
         for title, picture in seen.items():
-            print(f"{title:<20} {127.5 * (picture - oracle).abs().mean():6.1f}")
-        print("A small distance can be misleading: look at the sky in the picture too.")
+            say(f"{title:<20} {127.5 * (picture - oracle).abs().mean():6.1f}")
+        say("A small distance can be misleading: look at the sky in the picture too.")
         seen["oracle"] = oracle
     name = f"street_{street}" if image is None else f"{image.stem}_translated"
     path = (out or files.home() / "results" / "first_look") / f"{name}.png"
     with styled(), files.atomic(path) as partial:
         sheet = frames.sheet([[picture] for picture in seen.values()], names=list(seen), width=7.0)
         sheet.savefig(partial, dpi=150)
-    print(f"the pictures: {path}")
+    say(f"the pictures: {path}")
 
 
 def translate(
@@ -103,10 +103,10 @@ def translate(
     with progress() as show:
         for done, of, _ in translation.folder(run, in_folder, out_folder, batch=batch):
             show("translated", done, of)
-    print(f"after {time.monotonic() - begun:.1f} s, {of} translated frames are in {out_folder}")
+    say(f"after {time.monotonic() - begun:.1f} s, {of} translated frames are in {out_folder}")
     made_of = translation.stems(in_folder)
     if others := sorted(path.name for path in out_folder.glob("*.png") if path.stem not in made_of):
-        print(f"{len(others)} more there, for example {others[0]}, have no frame in {in_folder} any more")
+        say(f"{len(others)} more there, for example {others[0]}, have no frame in {in_folder} any more")
 
 
 def export(
@@ -140,7 +140,7 @@ def export(
         "gives": "translated (N, H, W, 3) uint8 RGB; values (N, H, W, 3) float32 in [-1, 1]",
     }
     path = exporting.onnx(G, out, size=frames, about=about)
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, frames of {size if frames else 'any size'}")
+    say(f"{path}: {path.stat().st_size / 1e6:.1f} MB, frames of {size if frames else 'any size'}")
 
 
 def evaluate(
@@ -169,15 +169,15 @@ def evaluate(
     counts = evaluation.counts_of_folders(net, images, labels, score_size=stated, fabric=fabric)
     table = evaluation.class_table({"score": counts})
     present = int(table.loc["classes present", "score"])
-    print(table.drop("classes present").to_string(float_format="{:.3f}".format))
+    say(table.drop("classes present").to_string(float_format="{:.3f}".format))
     sizes = ", ".join(f"{height}x{width}" for height, width in ([stated] if stated else labeled))
     if odd := mappings.unlikely(np.pad(counts.sum(1).numpy(), (0, 256 - len(counts)))):
-        print(f"warning: these labels are implausible for streets: {odd}; do they hold train ids?")
+        say(f"warning: these labels are implausible for streets: {odd}; do they hold train ids?")
     of_labels = "" if stated else ", the size of the labels"
-    print(f"{len(truth)} frames, {present} of 19 classes present; IoU 0..1, scored at {sizes}{of_labels}")
+    say(f"{len(truth)} frames, {present} of 19 classes present; IoU 0..1, scored at {sizes}{of_labels}")
     if stated and labeled != [stated]:
         moved = "labels of another size were resized to it by the nearest pixel"
-        print(f"{moved}: not comparable with published numbers")
+        say(f"{moved}: not comparable with published numbers")
 
 
 def score(
@@ -192,13 +192,13 @@ def score(
     _tell_passed_over(predictions, labels)
     counts, frames, holds = evaluation.frames.scored(predictions, labels, ids)
     for name, value in evaluation.frames.score_table(counts).items():
-        print(f"{name:<32} {'-' if value != value else format(value, '.4f'):>6}")
-    print(
+        say(f"{name:<32} {'-' if value != value else format(value, '.4f'):>6}")
+    say(
         f"{frames} frames, predictions read as {holds} ids; {int(metrics.present(counts).sum())} of 19 classes are "
         "labeled. IoU 0..1; the mean over labeled or predicted classes is the one that Cityscapes reports."
     )
     if (outside := float(counts[:, -1].sum() / counts.sum())) > 0.25:
-        print(
+        say(
             f"warning: {outside:.0%} of the labeled pixels are predicted to be none of the 19 classes; is --ids right?"
         )
 
@@ -207,7 +207,7 @@ def compare(first: Path, second: Path) -> None:
     """List the settings and results in which two runs, or two evaluations, differ."""
     from semcg_kit import comparison
 
-    print("\n".join(comparison.compare(first, second)))
+    say("\n".join(comparison.compare(first, second)))
 
 
 def figures(profile: Profile = "", seed: Seed = None, device: Device = "auto", data: Data = "") -> None:
@@ -216,7 +216,7 @@ def figures(profile: Profile = "", seed: Seed = None, device: Device = "auto", d
 
     config, _ = checked(profile, data, seed, device)
     for path in redrawn.save_figures(config, device=device):
-        print(path)
+        say(path)
 
 
 def shrunk(x):
@@ -230,7 +230,7 @@ def shrunk(x):
     size = f"{height}x{width}"
     if min(small) < 16:
         raise ValueError(f"a picture of {size} (height x width) is too narrow to show; crop it")
-    print(f"the picture is shrunk from {size} to {small[0]}x{small[1]} (height x width)")
+    say(f"the picture is shrunk from {size} to {small[0]}x{small[1]} (height x width)")
     return resize(x, small, antialias=True)
 
 
@@ -239,7 +239,7 @@ def _tell_passed_over(*folders: Path) -> None:
 
     for folder in folders:
         if passed_over := pictures.images_in(folder, below=True).passed_over():
-            print(passed_over)
+            say(passed_over)
 
 
 def _compare(tiles, full, in_folder: Path, largest: tuple[int, int]) -> None:
@@ -259,7 +259,7 @@ def _compare(tiles, full, in_folder: Path, largest: tuple[int, int]) -> None:
         x = translation.image(path)[None].to(device)
         with torch.inference_mode():
             off = translation.difference(tiles(x), full(x))
-        print(
+        say(
             f"{stem}: tiles and full frame differ by {off['mean']:.2f} gray levels of 255 on average, "
             f"{off['p99']:.1f} or less in 99 of 100 values, {off['largest']:.1f} at most"
         )

@@ -27,8 +27,8 @@ def site(
     import build_site
 
     for warning in build_site.build(out):
-        print(warning)
-    print(f"open {out / build_site.FIRST_PAGE}")
+        say(warning)
+    say(f"open {out / build_site.FIRST_PAGE}")
 
 
 def status(
@@ -48,13 +48,13 @@ def status(
         name = path.name.removesuffix(".partial.ipynb")
         rows.append((path.parents[1].name, name, "unfinished", "-", "-", "-", "-"))
     if len(rows) == 1:
-        print("No notebook has been run here; `make course` runs them all.")
+        say("No notebook has been run here; `make course` runs them all.")
         return
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for cells in rows:
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip())
+        say("  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip())
     for reason in reasons:
-        print(reason)
+        say(reason)
 
 
 def _ending(path: Path) -> tuple[tuple[str, ...], str]:
@@ -76,7 +76,7 @@ def doctor() -> None:
     from semcg_kit.doctor import examine, report
 
     findings = examine()
-    print(report(findings))
+    say(report(findings))
     if any(finding.state == "MISSING" for finding in findings):
         raise typer.Exit(1)
 
@@ -87,9 +87,9 @@ def student() -> None:
 
     changed = teaching.update()
     for path in changed:
-        print(f"written: {path}")
+        say(f"written: {path}")
     if not changed:
-        print("every notebook has the exercises of notebooks/exercises")
+        say("every notebook has the exercises of notebooks/exercises")
 
 
 def times(profile: Profile = "mini") -> None:
@@ -97,7 +97,7 @@ def times(profile: Profile = "mini") -> None:
     from notebooks.exercises import teaching
 
     for line in teaching.write_times(profile):
-        print(line)
+        say(line)
 
 
 def refresh(profile: Profile = "mini", seed: Seed = None) -> None:
@@ -108,5 +108,5 @@ def refresh(profile: Profile = "mini", seed: Seed = None) -> None:
     config, _ = checked(profile, "world", seed, "auto")
     course.course(config, {}, say=say)
     for path in teaching.refresh(config):
-        print(f"refreshed {path}")
+        say(f"refreshed {path}")
     times(profile)

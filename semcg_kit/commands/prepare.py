@@ -7,7 +7,7 @@ import typer
 
 from semcg.files import check_manifest, read_record
 from semcg.system import cores, duration, progress
-from semcg_kit.commands import height_width
+from semcg_kit.commands import height_width, say
 
 __all__ = ["app"]
 
@@ -92,7 +92,7 @@ def folder(
 def verify(data: Annotated[Path, typer.Argument(help="Folder of data of any kind.")]) -> None:
     """Read every file of prepared or drawn data and compare it with what was written."""
     check_manifest(data, contents=True)
-    print(f"verified: every file in {data} is unchanged since it was written")
+    say(f"verified: every file in {data} is unchanged since it was written")
 
 
 def _prepare(plans: list, out: Path, *, processes: int, dry_run: bool) -> None:
@@ -105,11 +105,11 @@ def _prepare(plans: list, out: Path, *, processes: int, dry_run: bool) -> None:
         count = len(
             {frame.image for frame in plan.frames}
         )  # few of your own serve as train, val and test at once
-        print(f"{plan.root}: {count} frames, {labels}")
+        say(f"{plan.root}: {count} frames, {labels}")
         lines = [f"{split:<14}{plan.counts[split]:>7}" for split in plan.splits] + plan.notes
         if plan.left_out:
             lines.append(f"{len(plan.left_out)} left out; the first: {' '.join(plan.left_out[0])}")
-        print("".join(f"  {line}\n" for line in lines), end="")
+        say("\n".join(f"  {line}" for line in lines))
     if dry_run:
         _foretell(prepare.estimate(plans, out), out, processes)
         return
@@ -118,26 +118,26 @@ def _prepare(plans: list, out: Path, *, processes: int, dry_run: bool) -> None:
     for plan in plans:
         for note in read_record(out / plan.domain / "about.json")["notes"]:
             if note not in plan.notes:
-                print(f"  {note}")
+                say(f"  {note}")
     if missing:
         command = {"source": "gta5", "target": "cityscapes"}[missing[0]]
-        print(
+        say(
             f"the {plans[0].domain} is in {out}; the {missing[0]} is missing or incomplete, and training "
             f"needs both: semcg prepare {command} ROOT --out {out}"
         )
     else:
-        print(f"both domains are in {out}; next: semcg course --data {out}")
+        say(f"both domains are in {out}; next: semcg course --data {out}")
 
 
 def _foretell(seen, out: Path, processes: int) -> None:
     from rich.filesize import decimal
 
-    print(f"would write {seen.missing} frames into {out}; {seen.done} are already there")
+    say(f"would write {seen.missing} frames into {out}; {seen.done} are already there")
     if seen.missing:
-        print(
+        say(
             f"time: {duration(seen.seconds_each * seen.missing / processes)} with {processes} process(es) at full "
             f"speed, estimated from {seen.measured} frames at {seen.seconds_each:.3f} s each"
         )
         enough = "" if seen.bytes < seen.free else ": NOT ENOUGH"
-        print(f"space: {decimal(seen.bytes)}, of {decimal(seen.free)} free{enough}")
-    print("nothing was written (--dry-run)")
+        say(f"space: {decimal(seen.bytes)}, of {decimal(seen.free)} free{enough}")
+    say("nothing was written (--dry-run)")

@@ -42,7 +42,7 @@ def is_collected(task: Task, folder: Path) -> bool:
     wanted = bool(task.parameters.get("translates", True)) + bool(task.parameters.get("learns", True))
     condition, seed = task.parameters["condition"], task.parameters["seed"]
     records = [record for name, record in report.records(folder).items() if f"-s{seed}" in name]
-    found = sum((r.get("condition"), r.get("seed")) == (condition, seed) for r in records)
+    found = sum((r["condition"], r["seed"]) == (condition, seed) for r in records)
     return 0 < wanted <= found
 
 
@@ -63,24 +63,24 @@ def collect(protocol: Path, evidence: Path) -> list[str]:
     """
     decided, stamp, new = read(protocol), committed(protocol), []
     _check_definitions(decided)
-    there = report.stored(protocol.parent, "records")
-    for path in sorted((evidence / "records").glob("*.json")):
-        record, out = files.read_json(path), protocol.parent / "records" / path.name
-        if path.stem in there or not _asked_for(record, decided):
+    there = report.records(protocol.parent)
+    for run, record in report.records(evidence).items():
+        if run in there or not _asked_for(record, decided):
             continue
-        if decided.test_frames and record["data"] != decided.test_frames:
+        if decided.test_frames and record.get("data") != decided.test_frames:
             wanted = f"not on the protocol's {decided.test_frames}"
-            raise ValueError(f"{path} was measured on the frames {record['data']}, {wanted}")
-        counts = protocol.parent / "counts" / f"{path.stem}.csv"
+            raise ValueError(f"{run} in {evidence} was measured on the frames {record.get('data')}, {wanted}")
+        counts = protocol.parent / "counts" / f"{run}.csv"
         with files.atomic(counts) as partial:
             shutil.copyfile(evidence / "counts" / counts.name, partial)
-        history = evidence.parent / path.stem / "history.csv"
-        if history.is_file() and not path.stem.startswith("downstream"):
+        history = evidence.parent / run / "history.csv"
+        if history.is_file() and not run.startswith("downstream"):
             curve = binned(history).to_csv(index=False, lineterminator="\n")
             files.write_text(protocol.parent / "curves" / counts.name, curve)
         date = datetime.datetime.now(datetime.UTC).date().isoformat()
-        files.write_json(out, record | {"protocol": stamp, "date": date})
-        new.append(path.stem)
+        path = protocol.parent / "records" / f"{run}.json"
+        files.write_json(path, record | {"protocol": stamp, "date": date})
+        new.append(run)
     return new
 
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from semcg import config as configs
 from semcg import files
 from semcg.config import Config
@@ -11,11 +13,23 @@ from semcg.protocol import Protocol
 from semcg.runs.budget import step_on_noise
 from semcg.runs.store import machine, software
 
-__all__ = ["recount", "write"]
+__all__ = ["Cost", "recount", "write"]
 
 
 _FIELDS = ("segmenter_width", "segmenter_stride", "crop", "batch")
 """Of the config, those on which the operations depend."""
+
+
+class Cost(BaseModel):
+    """What the ledger and its check read in `cost.json`."""
+
+    seconds: dict[str, list[float]]
+    operations: dict[str, int]
+    profile: str
+    crop: int
+    batch: int
+    segmenter_width: float
+    segmenter_stride: int
 
 
 def write(config: Config, decided: Protocol, folder: Path, *, device: str = "auto") -> dict:
@@ -47,20 +61,20 @@ def write(config: Config, decided: Protocol, folder: Path, *, device: str = "aut
     return found
 
 
-def recount(found: dict, decided: Protocol) -> dict[str, int]:
+def recount(found: Cost, decided: Protocol) -> dict[str, int]:
     """Count the operations of `write` again, of tensors without values: seconds on any machine, the same on all.
 
     Parameters
     ----------
-    found : dict
-        What `write` returned: its profile is used, with the fields on which the operations depend.
+    found : Cost
+        What `write` wrote: its profile is used, with the fields on which the operations depend.
 
     Returns
     -------
     dict
         Condition -> operations of one step.
     """
-    config = configs.make(found["profile"], **{name: found[name] for name in _FIELDS})
+    config = configs.make(found.profile, **{name: getattr(found, name) for name in _FIELDS})
     fabric = fabric_for("cpu", "fp32")  # the quickest; the number does not depend on the precision
 
     def counted(name: str) -> int:

@@ -68,8 +68,7 @@ def measure(
         raise ValueError(
             "guided = 'another' is a control of measures: nothing learns from it; learns = false"
         )
-    found = {}
-    reads = condition
+    found, reads = {}, condition
     if translates:
         recipe = recipes.translation(config, baseline=not config.lambda_s)
         reads = recipe.fingerprint
@@ -160,13 +159,12 @@ def _measured(config: Config, fabric: Fabric, run: str, condition: str, seed: in
     )
     parts = _open(config, run, key)
     if parts is None:
-        back = None
         if recipe:
             way, back = trained.generators(config, fabric, baseline=not config.lambda_s)
             if config.guided == "another":
                 way, back = translate.BorrowedColors(way, root / "source" / "test"), None
         else:
-            way = untrained(config, condition)
+            way, back = untrained(config, condition), None
         nets = {
             "judge": trained.judge(config, fabric),
             "second judge": trained.judge(config, fabric, second=True),

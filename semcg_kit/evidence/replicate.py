@@ -1,20 +1,27 @@
 """One seed trained anew on any machine: do its differences lie where the shipped seeds say that another seed's would?"""
 
-import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, Field
 from scipy import stats
 
-from semcg import claims
+from semcg import claims, report
 from semcg.config import Config
 from semcg.devices import fabric_for
 from semcg.protocol import Protocol, Row
 from semcg_kit.evidence import measuring, trainings
 
 __all__ = ["Region", "measured", "region", "rows_of"]
+
+
+class Asked(BaseModel):
+    """What a replicate.toml says: ids of rows of the protocol, and the probability that the region has."""
+
+    rows: list[str] = Field(min_length=1)
+    confidence: float = Field(gt=0, lt=1)
 
 
 class Region(NamedTuple):
@@ -33,11 +40,11 @@ class Region(NamedTuple):
 
 def rows_of(decided: Protocol, path: Path) -> tuple[list[Row], float]:
     """Return the rows named in a replicate.toml, and the probability that its region has."""
-    named = tomllib.loads(path.read_text(encoding="utf-8"))
+    named = report.read_stored(path, Asked)
     rows = {row.id: row for row in decided.rows}
-    if unknown := [name for name in named["rows"] if name not in rows]:
+    if unknown := [name for name in named.rows if name not in rows]:
         raise ValueError(f"{path}: the protocol has no row {unknown[0]}; it has {', '.join(rows)}")
-    return [rows[name] for name in named["rows"]], float(named["confidence"])
+    return [rows[name] for name in named.rows], named.confidence
 
 
 def region(

@@ -22,6 +22,7 @@ import subprocess
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -34,7 +35,10 @@ __all__ = ["binned", "gather", "measures_of", "pack", "seal", "verify"]
 _BIN = 50  # steps in a point of curves.csv
 _TABLES = ("runs.csv", "measures.csv", "curves.csv", "ledger.json")
 _DIGESTS = "digests.json"
+_known: dict[str, tuple] = {}  # what follows from counts, by their SHA-256: reading takes seconds
+_KEYS = ["condition", "seed", "run", "measure", "class"]
 _DERIVED = ("runs.csv", "measures.csv", "ledger.json", _DIGESTS)
+_AGAIN = "restore both, or remove them and the -measure.json of that run in sweep/; `semcg sweep` measures it again"
 
 
 def measures_of(folder: Path) -> pd.DataFrame:
@@ -45,28 +49,39 @@ def measures_of(folder: Path) -> pd.DataFrame:
     DataFrame
         condition, seed, measure, class, value, run; sorted, so that equal evidence gives an equal table. The seed is
         missing where nothing random was trained.
+
+    Raises
+    ------
+    ValueError
+        If counts are missing, not those that their record names, or contradictory; names the file.
     """
-    rows, counts = [], report.stored(folder, "counts")
+    rows, counted = [], report.stored(folder, "counts")
+    labeled: dict[tuple[str, str], tuple[str, list[int]]] = {}
     for run, record in report.records(folder).items():
-        of, (*_, values) = (record["condition"], record["seed"]), _follows(counts[run])
-        rows += [(*of, *measure, value, run) for measure, value in values.items()]
+        if record["run"] != run:
+            raise ValueError(f"records/{run}.json is of the run {record['run']!r}: {_AGAIN}")
+        if run not in counted:
+            raise ValueError(f"counts/{run}.csv is missing: {_AGAIN}")
+        digest = hashlib.sha256(counted[run].read_bytes()).hexdigest()
+        if digest != record.get("counts"):
+            raise ValueError(f"{counted[run]} is not what its record says, the digest differs: {_AGAIN}")
+        if digest not in _known:
+            parts = evaluate.read_parts(counted[run])
+            judged = [part for part in ("judge", "downstream") if part in parts]
+            pixels = {part: evaluate.counts_of(parts, part).sum(1).tolist() for part in judged}
+            _known[digest] = evaluate.parts.contradictions(parts), pixels, evaluate.values(parts)
+        wrong, pixels, values = _known[digest]
+        if wrong:
+            raise ValueError(f"{counted[run]} contradicts itself: {wrong[0]}")
+        for part, own in pixels.items():
+            first, expected = labeled.setdefault((part, str(record.get("data"))), (run, own))
+            if own != expected:
+                of = f"than in counts/{first}.csv, of the same frames"
+                raise ValueError(f"{counted[run]}: {part} counted other labeled pixels {of}")
+        rows += [(record["condition"], record["seed"], *of, value, run) for of, value in values.items()]
     table = pd.DataFrame(rows, columns=["condition", "seed", "measure", "class", "value", "run"])
     table["seed"] = table["seed"].astype("Int64")
-    return table.sort_values(["condition", "seed", "run", "measure", "class"], ignore_index=True)
-
-
-_known: dict[str, tuple] = {}
-
-
-def _follows(counts: Path | zipfile.Path) -> tuple[list[str], dict[str, list[int]], dict]:
-    """Return contradictions, labeled pixels and measures of a run's counts; of equal ones once, as reading takes seconds."""
-    digest = hashlib.sha256(counts.read_bytes()).hexdigest()
-    if digest not in _known:
-        parts = evaluate.read_parts(counts)
-        judged = [part for part in ("judge", "downstream") if part in parts]
-        labeled = {part: evaluate.counts_of(parts, part).sum(1).tolist() for part in judged}
-        _known[digest] = evaluate.parts.contradictions(parts), labeled, evaluate.values(parts)
-    return _known[digest]
+    return table.sort_values(_KEYS, ignore_index=True)
 
 
 def gather(folder: Path, decided: protocol.Protocol, *, histories: Path | None = None) -> list[dict]:
@@ -83,7 +98,9 @@ def gather(folder: Path, decided: protocol.Protocol, *, histories: Path | None =
     _write_table(folder / "measures.csv", measures)
     _write_table(folder / "runs.csv", pd.DataFrame(report.records(folder).values()))
     _write_table(folder / "curves.csv", _curves(folder, histories))
-    rows = _ledger(folder, measures, decided)
+    cost = folder / "cost.json"
+    found = report.read_stored(cost, costs.Cost) if cost.is_file() else None
+    rows = claims.ledger(measures, decided, found and found.seconds)
     files.write_text(folder / "ledger.json", json.dumps(rows, indent=1, allow_nan=False) + "\n")
     seal(folder)
     return rows
@@ -98,7 +115,7 @@ def seal(folder: Path, names: Sequence[str] | None = None) -> None:
         Of files in the folder: only their digests are renewed. All without it.
     """
     path = folder / _DIGESTS
-    known = files.read_json(path) if names is not None and path.is_file() else {}
+    known = report.read_stored(path, dict[str, str]) if names is not None and path.is_file() else {}
     found = _held(folder) if names is None else names
     known |= {name: sha256(folder / name) for name in found}
     files.write_json(path, dict(sorted(known.items())))
@@ -106,18 +123,10 @@ def seal(folder: Path, names: Sequence[str] | None = None) -> None:
 
 def _held(folder: Path) -> list[str]:
     """Return the names of the files whose digests are kept: all but counts, derived tables and what a sweep keeps."""
-    names = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    paths = (p for p in folder.rglob("*") if p.is_file() and p.name not in files.STRAY)
+    names = (p.relative_to(folder).as_posix() for p in paths)
     beside = ("counts/", "curves/", ".", "judging-")
     return sorted(n for n in names if not n.startswith(beside) and "/." not in n and n not in _DERIVED)
-
-
-def _ledger(folder: Path, measures: pd.DataFrame, decided: protocol.Protocol) -> list[dict]:
-    cost = folder / "cost.json"
-    rounds = files.read_json(cost)["seconds"] if cost.is_file() else None
-    return [
-        {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
-        for row in claims.ledger(measures, decided, rounds)
-    ]
 
 
 def verify(folder: Path, decided: protocol.Protocol, *, path: Path = protocol.DEFAULT) -> Iterator[str]:
@@ -141,26 +150,32 @@ def verify(folder: Path, decided: protocol.Protocol, *, path: Path = protocol.DE
     ValueError
         At the first link that does not hold; names the file.
     """
-    missing = [name for name in (*_TABLES, _DIGESTS) if not (folder / name).is_file()]
-    digests = {} if missing else files.read_json(folder / _DIGESTS)
-    if missing := missing or [name for name in digests if not (folder / name).is_file()]:
+    known = folder / _DIGESTS
+    digests = report.read_stored(known, dict[str, str]) if known.is_file() else {_DIGESTS: ""}
+    if missing := [name for name in (*_TABLES, *digests) if not (folder / name).is_file()]:
         raise ValueError(f"{folder} lacks {', '.join(missing[:5])}")
+    derived = measures_of(folder)
     yield _verified_runs(folder)
     if decided.test_frames:
         yield _verified_protocol(folder, decided, path)
-    derived = measures_of(folder)
-    yield _verified_measures(folder, derived)
-    yield _verified_ledger(folder, _ledger(folder, derived, decided), decided)
-    for name in _held(folder):
+    _same_table(folder / "measures.csv", derived, _KEYS, "the counts")
+    yield f"measures: {len(derived)} numbers follow from the counts"
+    cost = folder / "cost.json"
+    found = report.read_stored(cost, costs.Cost) if cost.is_file() else None
+    rows = claims.ledger(derived, decided, found and found.seconds)
+    stored = report.read_stored(folder / "ledger.json", list[dict[str, Any]])
+    source = "the measures, the protocol and cost.json"
+    _same("ledger.json", stored, rows, ["id"], source, 1e-6)
+    yield f"ledger: {len(stored)} rows follow from {source}"
+    for name in sorted({*_held(folder), *digests}):  # also what is behind a link to a folder
         if name not in digests:
             raise ValueError(f"{folder / name} is not listed in {_DIGESTS}: its origin is unknown")
         if sha256(folder / name) != digests[name]:
             raise ValueError(f"{folder / name} is not what {_DIGESTS} says: the digest differs")
     yield f"files: {len(digests)} that are not derived from counts match {_DIGESTS}"
-    if decided.cost and (folder / "cost.json").is_file():
-        found = files.read_json(folder / "cost.json")
+    if decided.cost and found:
         for name, counted in costs.recount(found, decided).items():
-            if (said := found["operations"].get(name)) != counted:
+            if (said := found.operations.get(name)) != counted:
                 raise ValueError(f"cost.json, operations, {name}: {said}, but a recount gives {counted}")
         yield "cost: recounted operations of a step match cost.json"
     yield _verified_code(decided)
@@ -180,41 +195,14 @@ def _verified_code(decided: protocol.Protocol) -> str:
 
 
 def _verified_runs(folder: Path) -> str:
-    """Hold counts, records and runs.csv against each other."""
-    records, counted = report.records(folder), report.stored(folder, "counts")
-    alike: dict[str, str] = {}
-    labeled: dict[tuple[str, str | None], tuple[str, list[int]]] = {}
+    """Hold the names of the counts and runs.csv against the records."""
+    records, alike = report.records(folder), {}
     for run, record in records.items():
-        if record.get("run") != run:
-            raise ValueError(f"records/{run}.json is of the run {record.get('run')!r}")
-        if run not in counted:
-            raise ValueError(f"counts/{run}.csv is missing")
-        counts = counted[run]
-        if hashlib.sha256(counts.read_bytes()).hexdigest() != record["counts"]:
-            raise ValueError(f"{counts} is not what its record says: the digest differs")
         if (twin := alike.setdefault(record["counts"], run)) != run:
             raise ValueError(f"counts/{run}.csv is a copy of counts/{twin}.csv: two runs never agree")
-        wrong, own, _ = _follows(counts)
-        if wrong:
-            raise ValueError(f"{counts} contradicts itself: {wrong[0]}")
-        for part, pixels in own.items():
-            first, expected = labeled.setdefault((part, record.get("data")), (run, pixels))
-            if pixels != expected:
-                of = f"than in counts/{first}.csv, of the same frames"
-                raise ValueError(f"{counts}: {part} counted other labeled pixels {of}")
-    if left := sorted(counted.keys() - records.keys()):
+    if left := sorted(report.stored(folder, "counts").keys() - records.keys()):
         raise ValueError(f"counts/{left[0]}.csv has no record: records/{left[0]}.json is missing")
-    made = pd.DataFrame(list(records.values())).to_csv(index=False)
-    as_text = {"dtype": str, "keep_default_na": False}
-    listed, derived = pd.read_csv(folder / "runs.csv", **as_text), pd.read_csv(io.StringIO(made), **as_text)
-    if list(listed) != list(derived):
-        raise ValueError(f"runs.csv has the columns {', '.join(listed)}, the records {', '.join(derived)}")
-    _same_rows("runs.csv", list(listed["run"]), list(derived["run"]), "records/")
-    for old, new in zip(listed.to_dict("records"), derived.to_dict("records"), strict=True):
-        for column, value in new.items():
-            if not _same_text(old[column], value):
-                where = f"runs.csv and records/{new['run']}.json"
-                raise ValueError(f"{where} differ in {column}: {old[column]} and {value}")
+    _same_table(folder / "runs.csv", pd.DataFrame(records.values()), ["run"], "the records")
     return f"counts of {len(records)} runs: they match their records, and runs.csv matches these"
 
 
@@ -222,74 +210,61 @@ def _verified_protocol(folder: Path, decided: protocol.Protocol, path: Path) -> 
     """Hold the records against the protocol: this very file, committed before this state, and its test frames."""
     git, records = ["git", "-C", str(path.resolve().parent)], report.records(folder)
     for name, record in records.items():
-        if record.get("protocol", {}).get("sha256") != sha256(path):
+        stamp = record.get("protocol")
+        if not isinstance(stamp, dict) or stamp.get("sha256") != sha256(path):
             raise ValueError(f"records/{name}.json names another protocol than {path}")
         if record.get("data") != decided.test_frames:
             raise ValueError(f"records/{name}.json was measured on other frames than the protocol's")
         if "date" not in record:
             raise ValueError(f"records/{name}.json has no date")
-    for commit in {record["protocol"]["commit"] for record in records.values()}:
+    for commit in {str(record["protocol"].get("commit")) for record in records.values()}:
         later = subprocess.run([*git, "merge-base", "--is-ancestor", commit, "HEAD"], capture_output=True)
         if later.returncode:
             raise ValueError(f"the protocol's commit {commit[:12]} is not in the history of this folder")
     return f"protocol: every record names the committed {path.name} by its SHA-256, and its test frames"
 
 
-def _verified_measures(folder: Path, derived: pd.DataFrame) -> str:
-    stored = pd.read_csv(folder / "measures.csv", dtype={"seed": "Int64"})
-    if list(stored) != list(derived):
-        raise ValueError(f"measures.csv has the columns {', '.join(stored)}, not {', '.join(derived)}")
-    names = ["condition", "seed", "run", "measure", "class"]
-    rows = ([", ".join(map(str, row)) for row in t[names].itertuples(index=False)] for t in (stored, derived))
-    _same_rows("measures.csv", *rows, "the counts")
-    for row, value in zip(stored.itertuples(), derived["value"], strict=True):
-        if not _close(row.value, value, 1e-9):
-            where = f"measures.csv, {row.run}, {row.measure}"
-            raise ValueError(f"{where}: {row.value}, but its counts give {value}")
-    return f"measures: {len(stored)} numbers follow from the counts"
+def _same_table(path: Path, derived: pd.DataFrame, keys: list[str], source: str) -> None:
+    """Hold a stored table against what follows from its source, as text."""
+    as_text = {"dtype": str, "keep_default_na": False}
+    derived = pd.read_csv(io.StringIO(derived.to_csv(index=False)), **as_text)
+    rows = (table.to_dict("records") for table in (report.read_stored(path, [], **as_text), derived))
+    _same(path.name, *rows, keys, source, 1e-9)
 
 
-def _verified_ledger(folder: Path, derived: list[dict], decided: protocol.Protocol) -> str:
-    stored = files.read_json(folder / "ledger.json")
-    ids = ([row.get("id") for row in rows] for rows in (stored, derived))
-    _same_rows("ledger.json", *ids, "the protocol")
-    for old, new in zip(stored, derived, strict=True):
-        of_time = decided.cost is not None and new["id"] == decided.cost.claim
-        given = "cost.json gives" if of_time else "the measures and the protocol give"
+def _same(name: str, stored: list, derived: list, keys: list[str], source: str, tolerance: float) -> None:
+    """Compare rows, which some keys name, and say of the first that differs where it does."""
+    there, wanted = ([", ".join(str(row.get(key)) for key in keys) for row in t] for t in (stored, derived))
+    seen, known = set(there), set(wanted)
+    if lacking := [row for row in wanted if row not in seen]:
+        raise ValueError(f"{name} lacks the row {lacking[0]}, which follows from {source}")
+    if more := [row for row in there if row not in known]:
+        raise ValueError(f"{name} has the row {more[0]}, which does not follow from {source}")
+    if there != wanted:
+        first = next(a for a, b in zip([*there, ""], [*wanted, ""], strict=False) if a != b)
+        raise ValueError(f"{name}: the row {first} occurs twice, or not in the order of {source}")
+    for row, old, new in zip(there, stored, derived, strict=True):
         for key in [*new, *(key for key in old if key not in new)]:
             a, b = old.get(key, "nothing"), new.get(key, "nothing")
-            same = _close(a, b, 1e-6) if isinstance(a, float) and isinstance(b, float) else a == b
-            if not same:
-                raise ValueError(f"ledger.json, {new['id']}, {key}: {a}, but {given} {b}")
-    return f"ledger: {len(stored)} rows follow from the measures, the protocol and cost.json"
+            if not _agree(a, b, tolerance):
+                raise ValueError(f"{name}, {row}, {key}: {a}, but {source} give {b}")
 
 
-def _same_rows(name: str, stored: list[str], derived: list[str], source: str) -> None:
-    """Compare the names of rows, and say of the first that is missing, too many or elsewhere which it is."""
-    there, wanted = set(stored), set(derived)
-    if lacking := [row for row in derived if row not in there]:
-        raise ValueError(f"{name} lacks the row {lacking[0]}, which follows from {source}")
-    if more := [row for row in stored if row not in wanted]:
-        raise ValueError(f"{name} has the row {more[0]}, which does not follow from {source}")
-    if stored != derived:
-        first = next(a for a, b in zip([*stored, ""], [*derived, ""], strict=False) if a != b)
-        raise ValueError(f"{name}: the row {first} occurs twice, or not in the order of {source}")
-
-
-def _same_text(a: str, b: str) -> bool:
+def _agree(a: object, b: object, tolerance: float) -> bool:
+    """Tell whether two values, or numbers as text, are the same within a relative tolerance."""
     try:
-        return a == b or _close(float(a), float(b), 1e-12)
-    except ValueError:
-        return False
-
-
-def _close(a: float, b: float, tolerance: float) -> bool:
-    return a == b or (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=tolerance, abs_tol=1e-12)
+        x, y = float(a), float(b)
+    except (TypeError, ValueError):
+        return a == b
+    near = math.isclose(x, y, rel_tol=tolerance, abs_tol=1e-12) or (math.isnan(x) and math.isnan(y))
+    return near and type(a) is type(b)
 
 
 def binned(history: Path) -> pd.DataFrame:
     """Return a training's losses and gradient norms as means of fifty steps: step (the last of them), term, value."""
     table = pd.DataFrame(read_csv(history))
+    if "step" not in table:  # an empty file
+        return pd.DataFrame(columns=["step", "term", "value"])
     steps = ((table["step"] - 1) // _BIN + 1).mul(_BIN).clip(upper=table["step"].iloc[-1])
     means = table.drop(columns="step").groupby(steps).mean()
     means = means.rename_axis(columns="term").stack().rename("value").reset_index()
@@ -300,11 +275,11 @@ def _curves(folder: Path, histories: Path | None) -> pd.DataFrame:
     """Return the curves of all runs: those in curves.csv, those collected since, and those of this machine's histories."""
     names = ["condition", "seed", "step", "term", "value"]
     table = folder / "curves.csv"
-    parts = [pd.read_csv(table) if table.is_file() else pd.DataFrame(columns=names)]
+    parts = [report.read_stored(table, names) if table.is_file() else pd.DataFrame(columns=names)]
     for run, record in report.records(folder).items():
         kept, history = folder / "curves" / f"{run}.csv", histories and histories / run / "history.csv"
         if kept.is_file() or (history and history.is_file() and not run.startswith("downstream")):
-            curve = pd.read_csv(kept) if kept.is_file() else binned(history)
+            curve = report.read_stored(kept, names[2:]) if kept.is_file() else binned(history)
             parts.append(curve.assign(condition=record["condition"], seed=record["seed"]))
     parts = [part[names] for part in parts if len(part)] or parts
     return pd.concat(parts).drop_duplicates(names[:4], keep="last")

@@ -12,7 +12,7 @@ from semcg import config as configs
 from semcg import files, locks
 from semcg.config import Config
 from semcg.devices import fabric_for, with_precision
-from semcg.protocol import Condition, Protocol
+from semcg.protocol import Protocol
 from semcg.runs import budget, datasets, recipes
 from semcg.runs.store import load
 from semcg_kit.evidence.collect import is_collected
@@ -28,9 +28,9 @@ __all__ = [
     "key_of",
     "missing",
     "overview",
-    "progress",
     "settings_at",
     "shared",
+    "states",
     "tasks",
 ]
 
@@ -90,7 +90,13 @@ def tasks(
     wanted = [protocol.condition(name) for name in dict.fromkeys(only)]
     wanted = wanted or [c for c in protocol.conditions if exploratory or not c.exploratory]
     settings = dict(settings or {})
-    _check_asked(wanted, seeds, settings)
+    known = {seed for condition in wanted for seed in condition.seeds}
+    if strange := sorted(set(seeds) - known):
+        listed, there = (",".join(map(str, numbers)) for numbers in (strange, sorted(known)))
+        raise ValueError(f"seeds = {listed}: not in the protocol; it has {there} here")
+    for condition in wanted:
+        if both := sorted(settings.keys() & condition.parameters.keys()):
+            raise ValueError(f"{', '.join(both)}: condition {condition.name!r} sets this itself")
     common = {"profile": profile or protocol.profile, "data": data or protocol.data, "device": device}
     rank = {seed: n for n, seed in enumerate(protocol.seeds)}
     pairs = [(c, seed) for c in wanted for seed in c.seeds if not seeds or seed in seeds]
@@ -114,16 +120,6 @@ def tasks(
     if len({task.name for task in made}) < len(made):
         raise ValueError("two conditions of the protocol have the same name as part of a file name")
     return made
-
-
-def _check_asked(wanted: Sequence[Condition], seeds: Sequence[int], settings: Mapping[str, object]) -> None:
-    known = {seed for condition in wanted for seed in condition.seeds}
-    if strange := sorted(set(seeds) - known):
-        listed, there = (",".join(map(str, numbers)) for numbers in (strange, sorted(known)))
-        raise ValueError(f"seeds = {listed}: not in the protocol; it has {there} here")
-    for condition in wanted:
-        if both := sorted(settings.keys() & condition.parameters.keys()):
-            raise ValueError(f"{', '.join(both)}: condition {condition.name!r} sets this itself")
 
 
 def settings_at(protocol: Protocol, profile: str) -> dict[str, object]:
@@ -244,7 +240,7 @@ def _declared(notebook: Path) -> frozenset[str]:
     return frozenset(parameters_of(notebook))
 
 
-def progress(
+def states(
     protocol: Protocol, profile: str = "", *, data: str = "", exploratory: bool = True, measured: bool = True
 ) -> pd.DataFrame:
     """Return how far a sweep is; it may be running.
@@ -271,18 +267,19 @@ def progress(
         task = f"{recipes.slug(condition)}-s{seed}"
         parts = ("", "-measure") if measured else ("",)
         records = [files.read_record(folder / f"{task}{part}.json") for part in parts]
+        spent = [r["seconds"] for r in records if isinstance(r.get("seconds"), int | float)]
         bad = next((record for record in records if record.get("status", "ok") != "ok"), {})
         status = bad.get("status") or ("ok" if all(records) else "waiting")
         rows[condition, seed] = {
             "status": "running" if locks.taken(folder / f".{task}.task") else status,
-            "minutes": round(sum(record.get("seconds", 0) for record in records) / 60, 1),
+            "minutes": round(sum(spent) / 60, 1),
             "reason": bad.get("reason", ""),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["condition", "seed"])
 
 
 def overview(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return a `progress` with a row per condition and a column per seed: the minutes of what ended well, else the status.
+    """Return `states` with a row per condition and a column per seed: the minutes of what ended well, else the status.
 
     "-" waits. Where the protocol gives a condition no such seed, there is nothing.
     """
