@@ -38,10 +38,13 @@ def test_each_is_what_its_record_says(folder):
     condition = DECIDED.condition(made["condition"]).parameters
     config = Config(**made["config"])
     assert all(getattr(config, k) == v for k, v in condition.items() if k in Config.model_fields)
-    row = next(
-        line for line in (shipped.GENERATORS / "README.md").read_text().splitlines() if f"`{folder}`" in line
-    )
+    card = (shipped.GENERATORS / "README.md").read_text()
+    row = next(line for line in card.splitlines() if f"`{folder}`" in line)
     assert f"{made['float16']['grey_levels']['mean']:.3f}, " in row
+    assert f"first seed ({config.seed})" in card
+    assert f"on {made['float16']['frames']} test frames" in card
+    assert f"{config.train_scenes} synthetic source frames" in card
+    assert "{}x{};".format(*config.size) in card
     assert not made["uncommitted_changes"]
 
 

@@ -68,9 +68,7 @@ def translate(
     compare: Annotated[
         bool, typer.Option("--compare", help=f"Compare with {COMPARED} whole frames.")
     ] = False,
-    batch: Annotated[
-        int, typer.Option(min=1, max=9999, help="Frames at once; may change a rounded byte.")
-    ] = 1,
+    batch: Annotated[int, typer.Option(min=1, max=9999, help="Frames at once; may change rounding.")] = 1,
     fast: Annotated[bool, typer.Option("--fast", help=FAST)] = False,
     guided: Guided = False,
     device: Device = "auto",

@@ -6,6 +6,7 @@ reference/lambda/lambda_s_<w>.png    one frame under each weight of the protocol
 """
 
 import io
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -146,34 +147,8 @@ def _trained_here(config: Config, decided: Protocol, names: Iterable[str]) -> di
     return {name: cfg for name, cfg in made.items() if (_run(cfg) / "provenance.json").is_file()}
 
 
-_CARD = """# Small generators
-
-Both generators of main conditions of [protocol.toml](../protocol.toml), trained at its first seed ({seed}), not selected by result. `G_st` turns
-a game frame of the synthetic street world into a camera frame, `G_ts` the reverse:
-
-```
-make first-look STREET=12
-.venv/bin/semcg translate --weights results/reference/generators/semantic IN_FOLDER OUT_FOLDER
-```
-
-| condition | folder | steps | lambda_s | reading of Eq. (4) | MB each | half precision changes a value by (mean, at most) |
-|---|---|---|---|---|---|---|
-{rows}
-
-The last column is in gray levels of 255, on {frames} test frames. The `provenance.json` next to each records code, data and commit.
-
-**Data.** {train} synthetic source frames in the style of a game and as many other synthetic target frames in the style of a camera,
-{size}; no photographs and no frames of a real game. **Use.** For lessons and for trying out the kit. One seed shows what a condition can look
-like; what it does on average is in the [report](../../../notebooks/06_evidence.ipynb). **Limits.** They were trained on this synthetic world only. On
-photographs or frames of a real game their colors mean nothing. Do not take their output for a real street. They flip classes, which is what the
-course studies. **License.** BSD-3-Clause, like the kit.
-
-Written by `semcg ship`.
-"""
-
-
 def _card(out: Path) -> str:
-    """Return what a reader must know of the generators in `out`, from their records."""
+    """Return the card of the shipped generators with the rows of those in `out`, from their records."""
     records = {path.parent.name: files.read_json(path) for path in sorted(out.glob("*/provenance.json"))}
     rows = []
     for folder, made in records.items():
@@ -184,8 +159,8 @@ def _card(out: Path) -> str:
             f"| {made['condition']} | `{folder}` | {made['steps']} | {c.lambda_s:g} | {reading} | {size:.1f} "
             f"| {off['mean']:.3f}, {off['largest']:.2f} |"
         )
-    numbers = {"seed": c.seed, "frames": small["frames"], "train": c.train_scenes}
-    return _CARD.format(rows="\n".join(rows), size="x".join(map(str, c.size)), **numbers)
+    card = (GENERATORS / "README.md").read_text(encoding="utf-8")
+    return re.sub(r"(\| [^|]+ \| `.*\n)+", "\n".join(rows) + "\n", card)
 
 
 def front_picture(fabric: Fabric) -> Figure:
