@@ -372,7 +372,7 @@ def impossible() -> Iterator[tuple[str, object]]:
             if kind is int:
                 yield name, 1.5
             for limit in limits:
-                for bound, step in (("ge", -1), ("gt", 0), ("le", 1)):
+                for bound, step in (("ge", -1), ("gt", 0), ("le", 1), ("lt", 0)):
                     if hasattr(limit, bound):
                         yield name, getattr(limit, bound) + step
         elif kind is bool:
