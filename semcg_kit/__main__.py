@@ -57,7 +57,11 @@ def main() -> None:
                 )
             if not isinstance(error, ValueError | OSError):
                 raise  # a fault of this program, which deserves its traceback
-            _end(with_remedy(str(error)) + _without_repository(str(error)), 2)
+            message = str(error)
+            if isinstance(error, UnicodeEncodeError):  # a name that no record can store
+                seen = error.object[max(0, error.start - 60) : error.end]
+                message = f"{seen!r} is not UTF-8; rename the file or folder of that name"
+            _end(with_remedy(message) + _without_repository(message), 2)
 
 
 def _without_repository(message: str) -> str:

@@ -384,6 +384,27 @@ def test_C_labels_without_an_image_are_told(tmp_path):
     )
 
 
+def test_D5_a_city_whose_name_is_not_utf_8_is_named(tmp_path, semcg):
+    write_cityscapes(tmp_path / "C")
+    for kind in ("leftImg8bit", "gtFine"):
+        city = min((tmp_path / "C" / kind / "train").iterdir())
+        for path in list(city.iterdir()):
+            path.rename(path.with_name(path.name.replace(city.name, os.fsdecode(b"city\xff"))))
+    ended = semcg(
+        "prepare",
+        "cityscapes",
+        tmp_path / "C",
+        "--out",
+        tmp_path / "data",
+        "--size",
+        "16x32",
+        "--processes",
+        1,
+    )
+    assert ended.returncode == 2
+    assert re.search(r"city\\\\?udcff' is not UTF-8; rename", ended.stderr), ended.stderr
+
+
 def test_C_what_score_passes_over_is_told(tmp_path, two):
     (tmp_path / "A/i/notes.txt").touch()
     told = CliRunner().invoke(app, ["score", str(tmp_path / "A/l"), str(tmp_path / "A/l")]).output
