@@ -95,9 +95,9 @@ def gather(folder: Path, decided: protocol.Protocol, *, histories: Path | None =
         Folder of the runs, for the curves of their trainings; what is in curves.csv stays without it.
     """
     measures = measures_of(folder)
-    _write_table(folder / "measures.csv", measures)
-    _write_table(folder / "runs.csv", pd.DataFrame(report.records(folder).values()))
-    _write_table(folder / "curves.csv", _curves(folder, histories))
+    made = {"measures.csv": measures, "runs.csv": pd.DataFrame(report.records(folder).values())}
+    for name, table in (made | {"curves.csv": _curves(folder, histories)}).items():
+        files.write_text(folder / name, table.to_csv(index=False, lineterminator="\n"))
     cost = folder / "cost.json"
     found = report.read_stored(cost, costs.Cost) if cost.is_file() else None
     rows = claims.ledger(measures, decided, found and found.seconds)
@@ -283,10 +283,6 @@ def _curves(folder: Path, histories: Path | None) -> pd.DataFrame:
             parts.append(curve.assign(condition=record["condition"], seed=record["seed"]))
     parts = [part[names] for part in parts if len(part)] or parts
     return pd.concat(parts).drop_duplicates(names[:4], keep="last")
-
-
-def _write_table(path: Path, table: pd.DataFrame) -> None:
-    files.write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 def pack(folder: Path) -> Path:

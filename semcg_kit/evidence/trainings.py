@@ -154,9 +154,8 @@ def downstream(
         pass  # one frame after the other
     crops = Scenes(made, crop=config.crop, flip=config.flip, color=config.judge_color, seed=config.seed)
     batches = Batches(crops, batch=config.judge_batch, workers=devices.loaders(fabric))
-    steps = config.downstream_steps
     weights = training.class_weights(crops.frequencies())
     t, step = build_segmentation(config, "downstream", fabric, weights=weights)
-    _train(recipe, t, step, batches, steps=steps, fabric=fabric, progress=progress)
+    _train(recipe, t, step, batches, steps=config.downstream_steps, fabric=fabric, progress=progress)
     shutil.rmtree(made)
     return t.net.eval()
