@@ -1,7 +1,7 @@
 """Where a run computes and how precisely: the Lightning Fabric of one run, and the processes that share it.
 
 torchrun and Slurm start the processes; each has a rank. What a step averages goes through Fabric. What processes
-have to tell each other otherwise goes through `gather` and `any_rank`, over the CPU, so that no GPU waits for it and
+have to tell each other otherwise goes through `gather`, over the CPU, so that no GPU waits for it and
 the death of a process is noticed at once. A single process has no process group.
 """
 
@@ -70,9 +70,8 @@ def precision_for(precision: str, device: str = "auto") -> str:
         return precision
     if device != "cpu" and torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    if (
-        torch.backends.cpu.get_cpu_capability() != "AVX512"
-    ):  # what the processor has, or $ATEN_CPU_CAPABILITY allows
+    # What the processor has, or $ATEN_CPU_CAPABILITY allows.
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
         return "fp32"
     return "bf16" if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported() else "fp32"
 
@@ -159,30 +158,22 @@ def loaders(fabric: Fabric) -> int:
 
 def rank() -> int:
     """Return the rank among the processes that `fabric_for` joined; alone, 0."""
-    return distributed.get_rank() if _has_group() else 0
+    return distributed.get_rank() if world_size() > 1 else 0
 
 
 def world_size() -> int:
     """Return the number of processes that `fabric_for` joined; alone, 1."""
-    return distributed.get_world_size() if _has_group() else 1
+    joined = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_world_size() if joined else 1
 
 
 def gather(value: T) -> list[T]:
     """Return what every process calls this with, by rank, as soon as all have; alone, `[value]`."""
-    if not _has_group():
+    if world_size() == 1:
         return [value]
     values: list[T] = [value] * world_size()
     distributed.all_gather_object(values, value, group=_group())
     return values
-
-
-def any_rank(flag: bool) -> bool:
-    """Return whether `flag` is true in any process; each must ask."""
-    return any(gather(flag))
-
-
-def _has_group() -> bool:
-    return distributed.is_available() and distributed.is_initialized()
 
 
 @cache

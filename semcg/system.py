@@ -30,7 +30,7 @@ def cores() -> int:
 
 
 @contextmanager
-def stop_signals(*, interrupt: bool = False) -> Iterator[list[int]]:
+def stop_signals(*, interrupt: bool = False, then: Callable | None = None) -> Iterator[list[int]]:
     """Collect SIGINT and SIGTERM in a list while the block runs, so that its code decides when to stop.
 
     Outside of the main thread nothing is collected.
@@ -39,6 +39,8 @@ def stop_signals(*, interrupt: bool = False) -> Iterator[list[int]]:
     ----------
     interrupt : bool
         Also raise `KeyboardInterrupt` at once.
+    then : callable, optional
+        Is called after each with the list.
     """
     arrived: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -47,6 +49,8 @@ def stop_signals(*, interrupt: bool = False) -> Iterator[list[int]]:
 
     def collect(number: int, frame: object) -> None:
         arrived.append(number)
+        if then:
+            then(arrived)
         if interrupt:
             raise KeyboardInterrupt
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import test_runs as t
 
-from semcg import files
+from semcg import devices, files
 from semcg_kit.execution import Failed, with_remedy
 from semcg_kit.execution import kernels as scratch
 from semcg_kit.execution.execute import execute, typed
@@ -155,7 +156,8 @@ def test_what_killed_executions_left_is_removed(place, monkeypatch, tmp_path_fac
     temporaries = tmp_path_factory.mktemp("tmp")
     monkeypatch.setenv("TMPDIR", str(temporaries))
     monkeypatch.setattr("tempfile.tempdir", None)
-    left = scratch.scratch_folder(place / "out.ipynb", 0)
+    with scratch.scratch(place / "out.ipynb", devices.Place(), "00_book") as left:
+        pass
     assert left.parent == temporaries
     left.mkdir()
     (left / "events.1.jsonl").write_text('{"event": "run"')
@@ -258,8 +260,6 @@ def test_a_stopped_runner_saves_leaves_no_kernel_and_goes_on_to_the_same_bits(ho
     said = again.communicate(timeout=400)[0]
     assert again.returncode == 0, said
     assert "resumed after step" in said
-    import test_runs as t
-
     cut = t.state_of(home / "results" / "smoke" / "toy-s0")
     os.rename(home / "results" / "smoke" / "toy-s0", home / "cut")
     t.train()

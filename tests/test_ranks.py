@@ -161,8 +161,6 @@ def test_a_single_process_has_no_group_and_talks_to_itself():
     assert not torch.distributed.is_initialized()
     assert devices.gather("a") == ["a"]
     assert devices.rank() == 0
-    assert devices.any_rank(True)
-    assert not devices.any_rank(False)
 
 
 def test_processes_take_one_device_each(monkeypatch):

@@ -24,7 +24,7 @@ from torch import nn
 from semcg import evaluate, files, locks, metrics, translate
 from semcg.config import Config
 from semcg.data import Scenes
-from semcg.devices import any_rank, gather, rank, world_size
+from semcg.devices import gather, rank, world_size
 from semcg.loop import check_finite
 from semcg.runs import checkpoint, trained
 from semcg.runs.datasets import data
@@ -97,7 +97,7 @@ def _keep_new(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
             for record in records:
                 waiting.append(record)
                 save = record["step"] % run.recipe.config.save_every == 0
-                stop = any_rank(bool(stopped))
+                stop = any(gather(bool(stopped)))
                 if save or stop or len(waiting) == _READ_EVERY:
                     new = read()
                     if save or stop:
@@ -128,8 +128,6 @@ def _keep_new(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
 
 def _mean_of_shares(records: tuple[dict[str, float], ...]) -> dict[str, float]:
     """Return the record of the whole batch from those of its equal shares."""
-    if len(records) == 1:
-        return records[0]
     joined = {}
     for name in records[0]:
         values = [record[name] for record in records]

@@ -233,16 +233,15 @@ def _find(run: Run, fresh: bool) -> None:
     begun = stored(run.partial)
     for left_by_a_kill in run.partial.glob(".*.partial*"):
         left_by_a_kill.unlink()
-    if fresh:
-        run.why = "asked to start over: training from scratch"
-    elif begun == [] and run._load(run.partial):
+    if begun == [] and not fresh and run._load(run.partial):
         run.origin, run.why = Origin.RESUMED, f"resumed after step {run.step}"
-    elif changed := saved or begun:
-        run.why = f"the saved run has another {_in_words(changed)}: training from scratch"
-    if run.origin is Origin.RESUMED:
         # Rows after the state, the last perhaps cut, would come before those of its successors.
         files.write_text(run.partial / "history.csv", as_csv(run.history))
     else:
+        if fresh:
+            run.why = "asked to start over: training from scratch"
+        elif changed := saved or begun:
+            run.why = f"the saved run has another {_in_words(changed)}: training from scratch"
         if begun and any(run.partial.glob("state*.pt")):
             run.why += f"; the one that was interrupted is kept in {run._put_aside(run.partial, begun)}"
         shutil.rmtree(run.partial, ignore_errors=True)

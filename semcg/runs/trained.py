@@ -139,12 +139,10 @@ def generator_from(run: Path | str, direction: str, fabric: Fabric) -> nn.Module
     """
     if direction not in ("st", "ts"):
         raise ValueError(f"direction = {direction!r}: allowed: st (source to target), ts (target to source)")
-    run = Path(run)
-    path = run if run.suffix == ".safetensors" else run / f"G_{direction}.safetensors"
+    path, made, config = _weights_of(run, f"G_{direction}")
     if path.stem.removesuffix("_ema") == f"G_{direction[::-1]}":
         raise ValueError(f"{path} is the generator of the direction {direction[::-1]}, not {direction}")
-    made, config = _read_provenance(path)
-    averaged = run / f"G_{direction}_ema.safetensors"
+    averaged = Path(run) / f"G_{direction}_ema.safetensors"
     if config.generator_weights == "ema" and averaged.is_file():
         path = averaged
     return _load_checked(lambda: generator_for(config), path, made, fabric)
@@ -152,9 +150,7 @@ def generator_from(run: Path | str, direction: str, fabric: Fabric) -> nn.Module
 
 def segmenter_from(run: Path | str, fabric: Fabric) -> nn.Module:
     """Return a judge, Sem_s, Sem_t or a downstream segmenter from its run, in evaluation mode; as `generator_from`."""
-    run = Path(run)
-    path = run if run.suffix == ".safetensors" else run / "net.safetensors"
-    made, config = _read_provenance(path)
+    path, made, config = _weights_of(run, "net")
     name = str(made.get("run", ""))
     if (kind := _KINDS.get(name.partition("-")[0])) is None:
         raise ValueError(
@@ -163,8 +159,10 @@ def segmenter_from(run: Path | str, fabric: Fabric) -> nn.Module:
     return _load_checked(lambda: network_for(config, kind), path, made, fabric)
 
 
-def _read_provenance(path: Path) -> tuple[dict, Config]:
-    """Return the record beside some weights, and the config in it, which says what network they belong to."""
+def _weights_of(run: Path | str, name: str) -> tuple[Path, dict, Config]:
+    """Return the file of a run's weights, the record beside it, and the config in that, which says what network they fit."""
+    run = Path(run)
+    path = run if run.suffix == ".safetensors" else run / f"{name}.safetensors"
     checkpoint.require_weights(path)
     provenance = path.parent / "provenance.json"
     if not provenance.is_file():
@@ -175,7 +173,7 @@ def _read_provenance(path: Path) -> tuple[dict, Config]:
     if not isinstance(made, dict) or "config" not in made:
         raise ValueError(f"{provenance} has no config: it is not the record of a complete run")
     try:
-        return made, Config(**made["config"])
+        return path, made, Config(**made["config"])
     except (ValueError, TypeError) as error:
         raise ValueError(f"the config in {provenance} is not one of this version: {error}") from None
 

@@ -84,8 +84,7 @@ def run(
 
     path, values = courses.notebook_path(notebook), settings_of(set_, config)
     fields = configs.fields(values)
-    makes_config = "settle(" in path.read_text(encoding="utf-8")
-    if not makes_config:  # settings do not reach it
+    if "settle(" not in path.read_text(encoding="utf-8"):  # settings do not reach it
         if config is not None:
             raise ValueError(f"--config {config}: {path.stem} takes no settings; leave --config out")
         fields = {name: values[name] for name in ("profile", "data", "seed") if name in values}

@@ -76,10 +76,9 @@ def output_of(notebook: Path, config: Config, changes: Mapping[str, object]) -> 
 
     The name of one that is not the repository's also has digits of its path, so that no two of one name share a copy.
     """
-    declared, changes = parameters_of(notebook), dict(changes)
-    for name in changes.keys() & declared.keys():
-        if _is_default(changes[name], declared[name]["default"]):
-            del changes[name]
+    declared = parameters_of(notebook)
+    usual = {n for n in changes.keys() & declared.keys() if _is_default(changes[n], declared[n]["default"])}
+    changes = {name: value for name, value in changes.items() if name not in usual}
     path = "" if notebook.parent in (NOTEBOOKS, REPORT.parent) else f"-{files.digest(str(notebook))[:6]}"
     name = notebook.stem + path + _in_name(changes) + (f"-s{config.seed}" if "seed" in declared else "")
     return files.results_folder(config.data, config.profile) / "notebooks" / f"{name}.ipynb"
@@ -94,8 +93,8 @@ def _is_default(value: object, source: str) -> bool:
 
 def evaluation_folder(config: Config, settings: Mapping[str, object]) -> Path:
     """Return where the tables of notebook 05 are: with other settings than the profile's, in a folder of their own."""
-    results = files.results_folder(config.data, config.profile)
-    return results / f"evaluation{_in_name(settings)}-s{config.seed}"
+    name = f"evaluation{_in_name(settings)}-s{config.seed}"
+    return files.results_folder(config.data, config.profile) / name
 
 
 @contextmanager
@@ -103,9 +102,6 @@ def own_evaluation(config: Config, settings: Mapping[str, object]) -> Iterator[N
     """Move what notebook 05 writes with settings into a folder of its own, and leave the profile's as it was."""
     own, usual = evaluation_folder(config, settings), evaluation_folder(config, {})
     aside = usual.with_name(f".{usual.name}.usual")
-    if place().rank:
-        yield
-        return
     locks.hold(lock := usual.with_name(f".{usual.name}.lock"), f"the evaluation in {usual}")
     try:
         if aside.exists():  # a call with settings was killed: what lies there is its own
@@ -155,7 +151,8 @@ def run(
     values = ({"evidence": "reference"} if "evidence" in declared else {}) | parameters | settings
     key |= {"contents": named} if (named := _contents(values, config.profile)) else {}
     options = {"kernel": kernel, "fresh": fresh, "cell_timeout": cell_timeout, "settings": settings}
-    with own_evaluation(config, settings) if notebook.stem == EVALUATION else nullcontext():
+    evaluates = notebook.stem == EVALUATION and place().rank == 0
+    with own_evaluation(config, settings) if evaluates else nullcontext():
         if not fresh and (stored := reusable(output, key)):
             say(f"{notebook.stem}: reused, nothing it depends on has changed")
             return stored
@@ -196,16 +193,11 @@ def code_digest(notebook: Path) -> str:
 def reusable(output: Path, key: Mapping[str, object]) -> dict | None:
     """Return the record of an execution with this key whose runs and data are still what they were, else None."""
     record = files.read_record(output.with_suffix(".json"))
-    if record.get("status") != "ok" or record.get("key") != key:
+    if record.get("status") != "ok" or record.get("key") != key or "cells" not in files.read_record(output):
         return None
-    try:
-        nbformat.read(output, as_version=4).cells  # noqa: B018  a damaged one has none
-    except (OSError, ValueError, AttributeError):
+    made = {name: files.read_record(output.parents[1] / name / "provenance.json") for name in record["runs"]}
+    if record["runs"] != {name: provenance.get("fingerprint") for name, provenance in made.items()}:
         return None
-    for name, fingerprint in record["runs"].items():
-        provenance = files.read_record(output.parent.parent / name / "provenance.json")
-        if provenance.get("fingerprint") != fingerprint:
-            return None
     for data, digest in record["data"].items():
         folder = files.data_folder(data, str(key["parameters"]["profile"]))
         if not (folder / "manifest.csv").is_file() or files.data_digest(folder) != digest:
@@ -222,6 +214,7 @@ _TRAININGS = {  # run names begin so -> the line of the clock that their trainin
     "semantic": "semantic CycleGANs",
     "downstream": "downstream segmenters",
 }
+_WORK = ("drawing the world", "evaluation", "other cells", "notebooks starting and ending")
 _INSTALL, _COURSE = "install (once)", "course"
 
 
@@ -243,21 +236,16 @@ def clock(results: Path, records: Mapping[str, dict]) -> dict[str, float]:
     dict
         The install, which is not part of the sum, stands first where the Makefile noted it; the sum, "course", last.
     """
-    training = dict.fromkeys(_TRAININGS.values(), 0.0)
-    drawing = evaluation = cells = kernels = 0.0
+    drawing, evaluation, others, kernels = _WORK
+    spent = dict.fromkeys((drawing, *_TRAININGS.values(), evaluation, others, kernels), 0.0)
     for name, record in records.items():
         apart = sum(record["trained"].values()) + sum(record["clock"].values())
-        drawing += record["clock"].get("draw", 0.0)
-        kernels += record["seconds"] - record["cells"]
-        if name == EVALUATION:
-            evaluation += record["cells"] - apart
-        else:
-            cells += record["cells"] - apart
+        spent[drawing] += record["clock"].get("draw", 0.0)
+        spent[kernels] += record["seconds"] - record["cells"]
+        spent[evaluation if name == EVALUATION else others] += record["cells"] - apart
         for run in record["why"].keys() | record["trained"].keys():
             line = next(line for start, line in _TRAININGS.items() if run.startswith(start))
-            training[line] += files.read_json(results / run / "provenance.json")["seconds"]
-    spent = {"drawing the world": drawing, **training, "evaluation": evaluation}
-    spent |= {"other cells": cells, "notebooks starting and ending": kernels}
+            spent[line] += files.read_json(results / run / "provenance.json")["seconds"]
     spent = {line: round(seconds, 1) for line, seconds in spent.items()}
     install = setup_seconds(Path(sys.prefix))
     begun = {_INSTALL: float(install)} if install else {}

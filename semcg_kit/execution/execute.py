@@ -25,14 +25,13 @@ import papermill
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
-from papermill.utils import nb_language
 from traitlets.config import Config as TraitletsConfig
 
-from semcg import files, locks
+from semcg import files
 from semcg.devices import Place, place
 from semcg.runs.store import EVENTS_VARIABLE
 from semcg_kit.execution import Failed, Stopped, with_remedy
-from semcg_kit.execution.kernels import Installed, Own, Watch, last_words, lock_of, passing_signals, scratch
+from semcg_kit.execution.kernels import Installed, Own, Watch, last_words, passing_signals, scratch
 
 __all__ = ["execute", "parameters_of", "typed"]
 
@@ -40,15 +39,10 @@ __all__ = ["execute", "parameters_of", "typed"]
 def parameters_of(notebook: Path) -> dict[str, dict[str, str]]:
     """Return the parameters that a notebook declares: name -> "inferred_type_name", "default" and "help", its comment."""
     logging.getLogger("papermill").setLevel(logging.ERROR)  # ours says the same in fewer words
-    return papermill.inspect_notebook(_with_language(notebook))
-
-
-def _with_language(notebook: Path) -> nbformat.NotebookNode:
-    """Return a notebook; one that names no kernel or language, as some editors write it, is in Python."""
     book = nbformat.read(notebook, as_version=4)
-    python = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    python = {"name": "python3", "display_name": "Python 3", "language": "python"}  # where it names none
     book.metadata.kernelspec = python | (book.metadata.get("kernelspec") or {})
-    return book
+    return papermill.inspect_notebook(book)
 
 
 def _known(notebook: Path, given: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -134,40 +128,35 @@ def execute(
         )
     if kernel and kernel not in (installed := KernelSpecManager().find_kernel_specs()):
         raise ValueError(f"kernel = {kernel!r}: not installed; there are {', '.join(sorted(installed))}")
-    lock = lock_of(output, here.rank)
-    locks.hold(lock, f"the execution of {notebook.stem}")
-    try:
-        with scratch(output, here) as folder:
-            # With our number: the kernel of a killed runner outlives it by a second, and must not tell us anything.
-            events = folder / f"events.{os.getpid()}.jsonl"
-            environment = {EVENTS_VARIABLE: str(events), "TMPDIR": str(folder)}
-            # Threads that spin while they wait take the cores from other programs; read when torch is imported.
-            environment["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "passive")
-            if fresh:
-                environment["SEMCG_FRESH"] = "1"
-            if settings:
-                environment["SEMCG_SETTINGS"] = json.dumps(dict(settings))
-            # The environment may know another copy of the repository.
-            if not kernel and (files.repository() / "notebooks").is_dir():
-                paths = [str(files.repository()), os.environ.get("PYTHONPATH")]
-                environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-            manager = {"environment": environment, "connection_file": str(folder / "kernel.json")}
-            manager["transport_encryption"] = "auto"
-            options = {
-                "parameters": parameters,
-                "kernel_name": kernel or "python3",
-                "language": nb_language(_with_language(notebook)),
-                "kernel_manager_class": Installed if kernel else Own,
-                "config": TraitletsConfig({"KernelManager": manager}),
-                "cwd": str(notebook.parent),
-                "progress_bar": False,
-                "execution_timeout": cell_timeout,
-            }
-            output = folder / output.name if here.rank else output
-            watch = Watch(events, say) if say and not here.rank else nullcontext()
-            return _executed(notebook, output, options, watch, events, settings)
-    finally:
-        locks.release(lock)
+    with scratch(output, here, notebook.stem) as folder:
+        # With our number: the kernel of a killed runner outlives it by a second, and must not tell us anything.
+        events = folder / f"events.{os.getpid()}.jsonl"
+        environment = {EVENTS_VARIABLE: str(events), "TMPDIR": str(folder)}
+        # Threads that spin while they wait take the cores from other programs; read when torch is imported.
+        environment["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "passive")
+        if fresh:
+            environment["SEMCG_FRESH"] = "1"
+        if settings:
+            environment["SEMCG_SETTINGS"] = json.dumps(dict(settings))
+        # The environment may know another copy of the repository.
+        if not kernel and (files.repository() / "notebooks").is_dir():
+            paths = [str(files.repository()), os.environ.get("PYTHONPATH")]
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+        manager = {"environment": environment, "connection_file": str(folder / "kernel.json")}
+        manager["transport_encryption"] = "auto"
+        options = {
+            "parameters": parameters,
+            "kernel_name": kernel or "python3",
+            "language": None if kernel else "python",
+            "kernel_manager_class": Installed if kernel else Own,
+            "config": TraitletsConfig({"KernelManager": manager}),
+            "cwd": str(notebook.parent),
+            "progress_bar": False,
+            "execution_timeout": cell_timeout,
+        }
+        output = folder / output.name if here.rank else output
+        watch = Watch(events, say) if say and not here.rank else nullcontext()
+        return _executed(notebook, output, options, watch, events, settings)
 
 
 def _executed(notebook: Path, output: Path, options: dict, watch, events: Path, settings) -> dict:
@@ -182,7 +171,9 @@ def _executed(notebook: Path, output: Path, options: dict, watch, events: Path, 
         with watch, passing_signals() as arrived:
             executed = papermill.execute_notebook(str(notebook), str(partial), **options)
     except (PapermillExecutionError, CellTimeoutError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not _died(error):
+        # For a kernel that dies before its first answer nbclient has no class.
+        died = isinstance(error, DeadKernelError) or "Kernel died" in str(error)
+        if isinstance(error, RuntimeError) and not died:
             raise
         if partial.exists():
             os.replace(partial, failed)
@@ -232,11 +223,6 @@ def _summary(events: Path) -> dict:
         elif event == "machine":  # the last one counts, as the kernel saw it after its last cell
             found["machine"] = e
     return found
-
-
-def _died(error: Exception) -> bool:
-    """Tell whether a kernel died; for one that dies before its first answer nbclient has no class."""
-    return isinstance(error, DeadKernelError) or "Kernel died" in str(error)
 
 
 def _sentence(

@@ -19,11 +19,11 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import Dict
 
-from semcg import files
+from semcg import files, locks
 from semcg.devices import Place
-from semcg.system import duration, live
+from semcg.system import duration, live, stop_signals
 
-__all__ = ["Installed", "Own", "Watch", "last_words", "lock_of", "passing_signals", "scratch"]
+__all__ = ["Installed", "Own", "Watch", "last_words", "passing_signals", "scratch"]
 
 _STDERR = "kernel.txt"
 _PATIENCE = 60  # seconds that a stopped kernel gets to end its step and save
@@ -70,66 +70,56 @@ def last_words(folder: Path) -> str:
 @contextmanager
 def passing_signals() -> Iterator[list[int]]:
     """Pass SIGINT and SIGTERM on to the kernel, as SIGINT, and give it time to save before it is killed."""
-    arrived: list[int] = []
     Installed.process = None
-    if threading.current_thread() is not threading.main_thread():
-        yield arrived
-        return
     deadline = threading.Timer(_PATIENCE, lambda: Installed.process.kill())
     deadline.daemon = True
 
-    def pass_on(number: int, frame: object) -> None:
-        kernel = Installed.process
-        if kernel and kernel.poll() is not None:
-            return  # it died before, which is why torchrun ends us now; that is about to be said
-        arrived.append(number)
-        if not kernel:  # nothing to save
+    def pass_on(arrived: list[int]) -> None:
+        if not (kernel := Installed.process):  # nothing to save
             raise KeyboardInterrupt
+        if (
+            kernel.poll() is not None
+        ):  # it died before, which is why torchrun ends us now; that is about to be said
+            arrived.pop()
+            return
         kernel.send_signal(signal.SIGINT if len(arrived) < 3 else signal.SIGKILL)
         if len(arrived) == 1:
             deadline.start()
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield arrived
-    finally:
-        deadline.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with stop_signals(then=pass_on) as arrived:
+        try:
+            yield arrived
+        finally:
+            deadline.cancel()
 
 
 # ---------------------------------------------------------------- files of one execution
 
 
-def lock_of(output: Path, rank: int) -> Path:
-    return output.with_name(f".{output.stem}.{rank}.lock" if rank else f".{output.stem}.lock")
-
-
-def scratch_folder(output: Path, rank: int) -> Path:
-    # A short name, since sockets are made in there, whose paths may have about 100 characters.
-    return Path(gettempdir()) / f"semcg-{os.getuid()}-{files.digest([str(output.resolve()), rank])[:8]}"
-
-
 @contextmanager
-def scratch(output: Path, here: Place) -> Iterator[Path]:
-    """Make a folder for temporary files; remove it at the end, and first of all what a kill has left."""
-    folder, name = scratch_folder(output, here.rank), glob.escape(output.stem)
-    if folder.exists():  # the runner was killed, perhaps while it or its kernel wrote
-        files.remove_torn(files.home() / "results")
-        shutil.rmtree(folder, ignore_errors=True)
-    if here.rank == 0:
-        begun = {lock_of(output, rank) for rank in range(1, here.ranks)}
-        locks = set(output.parent.glob(f".{name}.[0-9]*.lock")) - begun
-        for left in [*output.parent.glob(f".{name}.[0-9]*.partial.*"), *locks]:
-            left.unlink(missing_ok=True)
-    folder.mkdir(mode=0o700)  # it holds the key of a kernel
+def scratch(output: Path, here: Place, what: str) -> Iterator[Path]:
+    """Lock an execution and make a folder for its temporary files; remove it at the end, and first what a kill has left."""
+    held = [output.with_name(f".{output.stem}{f'.{k}' if k else ''}.lock") for k in range(here.ranks)]
+    # A short name, since sockets are made in there, whose paths may have about 100 characters.
+    own = f"semcg-{os.getuid()}-{files.digest([str(output.resolve()), here.rank])[:8]}"
+    folder, name = Path(gettempdir()) / own, glob.escape(output.stem)
+    locks.hold(held[here.rank], f"the execution of {what}")
     try:
+        if folder.exists():  # the runner was killed, perhaps while it or its kernel wrote
+            files.remove_torn(files.home() / "results")
+            shutil.rmtree(folder, ignore_errors=True)
+        if here.rank == 0:
+            left = set(output.parent.glob(f".{name}.[0-9]*.lock")) - set(held)
+            for path in [*output.parent.glob(f".{name}.[0-9]*.partial.*"), *left]:
+                path.unlink(missing_ok=True)
+        folder.mkdir(mode=0o700)  # it holds the key of a kernel
         yield folder
     except BaseException:
         files.remove_torn(files.home() / "results")  # of a kernel that died
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        locks.release(held[here.rank])
 
 
 # ---------------------------------------------------------------- progress
