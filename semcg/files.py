@@ -142,18 +142,21 @@ def write_json(path: Path, value) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: Path):
-    """Return the value in the JSON file `path`.
+def read_json(path: Path) -> dict:
+    """Return the JSON object in the file `path`.
 
     Raises
     ------
     ValueError
-        If it is not JSON; names the file.
+        If it is none; names the file.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} holds no JSON object, but {str(value)[:40]}")
+    return value
 
 
 def read_record(path: Path) -> dict:
@@ -161,15 +164,11 @@ def read_record(path: Path) -> dict:
 
     For records beside what they describe: what has no readable record counts as not stored.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (ValueError, OSError) as error:
-        value = error
-    if not isinstance(value, dict) or not value:
+    value = {}
+    with suppress(ValueError, OSError):
+        value = read_json(path)
+    if not value and os.path.lexists(path):
         logging.getLogger("semcg").warning("%s is damaged and counts as not stored", path)
-        return {}
     return value
 
 

@@ -89,7 +89,7 @@ def _results(folder: Path, provenance: dict) -> dict[str, float]:
     # It has the runs with the profile's own numbers, and of a name the one that was in place when it was made.
     run = provenance.get("run", folder.name)
     made = files.read_record(folder.parent / "notebooks" / f"05_evaluation-s{config.get('seed')}.json")
-    mine = made.get("runs", {}).get(run) in (None, provenance.get("fingerprint")) and folder.name == run
+    mine = made.get("runs", {}).get(str(run)) in (None, provenance.get("fingerprint")) and folder.name == run
     if evaluation.is_file() and mine and "=" not in run:
         table = _table(evaluation)
         for name, of in conditions(configs.Config()).items():

@@ -22,9 +22,9 @@ from torch import nn
 from semcg import config, evaluate, files, gan, labels, losses, metrics, pictures, segmenters, translate
 from semcg.data import Batches, Scenes, Unpaired
 from semcg.devices import fabric_for
-from semcg.runs import trained
+from semcg.runs import shipped, trained
 from semcg.segmenters import load_published
-from semcg_kit import prepare
+from semcg_kit import comparison, prepare
 from semcg_kit.execution.course import notebook_path
 from semcg_kit.execution.execute import typed
 from semcg_kit.prepare import frames
@@ -566,13 +566,21 @@ def test_weights_of_another_network_are_named(run_folder, tmp_path, network, why
         '{"config": 3}',
         '{"config": {"moon": 1}}',
         '{"config": {"lr": -1}}',
+        '{"config": {}, "weights": null}',
+        '{"config": {}, "weights": ["a"]}',
+        "[" * 100_000,
         "\0",
     ],
+    ids=lambda content: content[:40],
 )
 def test_a_damaged_record_is_named(run_folder, tmp_path, content):
-    (tmp_path / "G_st.safetensors").write_bytes((run_folder / "G_st.safetensors").read_bytes())
-    (tmp_path / "provenance.json").write_text(content)
-    refused(lambda: trained.generator_from(tmp_path, "st", fabric_for("cpu")), "provenance.json")
+    folder = tmp_path / "generators" / "x"
+    folder.mkdir(parents=True)
+    (folder / "G_st.safetensors").write_bytes((run_folder / "G_st.safetensors").read_bytes())
+    (folder / "provenance.json").write_text(content)
+    refused(lambda: trained.generator_from(folder, "st", fabric_for("cpu")), "provenance.json")
+    refused(lambda: shipped.generators(fabric_for("cpu"), folder=folder.parent), "provenance.json")
+    refused(lambda: comparison.compare(folder, folder), "provenance.json")
 
 
 @pytest.mark.parametrize("direction", ["", "ST", "s", "tts", "../ts"])

@@ -39,7 +39,7 @@ def generators(fabric: Fabric, *, folder: Path = GENERATORS) -> dict[str, transl
     """
     found = {}
     for path in sorted(folder.glob("*/provenance.json")):
-        name = files.read_json(path)["condition"]
+        name = str(files.read_json(path).get("condition", path.parent.name))
         found[name] = translate.Padded(trained.generator_from(path.parent, "st", fabric))
     if not found:
         raise FileNotFoundError(f"no generators in {folder}: they come with the repository, in git")

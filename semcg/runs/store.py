@@ -298,8 +298,8 @@ def load(recipe: Recipe, **networks: nn.Module) -> dict:
 def _read_record(folder: Path) -> dict:
     """Return the record of the run in a folder, {} if there is none that is readable."""
     record = files.read_record(folder / "provenance.json")
-    known = isinstance(record.get("recipe"), dict) and isinstance(record.get("begins"), dict)
-    return record if known else {}
+    parts = (record.get("recipe"), record.get("begins"), record.get("weights", {}))
+    return record if all(isinstance(part, dict) for part in parts) else {}
 
 
 def _in_words(changed: list[str]) -> str:

@@ -170,8 +170,8 @@ def _weights_of(run: Path | str, name: str) -> tuple[Path, dict, Config]:
             f"no {provenance}: it says what network the weights belong to. Copy it from the run's folder as well"
         )
     made = files.read_json(provenance)
-    if not isinstance(made, dict) or "config" not in made:
-        raise ValueError(f"{provenance} has no config: it is not the record of a complete run")
+    if "config" not in made or not isinstance(made.get("weights", {}), dict):
+        raise ValueError(f"{provenance} has no config or no weights: it is not the record of a complete run")
     try:
         return path, made, Config(**made["config"])
     except (ValueError, TypeError) as error:
