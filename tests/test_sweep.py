@@ -404,7 +404,7 @@ def test_a_cluster_without_workers_is_not_waited_for_for_ever():
 
 
 def test_a_killed_worker_loses_nothing_a_failure_is_said_and_nothing_is_done_twice(
-    decided, books, home, monkeypatch
+    decided, books, home, monkeypatch, semcg
 ):
     (books / "pause").write_text("hold")
     going = begin(
@@ -428,8 +428,8 @@ def test_a_killed_worker_loses_nothing_a_failure_is_said_and_nothing_is_done_twi
     table = plan.states(protocol.read(decided), exploratory=False, measured=False)
     assert list(table["status"]) == ["ok", "ok", "waiting", "waiting"]
     (books / "bad").touch()  # what has to run from here on, fails
-    again = begin(decided, "--notebooks", str(books), "--seeds", "3")
-    said = again.communicate(timeout=900)[0]
+    again = semcg("sweep", "--protocol", decided, "--device", "cpu", "--notebooks", books, "--seeds", 3)
+    said = again.stdout + again.stderr
     assert again.returncode == 1, said
     assert "2 tasks, 1 of them finished already" in said
     assert "AssertionError: the moon is not made of cheese" in said
@@ -447,10 +447,10 @@ def test_a_record_without_its_time_takes_none(decided, home):
     assert table.loc["CycleGAN", "minutes"].tolist() == [0.0, 1.5]
 
 
-def test_a_dry_run_writes_nothing(decided, books, home):
+def test_a_dry_run_writes_nothing(decided, books, home, semcg):
     before = sorted(home.rglob("*"))
-    done = begin(decided, "--notebooks", str(books), "--dry-run", "--seeds", "4")
-    assert done.communicate(timeout=600)[0].split("\n") == [
+    done = semcg("sweep", "--protocol", decided, "--notebooks", books, "--dry-run", "--seeds", 4)
+    assert (done.stdout + done.stderr).split("\n") == [
         "to do             CycleGAN-s4",
         "to do             semantic-s4",
         "",
