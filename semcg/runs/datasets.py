@@ -62,7 +62,8 @@ def scored(config: Config) -> Path:
     """
     if config.test_streets == "course" or config.data != "world":
         return data(config)
-    folder, wanted = recipes.report_folder(config), recipes.world(config) | {"streets": "report"}
+    folder = files.data_folder(f"world-report-{config.profile}", config.profile)
+    wanted = recipes.world(config) | {"streets": "report"}
     return _draw(folder, config, {"test": config.test_scenes}, wanted, streets="report")
 
 
@@ -100,11 +101,10 @@ def data(config: Config) -> Path:
     try:
         files.check_manifest(folder)
     except FileNotFoundError:
+        seen = f"no data in {folder}"
         if missing := files.read_record(folder / "about.json").get("missing"):
-            raise FileNotFoundError(
-                f"the data in {folder} are incomplete: {', '.join(missing)} is missing. It is made by: semcg prepare"
-            ) from None
-        raise FileNotFoundError(f"no data in {folder}. They are made by: {command}") from None
+            seen = f"the data in {folder} are incomplete: {', '.join(missing)} is missing"
+        raise FileNotFoundError(f"{seen}. They are made by: {command}") from None
     if config.data == "world" and (changed := differs(folder, recipes.world(config))):
         raise ValueError(
             f"the world in {folder} differs in {', '.join(changed)} from what is requested. Draw it again: {command}"

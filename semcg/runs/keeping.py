@@ -67,17 +67,7 @@ def keep(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
     FloatingPointError
         If a loss or a gradient is not finite, before anything of it is saved; names the term and the step.
     """
-    try:
-        yield from list(run.history)
-        if run.origin is not Origin.REUSED:
-            yield from _keep_new(run, records)
-    finally:
-        locks.release(run.lock)
-
-
-def _keep_new(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
     waiting: list[dict] = []
-    begun = time.perf_counter() - run.seconds
 
     def read() -> list[dict[str, float]]:
         new = [{k: v if k == "step" else float(v) for k, v in record.items()} for record in waiting]
@@ -92,38 +82,45 @@ def _keep_new(run: Run, records: Iterable[dict]) -> Iterator[dict[str, float]]:
                 handle.write(checkpoint.as_csv(new, header=handle.tell() == 0))
         return new
 
-    with stop_signals() as stopped:
-        try:
-            for record in records:
-                waiting.append(record)
-                save = record["step"] % run.recipe.config.save_every == 0
-                stop = any(gather(bool(stopped)))
-                if save or stop or len(waiting) == _READ_EVERY:
-                    new = read()
-                    if save or stop:
-                        run.save()
-                    if stop:
-                        raise KeyboardInterrupt(
-                            f"{run.name} is saved at step {run.step}; the same command resumes from there"
-                        )
-                    yield from new
-            yield from read()
-        except (MemoryError, RuntimeError) as error:
-            if not _is_memory(error):
+    try:
+        yield from list(run.history)
+        if run.origin is Origin.REUSED:
+            return
+        begun = time.perf_counter() - run.seconds
+        with stop_signals() as stopped:
+            try:
+                for record in records:
+                    waiting.append(record)
+                    save = record["step"] % run.recipe.config.save_every == 0
+                    stop = any(gather(bool(stopped)))
+                    if save or stop or len(waiting) == _READ_EVERY:
+                        new = read()
+                        if save or stop:
+                            run.save()
+                        if stop:
+                            raise KeyboardInterrupt(
+                                f"{run.name} is saved at step {run.step}; the same command resumes from there"
+                            )
+                        yield from new
+                yield from read()
+            except (MemoryError, RuntimeError) as error:
+                if not _is_memory(error):
+                    raise
+                raise MemoryError(
+                    f"{run.name}: out of memory after step {run.step + len(waiting)}. Close other programs; or lower "
+                    "crop, batch or the networks' widths, which makes it another run; what is saved stays, and the same "
+                    "command resumes from there"
+                ) from None
+            except GeneratorExit:  # the caller's loop was left early
+                if world_size() == 1:
+                    read()
+                    run.save()
                 raise
-            raise MemoryError(
-                f"{run.name}: out of memory after step {run.step + len(waiting)}. Close other programs; or lower "
-                "crop, batch or the networks' widths, which makes it another run; what is saved stays, and the same "
-                "command resumes from there"
-            ) from None
-        except GeneratorExit:  # the caller's loop was left early
-            if world_size() == 1:
-                read()
-                run.save()
-            raise
-    run.save()
-    if run.step == run.steps:
-        run.finish()
+        run.save()
+        if run.step == run.steps:
+            run.finish()
+    finally:
+        locks.release(run.lock)
 
 
 def _mean_of_shares(records: tuple[dict[str, float], ...]) -> dict[str, float]:
@@ -177,8 +174,7 @@ def current_folder(run: Path | str) -> Path:
 
 def is_running(run: Path | str) -> bool:
     """Return whether a process trains a run at this moment."""
-    run = Path(run)
-    return current_folder(run) != run and locks.taken(run.with_name(f".{run.name}.lock"))
+    return locks.taken(Path(run).with_name(f".{Path(run).name}.lock"))
 
 
 def describe(run: Path | str) -> str:
@@ -215,13 +211,8 @@ def _look(folder: Path, step: int, config: Config, pair: tuple[nn.Module, nn.Mod
     if judge is not None and scenes.labeled:
         some = scenes.only(list(range(len(scenes)))[:_SCORED])
         counts = evaluate.segmentation_counts(judge, some, translate=G_st, fabric=fabric)
-        _append(folder / "validation.csv", step, metrics.mean_iou(counts), len(some))
-
-
-def _append(path: Path, step: int, score: float, frames: int) -> None:
-    """Add a row; rows of steps that are trained again after a stop are replaced."""
-    row = pd.DataFrame({"step": [step], "judge mIoU": [score], "frames": [frames]})
-    if path.is_file():
-        before = pd.read_csv(path)
-        row = pd.concat([before[before["step"] < step], row])
-    files.write_text(path, row.to_csv(index=False, lineterminator="\n"))
+        path, row = folder / "validation.csv", {"judge mIoU": metrics.mean_iou(counts), "frames": len(some)}
+        # Rows of steps that are trained again after a stop are replaced.
+        before = pd.read_csv(path).query(f"step < {step}") if path.is_file() else None
+        rows = pd.concat([before, pd.DataFrame([{"step": step} | row])])
+        files.write_text(path, rows.to_csv(index=False, lineterminator="\n"))

@@ -18,7 +18,7 @@ from torch import Tensor
 from semcg import canary, files, instruments
 from semcg import config as configs
 from semcg.config import Config
-from semcg.devices import gather, precision_for, world_size
+from semcg.devices import gather, precision_for
 from semcg.loop import BatchOf
 
 
@@ -61,11 +61,6 @@ def world(config: Config) -> dict:
 def control_folder(config: Config) -> Path:
     """Return the folder of the control: the synthetic world with target streets that are built like the source's."""
     return files.data_folder(f"world-source_layout-{config.profile}", config.profile)
-
-
-def report_folder(config: Config) -> Path:
-    """Return the folder of the drawn test streets that only the report uses."""
-    return files.data_folder(f"world-report-{config.profile}", config.profile)
 
 
 def segmenter(config: Config, domain: str) -> Recipe:
@@ -191,10 +186,8 @@ def initial_values(state: dict[str, object], batch: BatchOf) -> dict[str, list]:
     differently, so floating-point tensors appear as shape, mean and norm, which `difference` compares with a
     tolerance; integers, labels for example, appear as a digest.
     """
-    first = list(batch(0))
-    if world_size() > 1:  # the shares of all processes joined, equal in any number of them
-        shares = gather([part.cpu() for part in first])
-        first = [torch.cat(parts) for parts in zip(*shares, strict=True)]
+    shares = gather([part.cpu() for part in batch(0)])  # joined, they are equal in any number of processes
+    first = [torch.cat(parts) for parts in zip(*shares, strict=True)]
     parts = {name: part.state_dict() for name, part in state.items()} | {"first batch": first}
     return {name: list(_plain_values(value)) for name, value in parts.items()}
 

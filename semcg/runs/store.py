@@ -305,11 +305,9 @@ def _read_record(folder: Path) -> dict:
 def _in_words(changed: list[str]) -> str:
     """Return the names of parts as a reader would say them: "config.lambda_s" is "lambda_s", "stage" is "code"."""
     words = {"stage": "code", "data": "data", "reads": "segmenters or translation", "step": "training step"}
-    named = {}  # a dict keeps the order, and each name once
-    for part in changed:
-        first, last = part.partition(".")[0], part.rpartition(".")[2]
-        named[f"beginning ({last})" if first == "begins" else words.get(first, last)] = None
-    return ", ".join(named)
+    parts = [part.split(".") for part in changed]
+    named = [f"beginning ({p[-1]})" if p[0] == "begins" else words.get(p[0], p[-1]) for p in parts]
+    return ", ".join(dict.fromkeys(named))  # each once
 
 
 def log_event(event: str, **fields: object) -> None:
@@ -321,14 +319,15 @@ def log_event(event: str, **fields: object) -> None:
 
 def machine() -> dict:
     """Return the device, the number of threads, and the most memory this process has held so far (on a GPU its tensors), in bytes."""
-    status = Path("/proc/self/status")
     if torch.cuda.is_initialized():  # there may be a GPU that this process does not use
         device, peak = torch.cuda.get_device_name(), torch.cuda.max_memory_allocated()
     else:
         device = f"CPU ({torch.backends.cpu.get_cpu_capability()})"
         unit = 1 if sys.platform == "darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        if status.is_file():  # on Linux a new process inherits the `ru_maxrss` of the one that started it
+        if (
+            status := Path("/proc/self/status")
+        ).is_file():  # on Linux a new process inherits the `ru_maxrss` of the one that started it
             lines = status.read_text().splitlines()
             peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
     return {"device": device, "threads": torch.get_num_threads(), "peak_memory_bytes": peak}
@@ -337,16 +336,14 @@ def machine() -> dict:
 @cache
 def software() -> dict:
     """Return the commit of this package, whether its files differ from it, and the versions it runs with."""
-
-    def git(*what: str) -> str:
-        command = [shutil.which("git") or sys.executable, *what]  # Python fails too, where there is no git
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
-        return done.stdout.strip()
-
+    git = shutil.which("git") or sys.executable  # Python fails too, where there is no git
+    here = {"cwd": Path(__file__).parent, "capture_output": True, "text": True}
+    asked = (["rev-parse", "HEAD"], ["status", "--porcelain", "--", ".."])
+    commit, changes = (subprocess.run([git, *what], **here).stdout.strip() for what in asked)
     names = ("semcg", "torch", "torchvision", "numpy", "pillow", "lightning-fabric")
     return {
-        "commit": git("rev-parse", "HEAD") or None,
-        "uncommitted_changes": bool(git("status", "--porcelain", "--", "..")),
+        "commit": commit or None,
+        "uncommitted_changes": bool(changes),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": {name: version(name) for name in names},

@@ -143,13 +143,12 @@ def execute(
             paths = [str(files.repository()), os.environ.get("PYTHONPATH")]
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         manager = {"environment": environment, "connection_file": str(folder / "kernel.json")}
-        manager["transport_encryption"] = "auto"
         options = {
             "parameters": parameters,
             "kernel_name": kernel or "python3",
             "language": None if kernel else "python",
             "kernel_manager_class": Installed if kernel else Own,
-            "config": TraitletsConfig({"KernelManager": manager}),
+            "config": TraitletsConfig({"KernelManager": manager | {"transport_encryption": "auto"}}),
             "cwd": str(notebook.parent),
             "progress_bar": False,
             "execution_timeout": cell_timeout,
