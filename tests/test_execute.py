@@ -259,7 +259,6 @@ def test_a_stopped_runner_saves_leaves_no_kernel_and_goes_on_to_the_same_bits(ho
     lines: list[str] = []
     execute(book, place / "out.ipynb", {"n": 0}, say=lines.append)
     assert "resumed after step" in "\n".join(lines)
-    import test_runs as t
 
     cut = t.state_of(home / "results" / "smoke" / "toy-s0")
     os.rename(home / "results" / "smoke" / "toy-s0", home / "cut")
