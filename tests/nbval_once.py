@@ -1,4 +1,4 @@
-"""A plugin for nbval: a notebook that lies in several folders is executed in the first and compared in each.
+"""A plugin for nbval: a notebook that is in several folders is executed in the first and compared in each.
 
 In the later folders nbval does all that it does, with a kernel that gives the same answers again. It knows a cell by
 its source, so a cell that was not executed cannot pass.

@@ -248,7 +248,7 @@ def executed(home: Path, name: str) -> Path:
 def nbval(root: Path, home: Path, folders: Sequence[str]) -> dict[str, dict[str, list[bool]]]:
     """Run nbval on the notebooks of folders in `root` and return, by folder and notebook, whether each cell passed.
 
-    What lies in several folders is executed once, in the first.
+    A notebook in several folders is executed once, in the first.
     """
     report = root / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "nbval_once"]
@@ -309,7 +309,7 @@ def test_plain_papermill_in_a_named_kernel_trains_the_baseline_to_the_bit_withou
 ):
     """04 as the pages say, in a kernel like that of a GPU environment, which is another Python with semcg installed.
 
-    With lambda_s = 0 it trains afresh, in a folder of its own, what 03 has trained.
+    With lambda_s = 0 it trains afresh, in another folder, what 03 has trained.
     """
     kernel = tmp_path / "jupyter" / "kernels" / "my-gpu"
     kernel.mkdir(parents=True)

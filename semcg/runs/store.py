@@ -111,7 +111,7 @@ class Run:
         return differs
 
     def _put_aside(self, place: Path, differs: list[str]) -> str:
-        """Give the run in a place that this one needs a name of its own, tell so, and return that name."""
+        """Give the run in a place that this one needs another name, tell so, and return that name."""
         record = files.read_record(place / "provenance.json")
         digits = files.digest([record["recipe"], record["begins"]])[:6]
         aside = place.with_name(place.name.replace(self.name, f"{self.name}.{digits}", 1))
