@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 
 import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
 
 STAGES = ("data", "segmenter", "judge", "translation", "downstream", "evaluation")
 """What a field can change the result of. "translation" is the CycleGAN, with or without the semantic loss."""
@@ -20,7 +19,7 @@ STAGES = ("data", "segmenter", "judge", "translation", "downstream", "evaluation
 
 def _number(value: Any) -> Any:
     if isinstance(value, bool):  # else taken for 1 and 0
-        raise PydanticCustomError("number", "Input should be a number, not true or false")
+        raise ValueError("input should be a number, not true or false")
     return value
 
 
@@ -330,9 +329,9 @@ def _readable(error: dict[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, Config.model_fields, n=3, cutoff=0.5) or Config.model_fields
         return f"{name} = {error['input']!r}: no such field; there is {', '.join(near)}"
-    if not name:  # a rule about several fields, which words itself
-        return str(error["ctx"]["error"])
-    return f"{name} = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    message = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
+    # A rule about several fields names them itself.
+    return f"{name} = {error['input']!r}: {message[0].lower()}{message[1:]}" if name else message
 
 
 def table(*profiles: str) -> pd.DataFrame:

@@ -21,7 +21,7 @@ import re
 import shutil
 import socket
 import zlib
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -235,13 +235,15 @@ def manifest(root: Path) -> dict[str, dict[str, str]]:
         raise FileNotFoundError(f"no manifest.csv in {root}: the data are incomplete. Write them again.")
     try:
         with open(listed, newline="", encoding="utf-8") as handle:
-            rows = {row["name"]: row for row in csv.DictReader(handle)}
-        if all(row["bytes"].isdigit() and row["crc32"] for row in rows.values()):
+            table = csv.DictReader(handle)
+            rows = {row["name"]: row for row in table}
+        whole = {"name", "bytes", "crc32"} <= set(table.fieldnames or ())
+        if whole and all(row["bytes"].isdigit() and row["crc32"] for row in rows.values()):
             return rows
-        damage = "a row has no number of bytes or no CRC-32"
+        damage = "the numbers of bytes or the CRC-32 are missing"
     except (ValueError, KeyError, AttributeError, csv.Error) as error:
         damage = repr(error)
-    raise ValueError(f"{listed} is damaged ({damage}); write the data in {root} again.")
+    raise ValueError(f"{listed} is damaged ({damage}); remove it and write the data in {root} again.")
 
 
 def check_manifest(root: Path, *, contents: bool = False) -> None:
@@ -311,9 +313,9 @@ def is_data(name: str) -> bool:
     return name not in STRAY and not name.startswith(".")
 
 
-def refuse_added(root: Path, known: Container[str]) -> None:
+def refuse_added(root: Path, known: Callable[[str], object]) -> None:
     """Raise ValueError if a folder of data that will be replaced holds files whose names are not `known`."""
-    if added := [name for name in _data_files(root) if name not in known]:
+    if added := [name for name in _data_files(root) if not known(name)]:
         raise ValueError(
             f"{root} would be replaced, and holds {len(added)} file(s) that semcg did not write, for example {added[0]}; "
             "move them elsewhere"

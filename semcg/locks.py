@@ -3,6 +3,7 @@
 A lock is a file that the system frees when its process ends, however it ends.
 """
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -56,8 +57,12 @@ def hold(path: Path, what: str, *, patience: float = 5.0) -> None:
 
 @contextmanager
 def held(path: Path, what: str) -> Iterator[None]:
-    """Hold a lock while the block runs; parameters and errors as in `hold`."""
-    hold(path, what)
+    """Hold a lock while the block runs; parameters and errors as in `hold`. Where nothing can be written, none is held."""
+    try:
+        hold(path, what)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EROFS):
+            raise
     try:
         yield
     finally:

@@ -312,10 +312,11 @@ def _check_rows(content: bytes, picture: Image.Image) -> None:
     """Raise ValueError if the data of a PNG end before its last row: Pillow leaves the rest 0, which is a class."""
     w, h = picture.size
     # In an interlaced picture the last row may be whole and the one before it not.
-    if np.array(picture.crop((0, max(0, h - 2), w, h))).reshape(min(h, 2), -1).any(1).all():
+    last = np.array(picture.crop((0, max(0, h - 2), w, h))).reshape(min(h, 2), -1)
+    if last.any(1).all() and (h > 1 or not content[28]):
         return
-    at, data = 8, []
-    while at < len(content):
+    at, data, kind = 8, [], b""
+    while kind != b"IEND":  # more bytes may follow
         length, kind = struct.unpack(">I4s", content[at : at + 8])
         data += [content[at + 8 : at + 8 + length]] if kind == b"IDAT" else []
         at += length + 12

@@ -33,6 +33,7 @@ from semcg_kit import __main__ as command_line
 from semcg_kit import commands, prepare
 from semcg_kit.__main__ import app
 from semcg_kit.commands import images
+from semcg_kit.prepare import frames
 from semcg_kit.prepare.frames import Recipe, distortion
 
 H, W = 32, 64
@@ -110,6 +111,47 @@ def test_A_what_a_user_added_to_an_archive_or_a_world_is_refused_and_stays(tmp_p
     assert note.read_text() == "mine"
 
 
+def test_A_what_a_kill_left_of_one_domain_does_not_stop_the_other(tmp_path, monkeypatch):
+    calls, write = [], frames.write
+
+    def killed(*job):
+        record = write(*job)
+        calls.append(record)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return record
+
+    plan = prepare.cityscapes(write_cityscapes(tmp_path / "cityscapes")).sized((8, 16))
+    with monkeypatch.context() as patch:
+        patch.setattr(frames, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prepare.write([plan], tmp_path / "data")
+    gta5 = prepare.gta5(write_gta5(tmp_path / "gta5")).sized((8, 16))
+    assert prepare.write([gta5], tmp_path / "data") == ["target"]
+    assert prepare.write([plan], tmp_path / "data") == []
+
+
+def test_A_a_world_without_its_manifest_is_drawn_again(home):
+    smoke = config.make("smoke", train_scenes=2, val_scenes=2, test_scenes=2, judge_scenes=2)
+    folder = runs.draw(smoke, processes=1)
+    for seed, damage in enumerate((lambda path: path.unlink(), lambda path: path.write_text("x")), 1):
+        damage(folder / "manifest.csv")
+        with pytest.raises((FileNotFoundError, ValueError)):
+            files.check_manifest(folder)
+        runs.draw(smoke.model_copy(update={"world_seed": seed}), processes=1)
+        files.check_manifest(folder)
+
+
+def test_A_where_nothing_can_be_written_complete_data_are_accepted(tmp_path, two, monkeypatch):
+    written(tmp_path, two)
+
+    def fails(*_):
+        raise PermissionError(13, "Permission denied", "x.lock")
+
+    monkeypatch.setattr(locks, "hold", fails)
+    assert prepare.write(prepare.plans(*two), tmp_path / "data") == []
+
+
 def test_A_one_process_prepares_a_folder(tmp_path, two):
     lock, seen = tmp_path / ".data.lock", []
     prepare.write(prepare.plans(*two), tmp_path / "data", progress=lambda *_: seen.append(locks.taken(lock)))
@@ -137,6 +179,11 @@ def test_B3_sixteen_bits_a_channel_are_refused_by_every_reader(tmp_path, two):
     ):
         with pytest.raises(ValueError, match=r"0003\.png has 16 bits a channel"):
             read()
+
+
+@pytest.mark.parametrize("tail", [b"", b"\n", bytes(7), bytes(64)])
+def test_B3_a_label_of_one_class_is_read_whatever_follows_its_end(tail):
+    assert (pictures.stored("x.png", corpus.encoded(np.zeros((H, W), np.uint8)) + tail).values == 0).all()
 
 
 def test_B4_train_ids_without_a_mapping_are_told_with_their_shares_and_odd_ones_warned_of(tmp_path, two):

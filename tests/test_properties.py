@@ -326,12 +326,8 @@ JSON = st.recursive(
 
 
 @few
-@given(JSON)
+@given(st.dictionaries(st.text(max_size=4), JSON, max_size=3))
 def test_json_comes_back_as_it_went(tmp_path, value):
-    if isinstance(value, float) and math.isinf(value):
-        with pytest.raises(ValueError):
-            files.write_json(tmp_path / "a.json", value)
-        return
     try:
         files.write_json(tmp_path / "a.json", value)
     except ValueError:

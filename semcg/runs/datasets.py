@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from semcg import files, locks
@@ -13,6 +14,8 @@ from semcg.labels import IGNORE
 from semcg.runs import recipes
 from semcg.runs.store import log_event
 from semcg.system import cores
+
+_DRAWN = re.compile(r"about\.json|scenes\.jsonl|(source|target|judge)/\w+/\w+/\d{5}\.png")  # files of a world
 
 
 def draw(config: Config, *, processes: int = 0, progress: Callable[[int, int], None] | None = None) -> Path:
@@ -76,8 +79,10 @@ def _draw(folder: Path, config: Config, counts: dict[str, int], wanted: dict, **
             same = {"size": config.size, "seed": config.world_seed, "strength": config.style_strength}
             if differs(folder, wanted):  # else another process drew it while we waited
                 if folder.is_dir():
-                    drawn_before = (folder / "manifest.csv").is_file()
-                    files.refuse_added(folder, files.manifest(folder) if drawn_before else ())
+                    known = _DRAWN.fullmatch
+                    with suppress(FileNotFoundError, ValueError):  # it tells better than the form of a name
+                        known = files.manifest(folder).get
+                    files.refuse_added(folder, known)
                 drawn.write(folder, **splits, **same, recipe=wanted, **{"processes": cores()} | options)
         log_event("clock", what="draw", seconds=time.perf_counter() - begun)
     files.check_manifest(folder)

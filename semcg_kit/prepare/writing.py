@@ -23,7 +23,6 @@ from semcg_kit.prepare.frames import ARCHIVES, FOLDERS, Frame, Plan, Progress, s
 __all__ = ["Estimate", "check_place", "estimate", "write"]
 
 _COMMANDS = {ARCHIVES: "semcg prepare gta5` or `semcg prepare cityscapes", FOLDERS: "semcg prepare folder"}
-_RECORDS = ("about.json", "frames.jsonl", "left_out.csv")  # of a domain
 Records = dict[tuple[str, str], dict]  # split and name of a frame -> what `frames.write` returned
 
 
@@ -85,22 +84,21 @@ def write(
     BlockingIOError
         If another process prepares the same folder.
     ValueError
-        If `out` holds files that were not written here, which would be lost; if a domain of an archive is there with other settings; if a file of your own folders is not as it should be, or
-        a picture is in both domains or in two splits; if more than a tenth of the frames (and more than five) would be
-        left out.
+        If `out` holds files that were not written here, which would be lost; if a domain of an archive is there with
+        other settings; if a file of your own folders is not as it should be, or a picture is in both domains or in two
+        splits; if more than a tenth of the frames (and more than five) would be left out.
     OSError
         If a file cannot be read or written. What was written before stays for the next call.
     """
     out, real = Path(out), Path(out).resolve()
     with locks.held(real.with_name(f".{real.name}.lock"), f"the preparation of {out}"):
         place = _place(plans, out)
-        if place != out:
-            if all(_is_complete(plan, out) for plan in plans):
-                with suppress(FileNotFoundError, ValueError):  # damaged since; to be written again
-                    files.check_manifest(out)
-                    return []
-            if any(_differs(plan, place) for plan in plans):
-                shutil.rmtree(place)
+        if all(_is_complete(plan, out) for plan in plans):
+            with suppress(FileNotFoundError, ValueError):  # damaged since, or without its other domain
+                files.check_manifest(out)
+                return []
+        if place != out and any(_differs(plan, place) for plan in plans):
+            shutil.rmtree(place)
         for plan in plans:
             _write_domain(plan, place, processes, progress)
         if place != out:
@@ -158,12 +156,14 @@ def _place(plans: list[Plan], out: Path) -> Path:
             f"{out / plans[0].domain}: prepared with {was}, not {_settings(plans[0])}; remove that, or write elsewhere"
         )
     if out.is_dir():
-        frames = [f"{frame.split}/%s/{frame.name}.png" for plan in plans for frame in plan.frames]
-        known = {name % kind for name in frames for kind in ("images", "labels", "plates")} | _rows(
-            out
-        ).keys()
-        records = [f"{domain}/{name}" for domain in files.DOMAINS for name in _RECORDS]
-        files.refuse_added(out, known | {"about.json", *records})
+        known = {"about.json", *_rows(out)}
+        for domain, parts in {"source": ["source"], "target": ["target", "judge"]}.items():
+            known |= {f"{domain}/{name}" for name in ("about.json", "frames.jsonl", "left_out.csv")}
+            if _about(out / domain).get("complete") is False:  # a kill leaves frames without a record
+                known |= {
+                    path.relative_to(out).as_posix() for part in parts for path in (out / part).rglob("*.png")
+                }
+        files.refuse_added(out, known.__contains__)
     return place
 
 
