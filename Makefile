@@ -90,8 +90,8 @@ lint: .venv/.ready  ## style of the code, and American spelling
 	$(PY) -m ruff format --check .
 	$(PY) -m codespell_lib semcg semcg_kit tests benchmarks notebooks Makefile $(PAGES)
 
-# A file's tests stay in one process, since they share what one of them trained.
-PARALLEL ?= -n logical --maxprocesses 4 --dist loadfile
+# A file's tests stay in one process, since they share what one of them trained; the longest files come first.
+PARALLEL ?= -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 test: lint  ## lint, unit tests, the smoke course, and the notebooks' outputs (PARALLEL= for one process)
 	$(PY) -m pytest $(PARALLEL) -m "not slow and not browser"
 

@@ -18,6 +18,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # small networks, and several pro
 os.environ.pop("SEMCG_PROFILE", None)
 
 
+LONGEST = ("test_notebooks", "test_chaos", "test_sweep", "test_execute", "test_verify")
+"""Files that take longest. They start first, else one process is busy with the last of them while the other waits."""
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch) -> Path:
     """An empty folder that holds data/ and results/ for one test."""
